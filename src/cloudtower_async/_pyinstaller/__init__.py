@@ -1,7 +1,7 @@
-"""Hooks for PyInstaller, which finds this folder by the entry point ``pyinstaller40``.
+"""Hooks for PyInstaller, which finds this folder through the entry point ``pyinstaller40``.
 
-Most modules of ``cloudtower_async`` are imported at first use, by names that PyInstaller cannot
-see.
+The hooks are needed, because most modules of ``cloudtower_async`` are imported when they are first
+used. PyInstaller does not detect such imports.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ from pathlib import Path
 
 
 def get_hook_dirs() -> list[str]:
-    """Return the folder of the hooks."""
+    """Return the path of the folder with the hooks."""
     return [str(Path(__file__).parent)]

@@ -1,4 +1,4 @@
-"""Include the command modules (imported at first use), the catalogs, and the simulator."""
+"""Include the modules of the commands, the catalogs of translations, and the simulator."""
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 

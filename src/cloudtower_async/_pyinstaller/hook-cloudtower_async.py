@@ -1,4 +1,4 @@
-"""Include modules that sessions import at first use: namespaces, models, arguments, recipes."""
+"""Include the modules that sessions import at first use, such as namespaces and models."""
 
 from PyInstaller.utils.hooks import collect_submodules
 

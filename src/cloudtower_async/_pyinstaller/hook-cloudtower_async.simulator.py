@@ -1,4 +1,4 @@
-"""Include the simulator, whose modules are imported at first use, but not the pytest plugin."""
+"""Include the modules of the simulator, which are imported at first use. Omit the pytest plugin."""
 
 from PyInstaller.utils.hooks import collect_submodules
 

@@ -59,7 +59,7 @@ class _Guard(Enum):
     NONE = "none"
     REQUIRED = "required"  # filters in required keys
     ALL = "all"  # all filters
-    INSIDE = "inside"  # the value is part of such a filter, so None is refused for never-null fields
+    INSIDE = "inside"  # the value is part of a filter; None is refused for never-null fields
 
 
 class _Mode(NamedTuple):
@@ -324,7 +324,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Return a check that first refuses a filter that may match everything, and then runs `check`."""
+    """Return a check that refuses filters that may match everything, and that also runs `check`."""
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:

@@ -57,7 +57,8 @@
     ├── Resync                     the change feed has forgotten changes: list again
     └── TasksFailed                one or more of several tasks failed            (ExceptionGroup)
 
-``str(error)`` is one line: what happened, what the server said, where, and what to do next.
+``str(error)`` is one line. It has a description of the error, the server's message, the operation
+and the server's address, and the next step for the user.
 """
 
 from __future__ import annotations

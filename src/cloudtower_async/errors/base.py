@@ -1,4 +1,4 @@
-"""Base classes, and errors of the session itself."""
+"""Base class of all errors, and errors of the session itself."""
 
 # ruff: noqa: N818 - names without "Error" read well: `except ResourceLocked`
 from __future__ import annotations
@@ -11,9 +11,10 @@ from ..control_characters import printable
 class CloudtowerError(Exception):
     """Base of all exceptions that this package raises on purpose.
 
-    ``str(error)`` is one line without control characters, even if a server sent some; the
-    attributes hold the original texts. Subclasses override `_describe`, not ``__str__``. The
-    ``repr`` contains the same text, so logs and exception groups show it, too.
+    ``str(error)`` is one line without control characters, even if the server has sent control
+    characters. The attributes hold the original texts. Subclasses override `_describe` instead of
+    ``__str__``. The ``repr`` contains the same text as ``str(error)``, so logs and exception groups
+    show this text, too.
     """
 
     def __str__(self) -> str:
@@ -27,7 +28,7 @@ class CloudtowerError(Exception):
 
 
 class InvalidSettings(CloudtowerError, ValueError):
-    """An option of the session cannot be used. ``option`` names it."""
+    """An option of the session is invalid. The attribute ``option`` is the name of the option."""
 
     def __init__(self, message: str, *, option: str = "") -> None:
         super().__init__(message)
@@ -46,17 +47,17 @@ class EmptyFilter(InvalidInput):
 
 
 class SessionClosed(CloudtowerError):
-    """The session was closed, or belongs to another event loop."""
+    """The session is closed, or it belongs to another event loop."""
 
     def __init__(self, message: str = "the session is closed; make a new one") -> None:
         super().__init__(message)
 
 
 class LockTimeout(CloudtowerError, TimeoutError):
-    """Other callers of this process held resources for longer than `timeout`.
+    """Other callers in this process held the locks of resources for longer than `timeout`.
 
     Attributes:
-        resource_ids: Ids that other callers hold, or asked for earlier.
+        resource_ids: Ids of the resources that other callers have locked or are waiting for.
         timeout: Time-out in seconds.
     """
 

@@ -20,21 +20,24 @@ class CallError(CloudtowerError):
         operation: Name of the operation, such as ``"vm.get_vms"``, or the path for calls outside
             the schema.
         endpoint: Root address of the server.
-        status: HTTP status; None if no answer came.
-        request_id: ``x-tower-request-id`` of the answer: quote it to support.
-        code: The server's error code, such as ``"ResourceLocked"``.
-        props: Details that the server added to the code.
-        server_message: The server's message in full; None if it sent none, or a web page.
-        sent: False if the request certainly did not reach the server: no connection was made, or
-            the login before it failed.
+        status: HTTP status of the response. None if no response arrived.
+        request_id: Header ``x-tower-request-id`` of the response. Quote this id to support. None if
+            the response has no such header.
+        code: The server's error code, such as ``"ResourceLocked"``. None if there is no code.
+        props: Details that the server has added to the error code.
+        server_message: The whole error message of the server. None if the server sent no message,
+            or an HTML page.
+        sent: Whether the server may have received the request. False if no connection was made, or
+            if the login before the request failed.
         hint: Next step for the user.
-        attempts: Number of attempts to send the call, or the login if that failed.
-        proxy: Address of the proxy that the request went through, without credentials.
+        attempts: Number of attempts to send the call. If the login failed, the number of attempts
+            to log in.
+        proxy: Address of the proxy for the request, without credentials. None if no proxy was used.
     """
 
     default_hint: ClassVar[str] = ""
     default_kind: ClassVar[FailureKind] = FailureKind.REFUSED
-    unsent_kind: ClassVar[FailureKind | None] = None  # None: the same as `default_kind`
+    unsent_kind: ClassVar[FailureKind | None] = None  # None means `default_kind`
     attempts: int = 1
     proxy: str | None = None
     _kind: FailureKind | None = None
@@ -97,7 +100,7 @@ class CallError(CloudtowerError):
 
 
 class ConnectionFailed(CallError, ConnectionError):
-    """No connection could be made, or it broke before the answer was complete."""
+    """No connection could be made, or the connection broke before the response was complete."""
 
     default_kind = FailureKind.CUT_OFF
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.NO_CONNECTION
@@ -125,9 +128,9 @@ class TLSFailed(ConnectionFailed):
 
 
 class ProxyFailed(ConnectionFailed):
-    """The proxy could not be reached, or did not connect to the server. Nothing was sent.
+    """The proxy could not be reached, or did not connect to the server. No request was sent.
 
-    ``proxy_status`` is the HTTP status with which the proxy answered, if it did.
+    ``proxy_status`` is the HTTP status of the proxy's response. None if the proxy did not respond.
     """
 
     default_hint = (
@@ -143,7 +146,7 @@ class ProxyFailed(ConnectionFailed):
 
 
 class ProxyRefused(ProxyFailed):
-    """The proxy wants credentials, or its rules forbid connections to the server."""
+    """The proxy requires credentials, or forbids connections to the server."""
 
     default_kind = FailureKind.CUT_OFF
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.PROXY_REFUSED
@@ -159,7 +162,8 @@ class _NotOneActive(ConnectionFailed):
 class NoActive(_NotOneActive):
     """No node of a pair is active. The call was not sent.
 
-    ``answers`` is the answer of each address, such as ``"passive"`` or ``"HTTP 503"``.
+    ``answers`` is a dict from the address of each node to its answer, such as ``"passive"`` or
+    ``"HTTP 503"``.
     """
 
     default_hint = (
@@ -171,14 +175,14 @@ class NoActive(_NotOneActive):
 class MultipleActive(_NotOneActive):
     """More than one node of a pair is active, which is a fault. The call was not sent.
 
-    ``answers`` is the answer of each address.
+    ``answers`` is a dict from the address of each node to its answer.
     """
 
     default_hint = "Check that the addresses belong to one pair; if so, repair the pair."
 
 
 class CallTimeout(CallError, TimeoutError):
-    """No complete answer came in time."""
+    """No complete response arrived within the time-out."""
 
     default_kind = FailureKind.NO_RESPONSE
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.NO_CONNECTION
@@ -186,12 +190,12 @@ class CallTimeout(CallError, TimeoutError):
 
 
 class ResponseDecodeError(CallError):
-    """The answer cannot be decoded: it does not have the form that the API specifies.
+    """The response cannot be decoded, because its body does not match the API schema.
 
     Attributes:
-        place: Path of the faulty value in the body, such as ``"$[3].vcpu"``; ``"$"`` is the whole
+        place: Path of the invalid value in the body, such as ``"$[3].vcpu"``. ``"$"`` is the whole
             body.
-        excerpt: Beginning of the faulty value.
+        excerpt: Start of the invalid value.
     """
 
     default_kind = FailureKind.UNREADABLE
@@ -210,13 +214,13 @@ class ResponseDecodeError(CallError):
 
 
 class GraphQLError(CallError):
-    """The answer to a GraphQL request has errors.
+    """The response to a GraphQL request has errors.
 
-    ``server_message`` joins their messages; ``code`` is that of the first error.
+    ``server_message`` has the messages of all errors. ``code`` is the code of the first error.
 
     Attributes:
-        errors: Errors of the server, with ``message``, ``path`` and so on.
-        data: Partial data of the answer, if any.
+        errors: Errors of the server as dicts, with keys such as ``message`` and ``path``.
+        data: Partial data in the response. None if the response has no data.
     """
 
     default_hint = "Check the query, its variables, and the permissions of the user."
@@ -237,9 +241,9 @@ class GraphQLError(CallError):
 class OutcomeUnknown(CallError):
     """A mutation was sent, and it is unknown whether the server executed it.
 
-    The mutation was not retried, because a retry could execute it twice. ``__cause__`` is the
-    failure: a broken connection, HTTP 5xx, or an answer that cannot be read. ``hint`` names the
-    calls that show the outcome.
+    The mutation was not retried, because a retry could execute the mutation twice. ``__cause__`` is
+    the error of the request, such as a broken connection, HTTP 5xx, or a response that cannot be
+    decoded. ``hint`` names the queries that show the outcome.
     """
 
     default_hint = (
@@ -249,13 +253,13 @@ class OutcomeUnknown(CallError):
 
 
 class MutationTimeout(OutcomeUnknown, CallTimeout):
-    """A mutation was sent, but no complete answer came in time, so its outcome is unknown."""
+    """A mutation was sent and timed out. It is unknown whether the server executed it."""
 
     default_kind = FailureKind.NO_RESPONSE
 
 
 class Ambiguous(CallError, LookupError):
-    """Several resources match where one was expected.
+    """Several resources match, but exactly one was expected.
 
     Attributes:
         count: Number of matching resources.
@@ -284,11 +288,11 @@ class SetChanged(CallError):
 
 
 class PagingFailed(ResponseDecodeError):
-    """A result set cannot be read to its end page by page.
+    """The pages of a result set cannot be read to the end.
 
-    The server repeats a page, ignores ``after`` or a filter, or leaves out ids, which tell where
-    the next page starts. The resources read before the error are correct, but others may be
-    missing.
+    The server returned the same page twice, ignored ``after`` or a filter, or left out ids. Without
+    ids, the start of the next page is unknown. The resources that were read before the error are
+    correct, but further resources may be missing.
     """
 
     default_hint = "Report this error with the name of the operation; a filter may avoid it."
@@ -297,8 +301,8 @@ class PagingFailed(ResponseDecodeError):
 class StatusError(CallError):
     """The server answered with an error status.
 
-    ``retry_after`` is the number of seconds that the server asks to wait before the next call; None
-    if it does not ask.
+    ``retry_after`` is the number of seconds that the server asks the client to wait before the next
+    call. None if the server does not ask.
     """
 
     default_kind = FailureKind.UNEXPECTED
@@ -314,7 +318,7 @@ class BadRequest(StatusError):
 
 
 class LockedResource(msgspec.Struct, frozen=True, gc=False):
-    """A locked resource; ``type`` is ``"VM"`` or ``"VM_VOLUME"``."""
+    """A locked resource. ``type`` is ``"VM"`` or ``"VM_VOLUME"``."""
 
     id: str
     type: str
@@ -323,9 +327,9 @@ class LockedResource(msgspec.Struct, frozen=True, gc=False):
 class ResourceLocked(BadRequest):
     """HTTP 400 with code ``ResourceLocked``: another task is changing the resource.
 
-    Nothing was changed. The call was retried for ``lock_timeout`` seconds. The resource is free
-    when its ``entityAsyncStatus`` is None. ``waited`` is the number of seconds that the call waited
-    for the lock.
+    The call changed nothing. It was retried for ``lock_timeout`` seconds. The lock ends when
+    ``entityAsyncStatus`` of the resource is None. ``waited`` is the number of seconds that the call
+    waited for the end of the lock.
     """
 
     default_kind = FailureKind.LOCKED
@@ -336,7 +340,7 @@ class ResourceLocked(BadRequest):
 
     @property
     def locked_resources(self) -> list[LockedResource]:
-        """Locked resources, as far as the server names them."""
+        """Locked resources that the server has named. The list can be empty."""
         try:
             return msgspec.convert(self.props, _LockProps).locked_resources
         except msgspec.ValidationError:
@@ -355,7 +359,7 @@ class Unauthorized(StatusError):
 
 
 class LoginFailed(Unauthorized):
-    """The server gave no token for these credentials."""
+    """The server returned no token for these credentials."""
 
     default_kind = FailureKind.REFUSED
     default_hint = (
@@ -367,8 +371,8 @@ class LoginFailed(Unauthorized):
 class CredentialsUnavailable(CallError):
     """The function passed as ``credentials=`` raised an exception, which is ``__cause__``.
 
-    A call raises this error at once. Waits and watches retry, because a vault may be down for a
-    while.
+    A call raises this error without a retry. Waits and watches retry, because a vault may be
+    unavailable for a while.
     """
 
     default_kind = FailureKind.NO_CREDENTIALS
@@ -376,7 +380,7 @@ class CredentialsUnavailable(CallError):
 
 
 class Forbidden(StatusError):
-    """HTTP 403: the user lacks the permission."""
+    """HTTP 403: the user does not have the permission for this call."""
 
     default_kind = FailureKind.REFUSED
     default_hint = "Ask an administrator to give the user's role this permission."
@@ -385,8 +389,8 @@ class Forbidden(StatusError):
 class NotFound(StatusError, LookupError):
     """A resource or an operation was not found.
 
-    With status 404, the server does not have the resource or the operation. Without a status, no
-    resource matches the query of `Cloudtower.get_one` or `Cloudtower.resolve`.
+    If ``status`` is 404, the server does not have the resource or the operation. If ``status`` is
+    None, no resource matches the query of `Cloudtower.get_one` or `Cloudtower.resolve`.
     """
 
     default_kind = FailureKind.REFUSED
@@ -404,13 +408,13 @@ class TooManyRequests(StatusError):
 
 
 class ServerError(StatusError):
-    """HTTP 5xx: the server, or a proxy in front of it, failed."""
+    """HTTP 5xx: the server, or a proxy in front of the server, failed."""
 
     default_kind = FailureKind.FAILED
     default_hint = "Try again later; if the error persists, give the request id to support."
 
 
 class UnexpectedStatus(StatusError):
-    """A status that the API does not document, such as a redirect."""
+    """The response has a status that the API does not document, such as a redirect."""
 
     default_hint = "Check that the endpoint is the address of CloudTower itself."

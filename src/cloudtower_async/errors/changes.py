@@ -11,15 +11,16 @@ class NoChangeFeed(CloudtowerError):
 
 
 class Resync(CloudtowerError):
-    """The change feed no longer has all changes since a revision, so some were missed.
+    """The change feed no longer has all changes since a revision, so changes were missed.
 
-    Compaction drops old changes, and a newly installed server counts from the beginning again. Read
-    the resources again; then continue with the same iterator, or with
-    ``tower.changes(since=error.revision)``: no change after the error is missed.
+    There are two causes: the server has dropped old changes (compaction), or a newly installed
+    server has started its revision numbers over. Read the resources again. After that, continue
+    with the same iterator, or with ``tower.changes(since=error.revision)``. Then no change after
+    the error is missed.
 
     Attributes:
         since: Revision after which changes were requested.
-        compact_revision: Changes up to this revision are no longer kept.
+        compact_revision: The server no longer has the changes up to this revision.
         revision: Latest revision at the time of the error.
     """
 

@@ -1,4 +1,4 @@
-"""Errors of waiting for a condition."""
+"""Errors of `Cloudtower.wait_until`, which waits for a condition."""
 
 # ruff: noqa: N818 - names without "Error" read well: `except ConditionTimeout`
 from __future__ import annotations
@@ -11,7 +11,7 @@ _SHOWN = 5
 """Maximum number of resources in a message."""
 
 _FIELDS = ("status", "state", "vm_tools_status", "entity_async_status")
-"""Fields that a message shows if a resource has them."""
+"""Fields of a resource that a message shows."""
 
 
 class ConditionError(CloudtowerError):
@@ -19,7 +19,7 @@ class ConditionError(CloudtowerError):
 
     Attributes:
         ids: Ids of the resources that did not meet the condition.
-        last_seen: Resources by id, as they were when last read.
+        last_seen: Resources by id, in the state in which they were last read.
     """
 
     def __init__(self, ids: Sequence[str], last_seen: Mapping[str, object]) -> None:
@@ -45,10 +45,10 @@ class ConditionError(CloudtowerError):
 
 
 class ConditionFailed(ConditionError):
-    """A resource can no longer meet the condition: it is gone, or ``fail_if`` was true for it.
+    """A resource no longer matches the query, or ``fail_if`` was true for a resource.
 
     Attributes:
-        gone: Whether the resources are no longer listed or no longer match the filter.
+        gone: Whether the resources were deleted or no longer match the filter.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class ConditionFailed(ConditionError):
 
 
 class ConditionTimeout(ConditionError, TimeoutError):
-    """Resources did not meet the condition in time.
+    """Resources did not meet the condition within the time-out.
 
     Attributes:
         timeout: Time-out in seconds.
-        poll_error: Error of the last poll, if it failed.
+        poll_error: Error of the last poll. None if the last poll succeeded.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Kinds of failure: each error of a call has one, and `retry.classify` decides by the kind."""
+"""Kinds of failure of a request. `retry.classify` decides about retries by the kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Kind of failure, which decides about retries."""
+    """Kind of failure of a request, which decides whether the request is retried."""
 
     NO_CONNECTION = "no connection could be made, or a pair has no active node"
     TLS_FAILED = "the certificate was rejected, or the server does not speak TLS"

@@ -1,4 +1,4 @@
-"""Errors of jobs: locks between processes, and mutations that run only once."""
+"""Errors of jobs, which lock against other processes and run each mutation only once."""
 
 # ruff: noqa: N818 - names without "Error" read well: `except JobLocked`
 from __future__ import annotations
@@ -7,7 +7,7 @@ from .base import CloudtowerError
 
 
 class JobLocked(CloudtowerError):
-    """Another process holds the lock of this job. Nothing was done.
+    """Another process holds the lock of this job. The job did not run.
 
     Attributes:
         name: Name of the lock.
@@ -25,7 +25,7 @@ class JobLocked(CloudtowerError):
 
 
 class LeaseLost(CloudtowerError):
-    """A lock expired while work was running under it, so the work was cancelled.
+    """The lock of a job expired while the job was running, so the job was cancelled.
 
     Attributes:
         name: Name of the lock.
@@ -43,10 +43,12 @@ class LeaseLost(CloudtowerError):
 
 
 class EffectMissing(CloudtowerError):
-    """The effect of an earlier mutation is missing. No request was sent this time.
+    """An earlier run executed a mutation, but the effect of the mutation cannot be found.
+
+    The mutation was not sent again.
 
     Attributes:
-        key: Key of the mutation in the journal.
+        key: Key of the mutation in the journal of the job.
     """
 
     def __init__(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Errors of read-only sessions and sessions in plan mode."""
+"""Errors of read-only sessions, and of sessions in plan mode."""
 
 # ruff: noqa: N818 - names without "Error" read well: `except MutationRefused`
 from __future__ import annotations
@@ -34,15 +34,15 @@ class MutationRefused(CloudtowerError):
 
 
 class PlanEnded(CloudtowerError):
-    """A session in plan mode cannot continue: the next answer depends on a planned mutation.
+    """In plan mode, the answer to a call cannot be known, because it depends on a planned mutation.
 
-    Nothing was changed.
+    The server was not changed.
 
     Attributes:
         operation: Name of the operation, such as ``"vm.get_vms"``, or the path for calls outside
             the schema.
-        reason: Why the answer cannot be known.
-        plan: The plan so far. If the call is a mutation, the plan ends with the call.
+        reason: Reason why the answer cannot be known.
+        plan: The plan so far. If the call is a mutation, the call is the last entry of the plan.
     """
 
     def __init__(self, operation: str, reason: str, plan: plans.Plan) -> None:

@@ -20,9 +20,9 @@ class TaskError(CloudtowerError):
     """Base of errors about the tasks that a mutation started.
 
     Attributes:
-        task_id: Id of the task; None if the error is about several tasks, or about resources.
-        resource_ids: Ids of the resources that the tasks create or change; empty if only the tasks
-            are known.
+        task_id: Id of the task. None if the error is about several tasks or about resources.
+        resource_ids: Ids of the resources that the tasks create or change. Empty if these ids are
+            unknown.
     """
 
     task_id: str | None = None
@@ -30,13 +30,13 @@ class TaskError(CloudtowerError):
 
 
 class TaskFailed(TaskError):
-    """A task ended as FAILED.
+    """A task ended with the status FAILED.
 
     Attributes:
         task_id: Id of the task.
         code: The server's ``error_code``, such as ``"CREATE_VM_FORM_TEMPLATE_FAILED"``.
         ec: Error code of the underlying component, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
-        message: Description of the failure by the server.
+        message: The server's description of the failure.
         task: The task itself.
     """
 
@@ -57,12 +57,12 @@ class TaskFailed(TaskError):
 
     @property
     def resource_id(self) -> str | None:
-        """Id of the resource that the task worked on."""
+        """Id of the resource that the task worked on, or None if the id is unknown."""
         return self.task.resource_id if self.task else None
 
     @property
     def resource_type(self) -> str | None:
-        """Type of the resource, such as ``"Vm"``."""
+        """Type of the resource, such as ``"Vm"``, or None if the type is unknown."""
         return self.task.resource_type if self.task else None
 
     def _describe(self) -> str:
@@ -74,9 +74,9 @@ class TaskFailed(TaskError):
 
 
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
-    """One or more of several tasks failed. This is an exception group, also for ``except*``.
+    """One or more of several tasks failed. This error is an exception group, so ``except*`` works.
 
-    Groups that ``except*``, `split` and `subgroup` derive from it keep `succeeded`.
+    ``except*``, `split` and `subgroup` make smaller groups, which have the same `succeeded`.
 
     Attributes:
         succeeded: The tasks that did not fail.
@@ -86,35 +86,37 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
 
     @property
     def failed(self) -> tuple[TaskFailed, ...]:
-        """The errors of tasks that ended as FAILED.
+        """The errors of tasks that ended with the status FAILED.
 
-        `exceptions` also has the errors of tasks that were not found or have an unknown status.
+        The attribute `exceptions` also has the errors of tasks that were not found or have an
+        unknown status.
         """
         return tuple(error for error in self.exceptions if isinstance(error, TaskFailed))
 
     def derive(self, excs: Sequence[TaskError], /) -> TasksFailed:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return a group of `excs` that keeps the message and `succeeded` of this group."""
+        """Return a group of `excs` that has the message and `succeeded` of this group."""
         group = TasksFailed(self.message, excs)
         group.succeeded = self.succeeded
         return group
 
 
 class TaskTimeout(TaskError, TimeoutError):
-    """Tasks had not ended, as far as known, when the time-out expired.
+    """Tasks had not ended when the time-out expired, or their state was unknown.
 
-    The tasks are still running: wait for ``pending`` again, or read them with
+    The tasks continue to run. Wait for ``pending`` again, or read the tasks with
     ``tower.task.get_tasks``.
 
     Attributes:
-        pending: Ids of the tasks.
+        pending: Ids of the tasks that had not ended.
         timeout: Time-out in seconds.
-        poll_error: Error of the last poll, if it failed; the state of the tasks is then unknown.
-        last_seen: Status and progress (0 to 1) of the tasks that were seen, by task id.
-        unknown: Ids of tasks that the server did not list. These tasks were just started, or belong
+        poll_error: Error of the last poll, after which the state of the tasks is unknown. None if
+            the last poll succeeded.
+        last_seen: Last known status and progress (0 to 1) of the tasks, by task id.
+        unknown: Ids of tasks that the server did not list. Such a task was just started, or belongs
             to another server.
-        answered: Whether the server answered any poll. If not, the state of the tasks is unknown.
-        failures: Errors of other tasks, which failed during the wait.
-        succeeded: Other tasks, which succeeded.
+        answered: Whether any poll succeeded. If False, the state of the tasks is unknown.
+        failures: Errors of the tasks that failed during the wait.
+        succeeded: The tasks that succeeded during the wait.
     """
 
     failures: Sequence[TaskError] = ()
@@ -175,12 +177,12 @@ class TaskTimeout(TaskError, TimeoutError):
 
 
 class TaskNotFound(TaskError):
-    """The server does not list the task, although a new task would have appeared by now.
+    """The server does not list a task, although a new task would be in the list by now.
 
     Attributes:
         task_id: Id of the task.
-        last_seen: Status and progress (0 to 1) of the task before it disappeared; None: the server
-            never listed the task.
+        last_seen: Status and progress (0 to 1) of the task before it disappeared. None if the
+            server never listed the task.
     """
 
     def __init__(
@@ -204,13 +206,14 @@ class TaskNotFound(TaskError):
 class UnknownTaskStatus(TaskError):
     """A task has a status that this version does not know, and the task does not change.
 
-    The task may still be running: read it with ``tower.task.get_tasks``, or wait for it again.
+    The task may still be running. Read the task with ``tower.task.get_tasks``, or wait for the task
+    again.
 
     Attributes:
         task_id: Id of the task.
         status: The status.
-        progress: Progress of the task, 0 to 1.
-        grace: Number of seconds for which neither status nor progress changed.
+        progress: Progress of the task, from 0 to 1.
+        grace: Number of seconds during which the status and the progress did not change.
     """
 
     def __init__(
@@ -237,13 +240,14 @@ class UnknownTaskStatus(TaskError):
 
 
 class SettleTimeout(TaskError, TimeoutError):
-    """The tasks ended, but resources were still being changed when the time was over.
+    """The tasks ended, but resources were still being changed when the time-out expired.
 
-    The change continues: a resource is ready when its ``entityAsyncStatus`` is None.
+    The server continues to change the resources. A resource is ready when its ``entityAsyncStatus``
+    is None.
 
     Attributes:
-        unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``;
-            None if unknown.
+        unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``.
+            None if the value is unknown.
         timeout: Time-out in seconds.
         poll_error: Error of the last poll, if it failed.
     """
@@ -274,15 +278,15 @@ class SettleTimeout(TaskError, TimeoutError):
 
 
 class ReadBackFailed(TaskError):
-    """A mutation was accepted, but its result could not be read. ``__cause__`` says why.
+    """A mutation was accepted, but its result could not be read. ``__cause__`` is the reason.
 
-    Do not repeat the mutation: read the resources later.
+    Do not repeat the mutation. Read the resources later.
 
     Attributes:
         resource_ids: Ids of the resources that the mutation created or changed.
-        done: Whether the work is done. If False, the work could not be watched, and may still
-            continue.
-        reason: Error that prevented reading.
+        done: Whether the server has completed the mutation. If False, the tasks could not be
+            observed, and may still be running.
+        reason: Error that prevented reading the result.
     """
 
     def __init__(

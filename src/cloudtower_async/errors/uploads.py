@@ -14,31 +14,34 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """State needed to resume an upload: store it as JSON, and pass it as ``resume=``.
+    """State of an interrupted upload. Store the state as JSON, and pass it as ``resume=``.
 
-    Resuming first checks the whole state, and refuses another file, target or server. The state
-    contains no secrets, but it contains the names of the file and of the resource to create.
+    Before an upload is resumed, the whole state is checked. A different file, target or server is
+    refused. The state contains no secrets, but it contains the names of the file and of the
+    resource to create.
 
     Attributes:
         endpoint: Root address of the server.
-        operation: Call that takes the chunks: ``"elf_image.create_elf_image"``.
+        operation: Name of the operation that receives the chunks, such as
+            ``"elf_image.create_elf_image"``.
         upload_task_id: Id of the upload task.
         form: The fields that were sent with the first chunk, without the file.
         size: Size of the whole file, in bytes.
-        modified_ns: Modification time of the file, in nanoseconds since 1970; None for a stream.
+        modified_ns: Modification time of the file, in nanoseconds since 1970. None for a stream.
         chunk_size: Maximum size of a chunk, in bytes.
-        sent: Bytes that the server certainly has.
-        sha256: SHA-256 of these bytes, in hexadecimal.
-        pending: Size of the next chunk in bytes if the server may have received that chunk; 0 if
-            the server certainly did not.
-        pending_sha256: SHA-256 of the file up to the end of that chunk.
+        sent: Number of bytes that the server has certainly received.
+        sha256: SHA-256 of the first `sent` bytes of the file, in hexadecimal.
+        pending: Size of the next chunk in bytes if the server may have received the chunk. 0 if the
+            server has certainly not received the chunk.
+        pending_sha256: SHA-256 of the file up to the end of the next chunk, in hexadecimal.
         chunks: Number of chunks that the server certainly has.
-        count_base: The server's count of chunks minus `chunks`; None if the server keeps no count.
-        resent: Whether a chunk was resent after the settling time, so that the result has to be
-            verified.
-        existing_ids: Ids of resources from before the upload, for uploads where the server does not
-            name the new resource.
-        version: Format of this state.
+        count_base: Difference between the server's count of chunks and `chunks`. None if the server
+            does not count chunks.
+        resent: Whether a chunk was resent after the option ``settling_time`` had passed. If so, the
+            result has to be verified.
+        existing_ids: Ids of the resources that existed before the upload. They identify the new
+            resource if the server does not return its id.
+        version: Version number of the format of this state.
     """
 
     endpoint: str
@@ -64,12 +67,13 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a state that `to_json` has written.
+        """Parse a state that `to_json` has returned.
 
         Raises:
-            InvalidInput: The text is not an upload state, or was written by a later version.
+            InvalidInput: The text is not an upload state, or it was written by a later version of
+                this package.
         """
-        from ..types import CODEC_ERRORS  # imported here, so that importing an error loads little
+        from ..types import CODEC_ERRORS  # a late import, so that importing an error is fast
 
         try:
             state = msgspec.json.decode(text, type=cls)
@@ -95,15 +99,15 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class UploadError(CloudtowerError):
-    """Base of upload errors: an upload failed, or could not begin.
+    """Base of errors of uploads, which failed or could not be started.
 
     Attributes:
         message: Description of the failure.
-        upload_task_id: Id of the upload task on the server; None if the server has not created the
+        upload_task_id: Id of the upload task on the server. None if the server has not created the
             task yet.
-        sent: Bytes that the server certainly has.
-        total: Bytes of the whole file.
-        state: State for ``resume=``; None if the upload cannot be resumed.
+        sent: Number of bytes that the server has certainly received.
+        total: Size of the whole file in bytes.
+        state: State to pass as ``resume=``. None if the upload cannot be resumed.
     """
 
     hint: ClassVar[str] = ""
@@ -127,21 +131,22 @@ class UploadError(CloudtowerError):
 
 
 class UploadInterrupted(UploadError):
-    """A chunk could not be delivered; ``__cause__`` says why.
+    """A chunk could not be delivered. ``__cause__`` is the reason.
 
-    The upload stays open on the server. Upload the same file again with ``resume=error.state`` to
-    send only the rest.
+    The upload stays open on the server. To send only the rest of the file, upload the same file
+    again with ``resume=error.state``.
     """
 
     hint = "Upload again with resume=error.state to send the rest, or cancel the upload task."
 
 
 class UploadFailed(UploadError):
-    """The upload failed for good.
+    """The upload failed and cannot be resumed.
 
-    The server gave up the upload or refused a chunk, the upload was cancelled on the server, or it
-    is unknown which chunks the server has (the message then says "unknown"). The upload task is
-    cancelled on the server, unless the failure occurred while resuming.
+    Possible causes: the server ended the upload, the server refused a chunk, the upload was
+    cancelled on the server, or it is unknown which chunks the server has received. In the last
+    case, the message has the word "unknown". The upload task is cancelled on the server, unless the
+    upload failed while it was being resumed.
     """
 
     hint = "Start again: upload the whole file."
@@ -150,14 +155,14 @@ class UploadFailed(UploadError):
 class UploadTimeout(UploadError, TimeoutError):
     """The whole file was sent, but the result did not appear within `timeout` seconds.
 
-    The server may still be processing the file: upload again with ``resume=error.state`` to
-    continue waiting.
+    The server may still be processing the file. To continue the wait, upload the file again with
+    ``resume=error.state``.
     """
 
     hint = "Upload again with resume=error.state to wait on, and a longer timeout= if needed."
 
 
 class SourceChanged(UploadError):
-    """The size of the file changed during the upload. The upload was cancelled."""
+    """The size of the file changed during the upload. The upload was cancelled on the server."""
 
     hint = "Upload the file while no program writes to it; for a stream, check size=."

@@ -1,1 +1,1 @@
-"""Retry policy: whether and when a failed request is resent. Pure: no I/O."""
+"""Retry policy: whether and when a failed request is resent. This package does no I/O."""

@@ -1,4 +1,4 @@
-"""Backoff delays, the retry budget of a session, and the server's ``Retry-After``. No I/O."""
+"""Backoff delays, the retry budget of a session, and the ``Retry-After`` header of a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-_MOST_DOUBLINGS = 32  # the cap is reached long before; larger powers overflow
+_MOST_DOUBLINGS = 32  # avoids overflow; delays reach the cap much earlier
 _FIRST_POLL = 0.25  # seconds between the first two polls
 _EARNED = 0.5  # tokens returned by each successful call
 
@@ -27,12 +27,12 @@ def backoff_delay(
     """Return the seconds to wait before a retry or a poll, with exponential backoff.
 
     Args:
-        number: Number of the delay in its series; 1 is the first.
-        first: First delay in seconds; each later delay is twice as long.
+        number: Number of the delay in its series. The first delay has the number 1.
+        first: First delay in seconds. Each further delay is twice as long as the delay before.
         cap: Maximum delay in seconds.
-        jitter: Random share of the delay. 0: always the full delay; 1: between 0 and the full delay
-            ("full jitter").
-        chance: Random number from 0 to 1; None: draw one.
+        jitter: Random share of the delay, from 0 to 1. With 0, the delay is never shortened. With
+            1, the delay is between 0 and its full length ("full jitter").
+        chance: Random number from 0 to 1. If None, a number is drawn.
     """
     delay = min(cap, first * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
     if jitter:
@@ -43,22 +43,22 @@ def backoff_delay(
 
 
 def poll_delay(number: int, interval: float) -> float:
-    """Return the seconds to wait after a poll: first short delays, later `interval`."""
+    """Return the seconds to wait after a poll. The delays start short and grow to `interval`."""
     return backoff_delay(number, min(_FIRST_POLL, interval), interval)
 
 
 def poll_delays(interval: float) -> Iterator[float]:
-    """Yield the delays of `poll_delay`, from the first delay on, without end."""
+    """Yield the delays of `poll_delay` endlessly, starting with the first delay."""
     for number in count(1):
         yield poll_delay(number, interval)
 
 
 class Budget:
-    """Retry budget of a session, as a token bucket; see `RetryPolicy`.
+    """Retry budget of a session, implemented as a token bucket; see `RetryPolicy`.
 
     Args:
-        most: Tokens in a full bucket.
-        within: Budget that applies in addition; None: no other budget.
+        most: Number of tokens in a full bucket.
+        within: Budget that applies in addition. None means that no other budget applies.
     """
 
     __slots__ = ("_most", "_spent", "_within")
@@ -70,22 +70,28 @@ class Budget:
 
     @property
     def spent(self) -> float:
-        """Number of missing tokens; if none is missing here, those of the additional budget."""
+        """Number of tokens that this bucket lacks.
+
+        If this bucket is full, it is the number of tokens that the additional budget lacks.
+        """
         return self._spent if self._within is None else self._spent or self._within.spent
 
     @property
     def left(self) -> float:
-        """Number of tokens left."""
+        """Number of tokens in this bucket."""
         return self._most - self._spent
 
     def earn(self) -> None:
-        """Put back part of a token after a successful call, up to a full bucket."""
+        """Put half a token back after a successful call, unless the bucket is full."""
         self._spent = max(0.0, self._spent - _EARNED)
         if self._within is not None:
             self._within.earn()
 
     def take(self) -> bool:
-        """Take one token from each budget that applies, or return False if a budget is empty."""
+        """Take one token from each budget that applies, and return True.
+
+        If a budget has less than one token, return False.
+        """
         if self._spent + 1 > self._most or not (self._within is None or self._within.take()):
             return False
         self._spent += 1
@@ -93,7 +99,7 @@ class Budget:
 
 
 def retry_after(header: str | None, now: datetime) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, or None if it cannot be parsed."""
+    """Return the seconds in a ``Retry-After`` header, or None if there is no valid header."""
     if header is None:
         return None
     if header.strip().isdecimal():

@@ -1,7 +1,8 @@
-"""Classify failed requests: one table decides about retries of queries, mutations and polls.
+"""Classify failed requests. One table decides about retries of queries, mutations and polls.
 
-The table is the only place that decides whether an error is transient. A mutation is resent only if
-it certainly was not executed. After any other failure, its outcome is unknown.
+Only this table decides whether an error is transient. A mutation is resent only if the mutation was
+certainly not executed. If the server may have executed a mutation, its outcome is unknown, and the
+mutation is not resent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ..errors.failure_kind import FailureKind
 
 
 class RetryAction(StrEnum):
-    """Reaction to a failure."""
+    """Reaction to a failed request."""
 
     RETRY = "retried"
     LOG_IN = "new login, then retried once"
@@ -24,10 +25,10 @@ class RetryAction(StrEnum):
 
 
 class RetryActions(NamedTuple):
-    """Reactions to a failure, for each kind of request.
+    """Reactions to a failure of a query, of a mutation, and of a background poll.
 
-    ``poll`` is the reaction of waits, watches and uploads to the error that a query raises after
-    its retries.
+    Waits, watches and uploads send background polls, which are queries. If a query fails after its
+    own retries, ``poll`` is the reaction to this failure.
     """
 
     query: RetryAction
@@ -57,7 +58,7 @@ ACTIONS: dict[FailureKind, RetryActions] = {
     FailureKind.REFUSED: RetryActions(_RAISE, _RAISE, _RAISE),
     FailureKind.UNEXPECTED: RetryActions(_RAISE, _UNKNOWN, _RAISE),
 }
-"""Reactions to each kind of failure."""
+"""The reactions to each kind of failure."""
 
 _REFUSALS = (400, 403, 404, 405, 406, 411, 413, 414, 415, 417, 422, 428, 431, 501, 505)
 
@@ -68,10 +69,11 @@ STATUSES: dict[int, FailureKind] = {
     429: FailureKind.TOO_MANY,
     **dict.fromkeys((408, 502, 503, 504), FailureKind.UNAVAILABLE),
 }
-"""Kind of failure of each error status that has only one meaning.
+"""Kind of failure for each error status that has only one meaning.
 
-Status 307 also depends on the number of addresses; 400 and 409 also depend on the server's error
-code. The remaining 5xx are `FailureKind.FAILED`, all others `FailureKind.UNEXPECTED`.
+The kind for status 307 also depends on the number of addresses. The kinds for 400 and 409 also
+depend on the server's error code. All other 5xx are `FailureKind.FAILED`, and all other statuses
+are `FailureKind.UNEXPECTED`.
 """
 
 _OTHER_STATUSES = {
@@ -87,7 +89,7 @@ _OTHER_STATUSES = {
 
 
 def statuses_of(kind: FailureKind) -> str:
-    """Return the HTTP statuses of a kind of failure as text for the documentation; may be empty."""
+    """Return the HTTP statuses of a kind of failure as text for the documentation, or ""."""
     listed = [str(status) for status, one in sorted(STATUSES.items()) if one is kind]
     if kind in _OTHER_STATUSES:
         listed.append(_OTHER_STATUSES[kind])
@@ -104,11 +106,11 @@ LOST = frozenset(
         FailureKind.UNAVAILABLE,
     }
 )
-"""Failures after which the active node of a pair is looked up again."""
+"""Failures after which the session searches for the active node of a pair again."""
 
 
 def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
-    """Return the kind of failure of an error status.
+    """Return the kind of failure for an error status.
 
     Args:
         status: HTTP status.
@@ -129,14 +131,14 @@ def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryA
 
     Args:
         error: The failure.
-        mutation: Whether the call is not a query.
+        mutation: Whether the call is a mutation or an upload.
         polling: Whether the call is a query that is retried like a background poll.
     """
     actions = ACTIONS[error.failure_kind]
     if polling:
         return actions.poll
-    # If the call itself was not sent, for example because the login failed, it is handled like a
-    # query.
+    # If the call itself was not sent, for example because the login failed, a mutation is handled
+    # like a query.
     return actions.mutation if mutation and error.sent else actions.query
 
 
@@ -145,7 +147,7 @@ def is_transient(error: CloudtowerError, *, can_log_in: bool) -> bool:
 
     Args:
         error: Error of a query after its retries.
-        can_log_in: Whether the session has credentials to get a new token.
+        can_log_in: Whether the session has credentials to log in with.
     """
     if not isinstance(error, CallError):
         return False

@@ -1,4 +1,4 @@
-"""Retry policy of a session: how often requests are resent, and after which pauses."""
+"""Retry policy of a session: the number of retries, and the pauses between retries."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from .backoff import backoff_delay
 class RetryPolicy:
     """Number and pauses of retries. A request is only retried if a retry is safe.
 
-    Each pause is random, between 0 and a bound that doubles each time, so that callers that fail
-    together do not retry together. If the server sends ``Retry-After``, the pause lasts at least as
-    long as the server asks. Retries stay within the call's ``timeout``: if too little time is left,
+    Each pause is a random time between 0 and an upper bound. The bound doubles with each retry.
+    Because of the random pauses, callers that fail at the same time do not retry at the same time.
+    If the server sends ``Retry-After``, the pause lasts at least as long as this header says.
+    Retries do not extend the call's ``timeout``. If the remaining time is too short for a retry,
     the error is raised at once.
 
     Args:
-        attempts: Maximum number of attempts per call, including the first one; 1: no retries. Waits
-            for locked resources and one new login do not count.
-        backoff: Bound of the first pause, in seconds.
-        cap: Largest bound, in seconds.
-        budget: Retry budget of the session (token bucket), so that retries do not overload a server
-            in trouble: each retry consumes one token, and two successful calls return one.
+        attempts: Maximum number of attempts per call, including the first attempt. With 1, there
+            are no retries. Waits for locked resources and one new login do not count as attempts.
+        backoff: Upper bound of the first pause, in seconds.
+        cap: Maximum of the upper bound, in seconds.
+        budget: Number of tokens in the retry budget of the session. Each retry takes one token, and
+            two successful calls put one token back. If no token is left, failed calls are not
+            retried. This budget keeps retries from overloading a server that has problems.
 
     Raises:
-        InvalidSettings: A value cannot be used.
+        InvalidSettings: A value is invalid.
 
     Example:
         ::
@@ -55,14 +57,14 @@ class RetryPolicy:
         """Return the seconds to wait before a retry.
 
         Args:
-            number: Number of the pause within the call; 1 is the first.
+            number: Number of the pause within the call. The first pause has the number 1.
             chance: Random number from 0 to 1; None: draw one.
         """
         return backoff_delay(number, self.backoff, self.cap, jitter=1.0, chance=chance)
 
 
 def policy_fault(value: object) -> str | None:
-    """Return why a value is not a valid policy, or None if the value is valid."""
+    """Return an error message if a value is not a `RetryPolicy`, or None."""
     if isinstance(value, RetryPolicy):
         return None
     return f"expected a RetryPolicy, such as RetryPolicy(attempts=3), got {value!r}"

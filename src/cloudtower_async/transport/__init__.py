@@ -1,1 +1,1 @@
-"""HTTP exchanges: connections, credentials, TLS, failover and responses."""
+"""HTTP exchanges with the server: connections, credentials, TLS, failover and responses."""

@@ -1,4 +1,4 @@
-"""Login, and the Authorization header."""
+"""Login, and the Authorization header of requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .responses import Answer
 
 _SECOND_FACTOR = re.compile("mfa|2fa|two_?factor|second_?factor|totp|otp$", re.IGNORECASE)
-"""Parts of field names in answers about two-factor authentication."""
+"""Pattern that finds the names of fields about two-factor authentication in a response."""
 
 _USE_API_KEY = "Two-factor authentication has no password login; pass an API key as token=."
 _STRATEGY = "Pass the strategy's id as auth_config_id= to skip the lookup."
@@ -48,18 +48,19 @@ _STRATEGIES = msgspec.json.encode({"query": "{authnStrategies{id type}}"})
 
 
 class Authenticator:
-    """Login at first use, shared by all waiting callers.
+    """Login of a session. The session logs in when a call first needs the token.
 
-    The first caller that needs the token logs in, without a background task, and the other callers
-    wait. If the first caller is cancelled, the next caller logs in. If the login fails, all waiting
-    callers get the error, so that a wrong password is tried only once.
+    The first caller that needs the token logs in, and all other callers wait for this login. There
+    is no background task. If the first caller is cancelled, the next caller logs in. If the login
+    fails, all waiting callers get the error, so that a wrong password is tried only once.
 
     Attributes:
-        token: The token, if the session has one.
-        basic: Header for operations with a separate credential, if given.
+        token: The token. None if the session has no token yet.
+        basic: Authorization header for operations with a separate credential. None if the session
+            has no such credential.
         logins: Number of successful logins.
         tries: Number of login attempts.
-        can_log_in: Whether the session has other credentials than a token.
+        can_log_in: Whether the session has credentials to log in with.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -80,16 +81,16 @@ class Authenticator:
         self._failure: CloudtowerError | None = None
 
     def forget(self, login: int) -> None:
-        """Drop a token that the server no longer accepts, so that the next call logs in.
+        """Drop a token that the server no longer accepts. The next call then logs in.
 
         Args:
-            login: Number of the login that returned the token. A newer token is kept.
+            login: Number of the login that returned the token. A token of a newer login is kept.
         """
         if self.logins == login:
             self.token = None
 
     async def log_in(self, endpoint: str) -> str:
-        """Return the token; log in first if needed.
+        """Return the token. Log in first if the session has no token.
 
         Args:
             endpoint: Root address of the server.
@@ -118,7 +119,7 @@ class Authenticator:
                 except CloudtowerError as exc:
                     failure = exc
                 except asyncio.CancelledError as exc:
-                    exc.__traceback__ = None  # the frames of the error hold the password
+                    exc.__traceback__ = None  # the stack frames of the error hold the password
                     raise
                 else:
                     self.logins += 1
@@ -126,7 +127,7 @@ class Authenticator:
                     self._transport.mask.add(self.token)
                     return self.token
                 if isinstance(failure, CallError):
-                    failure.sent = False  # the call that needs the token timed out
+                    failure.sent = False  # the call that waited for the token was not sent
                     failure.proxy = self._transport.proxy_of(endpoint)
                 self._failures += 1
                 self._failure = without_frames(failure)
@@ -171,7 +172,7 @@ class Authenticator:
         elif _asks_second_factor(answer.body):
             message = "the server asks for a second factor instead of sending a token"
             hint = _USE_API_KEY
-        del token  # keep the secret out of error reports that show local variables
+        del token  # error reports show local variables
         raise LoginFailed(
             message,
             operation=LOGIN,
@@ -233,10 +234,10 @@ class Authenticator:
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
-        """Look up the LDAP strategy; return None if the server has no LDAP strategy or is too old.
+        """Return the id of the LDAP strategy, or None if the server has no strategy or is too old.
 
-        Any other failure is raised, because a login with the wrong source would count as a failed
-        attempt of the user.
+        Any other failure raises an error. A login with the wrong source would count as a failed
+        login of the user.
         """
         exchange = self._transport.exchange
         try:
@@ -275,7 +276,7 @@ class Authenticator:
 
 
 def _refused(exc: StatusError) -> LoginFailed:
-    # A server that checks credentials does not answer with a web page.
+    # A web page comes from a proxy or a portal, because CloudTower refuses credentials in JSON.
     page = exc.message.endswith(WITH_HTML)
     message = HTML_INSTEAD if page else "the credentials were refused"
     hint = OTHER_SERVICE if page else None
@@ -295,7 +296,7 @@ def _refused(exc: StatusError) -> LoginFailed:
 
 
 def _token_of(body: bytes) -> str | None:
-    # Do not quote the body in an error: it may hold the token even if it cannot be decoded.
+    # Do not quote the body in an error. The body may hold the token even if it cannot be decoded.
     try:
         return msgspec.json.decode(body, type=_LoginAnswer).data.token or None
     except CODEC_ERRORS:
@@ -311,7 +312,7 @@ class _LoginAnswer(msgspec.Struct):
 
 
 def _asks_second_factor(body: bytes) -> bool:
-    """Return whether an answer without a token has a field about two-factor authentication."""
+    """Return whether a response without a token mentions two-factor authentication."""
     try:
         said = msgspec.json.decode(body, type=dict[str, object])
     except CODEC_ERRORS:
@@ -332,7 +333,7 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 
 
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
-    """Return the strategies, the errors as a string, or None if the answer is invalid."""
+    """Return the strategies, a string with the errors, or None if the response is invalid."""
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)
     except CODEC_ERRORS:
@@ -343,7 +344,7 @@ def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
 
 
 def _lacks_strategies(said: str) -> bool:
-    """Return whether a GraphQL error says that the schema lacks the field."""
+    """Return whether a GraphQL error says that the schema has no authentication strategies."""
     return "authnStrategies" in said and "field" in said.lower()
 
 

@@ -1,4 +1,4 @@
-"""Header value for HTTP Basic credentials."""
+"""Header value for the credentials of HTTP Basic authentication."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from base64 import b64encode
 
 
 def basic(username: str, password: str) -> str:
-    """Return the value of an ``Authorization`` or ``Proxy-Authorization`` header: ``Basic …``."""
+    """Return ``Basic …``, the value of an ``Authorization`` or ``Proxy-Authorization`` header."""
     return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"

@@ -1,4 +1,4 @@
-"""Convert connection errors into errors of this package, with a remedy."""
+"""Convert connection errors to errors of this package, which suggest a remedy."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-# Endings of OpenSSL's alert names, with their meaning for the client certificate. The server sends
-# alerts during the handshake; with TLS 1.3, the client may already have sent its request by then.
+# Endings of the names of OpenSSL's alerts, with their meaning for the client certificate. The
+# server sends alerts during the handshake. With TLS 1.3, the client may already have sent its
+# request when an alert arrives.
 _CLIENT_CERT_ALERTS = {
     "CERTIFICATE_REQUIRED": "the server requires a client certificate",
     "UNKNOWN_CA": "the server does not know the authority that signed the client certificate",
@@ -78,22 +79,22 @@ def connection_error(
     direct: bool = True,
     sent: bool | None = None,
 ) -> CallError:
-    """Return the error that explains an exception of aiohttp or of the operating system.
+    """Return an error that explains an exception of aiohttp or of the operating system.
 
     Args:
         exc: The exception.
         endpoint: Root address of the server.
         settings: The session's options.
-        proxy: The proxy between the session and the server, if any.
-        direct: Whether the environment may name a proxy that the session does not use.
-        sent: Whether the request was written to a connection; None if unknown.
+        proxy: The proxy between the session and the server. None if no proxy is used.
+        direct: Whether the session ignores the proxy that environment variables name.
+        sent: Whether the request was written to a connection. None means that this is unknown.
     """
     error = _explain(exc, endpoint, settings, proxy)
     error.endpoint = endpoint
     error.proxy = proxy and proxy.address
     unsent = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError
     if isinstance(exc, unsent):
-        error.sent = bool(sent)  # True if a middleware sent the request before
+        error.sent = bool(sent)  # True if a middleware has already sent the request
     elif sent is False:
         error.sent = False
     unreached = not error.sent and not isinstance(error, TLSFailed)
@@ -107,7 +108,7 @@ def _explain(
 ) -> CallError:
     cause: BaseException | None = exc
     while cause is not None:
-        # aiohttp's own classes count as SSLError, but only their cause has OpenSSL's details.
+        # Some exceptions of aiohttp are SSLErrors, but only their causes have OpenSSL's details.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             return _explain_tls(cause, settings, of_proxy=_is_from_proxy(exc, proxy))
         cause = cause.__cause__
@@ -167,7 +168,7 @@ def _explain(
 
 def _is_reset(error: OSError) -> bool:
     reset = isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError)
-    return reset or "start TLS" in str(error)  # aiohttp's wording for a tunnel
+    return reset or "start TLS" in str(error)  # the text of aiohttp's error for a tunnel
 
 
 def _reason(error: OSError) -> str:
@@ -175,7 +176,7 @@ def _reason(error: OSError) -> str:
 
 
 def _is_from_proxy(exc: BaseException, proxy: Proxy | None) -> bool:
-    """Return whether a connection error is about the proxy, not about the server behind it."""
+    """Return whether a connection error is about the connection to the proxy itself."""
     if proxy is None or not isinstance(exc, aiohttp.ClientConnectorError):
         return False
     parts = urlsplit(proxy.address)
@@ -238,10 +239,10 @@ def _explain_tls(exc: ssl.SSLError, settings: Settings, *, of_proxy: bool = Fals
 
 
 def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
-    """Remove the quotes of the request and the response from aiohttp's error.
+    """Remove the parts of the request and the response from an error of aiohttp.
 
-    The error stays the cause of the raised error. A report of the cause would show the
-    Authorization header, or bytes of a response that repeat the header.
+    aiohttp's error becomes the cause of the raised error. A report of the cause would otherwise
+    show the Authorization header, or a response that repeats this header.
     """
     info = exc.request_info
     none = CIMultiDictProxy(CIMultiDict[str]())
@@ -253,7 +254,7 @@ def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
 
 
 def _forget_cause(exc: aiohttp.ClientError) -> str:
-    """Remove the parser's error, which quotes the response, and return its class name."""
+    """Remove the cause, which quotes the response, and return the name of its class, or ""."""
     cause = exc.__cause__ or exc.__context__
     exc.__cause__ = exc.__context__ = None
     return type(cause).__name__ if cause else ""

@@ -1,6 +1,6 @@
-"""Exchanges with a server: log records, and the lists of `record_exchanges`.
+"""Observe exchanges with a server, for the log and for the lists of `record_exchanges`.
 
-If neither is enabled, the check for both is the only cost per exchange.
+If both are disabled, the only cost per exchange is the check that they are disabled.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ _LOGGED = ("operation", "endpoint", "attempt", "duration", "status", "request_id
 
 
 class Recording:
-    """The exchanges of one block of `record_exchanges`.
+    """The exchanges during one ``with`` block of `record_exchanges`.
 
     Args:
-        max_body_bytes: Maximum number of bytes to keep of a body; None: keep no headers either.
+        max_body_bytes: Maximum number of bytes to store of each body. None stores neither bodies
+            nor headers.
 
     Attributes:
-        exchanges: Exchanges that have ended.
+        exchanges: Exchanges that have ended during the block.
         running: Whether the block is still running.
     """
 
@@ -63,27 +64,28 @@ class Recording:
 
 
 recordings: ContextVar[tuple[Recording, ...]] = ContextVar("cloudtower_exchanges", default=())
-"""Blocks of `record_exchanges` that the current task runs in."""
+"""The `Recording` of each block of `record_exchanges` that the current task runs in."""
 
 
 @contextmanager
 def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exchange]]:
-    """Collect every exchange with a server in the block, of all sessions.
+    """Collect all exchanges of all sessions during a ``with`` block.
 
-    Each attempt of a call is an exchange; logins and probes are recorded, too. Exchanges of tasks
-    that are started in the block are included if they end before the block does. Blocks can be
-    nested: each has its own list.
+    An exchange is one request and its response. Each attempt of a call, each login and each probe
+    of a node is an exchange. The exchanges of asyncio tasks that are started in the block are
+    included if they end before the block ends. Blocks can be nested. Each block has a separate
+    list.
 
     Args:
-        max_body_bytes: Keep the headers of each answer, and at most this number of bytes of its
-            body; 0 keeps headers only, and None keeps neither. Bodies are kept as received and may
-            hold secrets. Headers and bodies of logins are never kept.
+        max_body_bytes: Maximum number of bytes to store of the body of each response. The headers
+            are stored, too. 0 stores only the headers, and None stores neither. Bodies are not
+            redacted, so they may hold secrets. Headers and bodies of logins are never stored.
 
     Yields:
-        The list, which grows as exchanges end.
+        A list of the exchanges. Each exchange is appended when it ends.
 
     Raises:
-        InvalidInput: ``max_body_bytes`` is not a whole number from 0 on.
+        InvalidInput: ``max_body_bytes`` is not None and not a whole number of at least 0.
 
     Example:
         ::
@@ -107,17 +109,18 @@ def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exc
 
 
 class Sent(msgspec.Struct):
-    """A request that is being observed.
+    """A request that is observed for the log and for recordings.
 
     Attributes:
         operation: Name of the operation.
         endpoint: Root address of the server.
         attempt: Number of the attempt within its call.
-        content: JSON, or the fields of a query string or a form; None: no content.
-        confidential: Whether all of the request and the answer must stay hidden.
-        is_login: Whether the request is a login, so that the answer holds a token.
-        mask: Redaction of secrets in the parts that are shown.
-        answer: The answer, possibly with an error status; None until the answer has arrived.
+        content: Body in JSON, or the fields of a query string or a form. None means that the
+            request has no content.
+        confidential: Whether the log must not show any part of the request or the response.
+        is_login: Whether the request is a login. The response of a login holds a token.
+        mask: Redaction of secrets in the parts that are logged.
+        answer: The response, possibly with an error status. None until the response has arrived.
     """
 
     operation: str
@@ -131,16 +134,16 @@ class Sent(msgspec.Struct):
 
 
 async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
-    """Carry out an exchange, log and record it, and return the answer.
+    """Carry out an exchange, log and record the exchange, and return the response.
 
     Args:
-        sending: The exchange.
+        sending: Coroutine that carries out the exchange.
         sent: Request of the exchange.
     """
     started = perf_counter()
     try:
         answer = await sending
-    except InvalidInput:  # nothing was sent
+    except InvalidInput:  # no request was sent
         raise
     except BaseException as exc:
         raised = exc.__cause__ if isinstance(exc, HookError) else exc
@@ -181,7 +184,7 @@ def _tell_failure(sent: Sent, duration: float, exc: BaseException | None) -> Non
 
 
 def _record(sent: Sent, duration: float, exc: BaseException | None) -> Exchange:
-    """Return an exchange, and add it to all blocks of `record_exchanges` that are running."""
+    """Make an `Exchange`, add it to all running blocks of `record_exchanges`, and return it."""
     ended = exc if isinstance(exc, CallError) else sent.answer
     exchange = Exchange(
         operation=sent.operation,

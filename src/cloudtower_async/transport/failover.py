@@ -1,4 +1,4 @@
-"""Failover: select the active node of a pair."""
+"""Failover: find the active node of an active/passive pair."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ _log = logging.getLogger("cloudtower_async")
 
 _HEALTH = "/api/healthz"
 _ACTIVE, _PASSIVE, _SILENT = "active", "passive", "no answer in time"
-_ROUND_SECONDS = 5.0  # time-out for the answers of all nodes
-_ATTEMPTS = 3  # probes of each node while no node is active
+_ROUND_SECONDS = 5.0  # time-out for the responses of all nodes
+_ATTEMPTS = 3  # maximum probes of each node while no node is active
 _PAUSE_SECONDS = 0.05
-_GRACE_SECONDS = 0.5  # maximum seconds to wait for other nodes after a node was found active
+_GRACE_SECONDS = 0.5  # seconds to wait for other nodes after an active node was found
 
 
 class Endpoints:
-    """Endpoints of a session, and the search for the active node of a pair.
+    """Addresses of a session, and the search for the active node of a pair.
 
-    The search is shared by all waiting callers and has no background task: the first caller that
-    needs the address probes all nodes at once, and the other callers wait. If the first caller is
-    cancelled, the next caller takes over. If no node or more than one node is active, all waiting
-    callers get the error. A single address is never probed.
+    The first caller that needs the address of the active node probes all nodes at once, and all
+    other callers wait for the result. There is no background task. If the first caller is
+    cancelled, the next caller probes the nodes. If no node or more than one node is active, all
+    waiting callers get the error. A session with a single address never probes it.
 
     Args:
         transport: Transport to the servers, with the settings of the session.
 
     Attributes:
-        active: Address of the active node; None if the active node is unknown.
-        latest: Address found by the latest search; before any search, the first address.
+        active: Address of the active node. None if the active node is unknown.
+        latest: Address that the latest search has found. Before the first search, this is the first
+            address of the session.
         several: Whether the session has more than one address.
     """
 
@@ -68,25 +69,25 @@ class Endpoints:
         return self.several and self._failover != "manual"
 
     def forget(self, endpoint: str) -> None:
-        """Forget a node that refused a call or is unreachable; the next call starts a search.
+        """Forget a node that refused a call or is unreachable. The next call then starts a search.
 
         Args:
-            endpoint: Address of the node. If another node was found in the meantime, that node is
-                kept.
+            endpoint: Address of the node. If a search has found another node in the meantime, that
+                node stays active.
         """
         if self.follows and self.active == endpoint:
             self.active = None
 
     async def find(self, *, ask: bool = False) -> str:
-        """Return the address of the active node; probe the nodes unless the active node is known.
+        """Return the address of the active node. Probe the nodes if the active node is unknown.
 
         Args:
-            ask: Probe even if the active node is known.
+            ask: Whether to probe the nodes even if the active node is known.
 
         Raises:
             NoActive: No node is active.
             MultipleActive: More than one node is active.
-            InvalidSettings: A file for TLS cannot be used.
+            InvalidSettings: A certificate or key file is missing or invalid.
             SessionClosed: The session was closed before or during the call.
         """
         if not self.several:
@@ -96,7 +97,7 @@ class Endpoints:
         async with self._lock:
             if self.active is not None and not ask:
                 return self.active
-            if self._rounds == rounds:  # no other caller has probed since
+            if self._rounds == rounds:  # no other caller has probed in the meantime
                 self._outcome = self._adopt(_choose(await self._ask_all()))
                 self._rounds += 1
             outcome = self._outcome
@@ -105,19 +106,19 @@ class Endpoints:
         raise another(outcome)
 
     async def ping(self, seconds: float) -> str:
-        """Check whether the server is ready, or whether exactly one node of the pair is active.
+        """Check that the server is ready, or that exactly one node of the pair is active.
 
         Unlike `find`, this method does not change the node that calls go to.
 
         Args:
-            seconds: Time-out.
+            seconds: Time-out in seconds.
 
         Returns:
             Root address of the server.
 
         Raises:
             CallError: The server is not ready.
-            InvalidSettings: A file for TLS cannot be used.
+            InvalidSettings: A certificate or key file is missing or invalid.
             SessionClosed: The session was closed before or during the call.
         """
         self._transport.running_loop()
@@ -174,7 +175,7 @@ class Endpoints:
                 answers[address] = _ACTIVE if answer.status == 200 else f"HTTP {answer.status}"
             if answers[address] == _ACTIVE:
                 scope.deadline = min(scope.deadline, anyio.current_time() + _GRACE_SECONDS)
-            # A short network fault should not fail all waiting calls.
+            # Probe again, because a short network fault should not fail all waiting calls.
             if answers[address] == _PASSIVE or attempt == _ATTEMPTS or _ACTIVE in answers.values():
                 return
             await anyio.sleep(_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""One HTTP exchange with the server: send a request, read the response, explain failures."""
+"""One HTTP exchange with the server: send a request, read the response, and explain failures."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ _log = logging.getLogger("cloudtower_async")
 LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
 PING = "ping"
-_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # sent to unknown servers, too
-_CLOSE_SECONDS = 5.0  # seconds for closing TLS connections
+_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # the server may not be CloudTower
+_CLOSE_SECONDS = 5.0  # maximum seconds for closing TLS connections
 
 
 class Transport(SessionScope):
-    """HTTP transport: sends requests to the server over a pool of connections.
+    """HTTP transport, which sends requests to the server over a pool of connections.
 
-    The pool is created at first use, in the event loop that uses it. The caller closes a session or
-    connector that was passed in.
+    The pool is created at first use, because it belongs to the event loop that runs then. An
+    aiohttp session or connector that is passed as an argument is not closed by the transport.
 
     Args:
         settings: The session's options.
-        session: An aiohttp session to use instead of a new one.
-        connector: An aiohttp connector to use instead of a new one.
-        trace_configs: Passed to aiohttp.
+        session: An aiohttp session to use. None creates a session.
+        connector: An aiohttp connector to use. None creates a connector.
+        trace_configs: Trace configurations for aiohttp.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Transport(SessionScope):
             check_option("session", instance_fault(session, aiohttp.ClientSession))
         if connector is not None:
             check_option("connector", instance_fault(connector, aiohttp.BaseConnector))
-        # None counts as not given, like for the other options.
+        # None means the default, as for all other options.
         trace_configs = trace_configs or ()
         if not isinstance(cast("object", trace_configs), Iterable):
             check_option("trace_configs", instance_fault(trace_configs, list))
@@ -111,7 +111,7 @@ class Transport(SessionScope):
             self.mask.add(value)
         self.owns_pool: bool = session is None and connector is None
         self.counts: Counts = Counts()
-        self.server_version: str | None = None  # None until the version was requested
+        self.server_version: str | None = None  # None until the version is known
         self.asking_version: anyio.Lock = anyio.Lock()
         self._given = session
         self._connector = connector
@@ -120,8 +120,8 @@ class Transport(SessionScope):
         self._tls = TLS(settings)
         self._proxies: dict[str, Proxy] = {}  # by endpoint
         self._max_response_bytes = settings.max_response_bytes
-        # The caller limits the time of the whole call, which includes the login and waiting for a
-        # connection.
+        # There is no total time-out, because callers limit the time of the whole call. The call
+        # includes the login and the wait for a connection.
         self._timeout = aiohttp.ClientTimeout(
             total=None,
             sock_connect=settings.connect_timeout,
@@ -132,7 +132,7 @@ class Transport(SessionScope):
             "user-agent": f"cloudtower-async/{__version__}",
             **(settings.headers or {}),
         }
-        # A session that was passed in does not have these headers: send them with each request.
+        # A session of the caller does not have these headers, so each request has to send them.
         self._more_headers = {} if session is None else self._headers
 
     def exchange(
@@ -151,29 +151,31 @@ class Transport(SessionScope):
         attempt: int = 1,
         state: SendState | None = None,
     ) -> Coroutine[Any, Any, Answer]:
-        """Send a request and read the whole answer.
+        """Send a request, and return the response after reading its whole body.
 
-        Callers set a time limit with `TimeLimit` or `until_closed`, and raise the errors
-        `without_frames`, because the frames below hold the credentials.
+        Callers have to set a time limit with `TimeLimit` or `until_closed`. Before callers raise an
+        error again, they have to pass the error to `without_frames`, because its stack frames hold
+        credentials.
 
         Args:
-            operation: Name of the operation, for errors.
+            operation: Name of the operation, for error messages.
             method: HTTP method.
             endpoint: Root address of the server.
-            headers: Headers to send in addition to the headers of every request.
+            headers: Headers to send in addition to the session's headers.
             path: Path below the root address.
             body: Body, encoded as JSON.
-            query: Query string.
+            query: Parameters of the query string.
             fields: Fields of a multipart form.
             token: Token to send as the credential.
-            not_modified: Whether to accept status 304 as an answer.
-            attempt: Number of the attempt within the call.
+            not_modified: Whether status 304 counts as a success.
+            attempt: Number of the attempt within the call, starting at 1.
             state: Object whose ``sent`` is set when the server may have received the request.
 
         Raises:
-            CallError: No answer came, or an answer with an error status.
-            HookError: A hook in the user's aiohttp session raised an exception. Without `state`,
-                the exception of the hook is raised unchanged, except for logins.
+            CallError: No response arrived, or the response has an error status.
+            HookError: A client middleware or trace hook of aiohttp raised an exception. Without
+                `state`, a request that is not a login raises the exception of the hook itself
+                instead.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: The session was closed before or during the call.
         """
@@ -231,8 +233,8 @@ class Transport(SessionScope):
             go_through(self._proxies.get(endpoint), endpoint, options, headers)
         while True:
             try:
-                # Not `async with`, for speed: `read` leaves nothing open, even if it fails or is
-                # cancelled.
+                # `async with` would be slower. It is not needed, because `read` leaves nothing
+                # open, even if it fails or is cancelled.
                 response = await session.request(
                     method,
                     _url(endpoint + path),
@@ -246,9 +248,9 @@ class Transport(SessionScope):
                 status = response.status
                 small = not 200 <= status < 300 or operation in _SMALL_ANSWERS
                 limit = SMALL_BODY if small else self._max_response_bytes
-                if response.content.is_eof():  # the whole body came with the headers
-                    # A body that has already arrived needs no coroutine, unless hooks observe the
-                    # body or a middleware has read it before.
+                if response.content.is_eof():  # the whole body has arrived
+                    # No coroutine is needed to read a body that has already arrived, unless hooks
+                    # observe the body or a middleware has already read it.
                     if self._given is None and not session.trace_configs:
                         content = response.content.read_nowait()
                     else:
@@ -258,14 +260,14 @@ class Transport(SessionScope):
                     content, too_large = await read_body(response, limit)
             except StaleConnection as exc:
                 if exc.reused:
-                    continue  # nothing was written, and another connection may be clean
+                    continue  # nothing was sent; try another connection
                 raise self._explain(exc, operation, endpoint, sent=False) from exc
             except (aiohttp.ClientError, OSError) as exc:
                 left = state.sent if "data" in options else None
                 raise self._explain(exc, operation, endpoint, sent=left) from exc
             except Exception as exc:
                 if isinstance(state, Unwatched) and operation != LOGIN:
-                    raise  # without credentials
+                    raise  # such a request holds no credentials
                 raise HookError from exc
             break
         request_id = response.headers.get("x-tower-request-id")
@@ -298,7 +300,7 @@ class Transport(SessionScope):
         return Answer(status, content, request_id, response.headers)
 
     async def close(self) -> None:
-        """Close the connections. Calls in progress raise SessionClosed. Safe to repeat.
+        """Close the connections. Calls in progress raise SessionClosed. Can be called repeatedly.
 
         Raises:
             SessionClosed: The session belongs to another running event loop. The session stays
@@ -309,21 +311,21 @@ class Transport(SessionScope):
         self.closed = True
         if self.loop is None:  # the session was never used
             return
-        # aiohttp does not end requests over a session that was passed in, and it cancels tasks that
-        # wait for a connection.
+        # End all requests here. aiohttp would not end requests over the caller's session, and it
+        # would cancel tasks that wait for a connection.
         self.end_blocks()
         session, self._session = self._session, None
         self.connected: bool = False
         if session is not None and session is not self._given:
-            # Shielded, because a session is often closed during a cancellation; and limited in
-            # time.
+            # The shield is needed, because a session is often closed during a cancellation. The
+            # shielded block has a time limit.
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await session.close()
 
     async def open(self) -> aiohttp.ClientSession:
-        """Return the aiohttp session, which is created at the first call.
+        """Return the aiohttp session. The first call of this method creates the session.
 
-        Connections are opened when calls need them.
+        Connections are opened later, when requests need them.
 
         Raises:
             InvalidSettings: A file for TLS cannot be used.
@@ -335,17 +337,20 @@ class Transport(SessionScope):
             if self._session is None:
                 await anyio.to_thread.run_sync(self._tls.load)
                 await self._find_proxies()
-                self._check_usable()  # the session may have been closed during the load
+                self._check_usable()  # the session may have been closed in the meantime
                 self._session = self._given or self._make_session()
                 self.connected = True
             return self._session
 
     def connections(self) -> tuple[int, int, int]:
-        """Return the numbers of used and idle connections, and the maximum (0: no limit)."""
+        """Return the number of used connections, of idle connections, and of allowed connections.
+
+        If the last number is 0, the number of connections is not limited.
+        """
         pool = self._session.connector if self._session is not None else None
         if pool is None:
             return 0, 0, self.settings.max_connections if self.owns_pool else 0
-        # aiohttp has no public names for these numbers.
+        # aiohttp has no public API for these numbers.
         used: Collection[object] = getattr(pool, "_acquired", ())
         idle: dict[object, Collection[object]] = getattr(pool, "_conns", {})
         return len(used), sum(map(len, list(idle.values()))), pool.limit
@@ -363,7 +368,8 @@ class Transport(SessionScope):
             self.mask.add(sent)
             self.mask.add(sent and sent.removeprefix("Basic "))
         if self._proxies:
-            # Headers of the session would also be sent to the proxy, unencrypted.
+            # Send these headers with each request. As default headers of the aiohttp session, they
+            # would also be sent to the proxy, unencrypted.
             self._more_headers = self._headers
 
     def _is_closed(self) -> bool:
@@ -375,7 +381,8 @@ class Transport(SessionScope):
             raise SessionClosed
 
     def _make_session(self) -> aiohttp.ClientSession:
-        # Room for logins and health checks while calls use all other connections.
+        # Logins and health checks need additional connections while calls use all other
+        # connections.
         connections = self.settings.max_connections + 1 + len(self.settings.endpoints)
         if len(self.settings.endpoints) > 1:
             connections += len(self.settings.endpoints)  # one for the health check of each node
@@ -395,7 +402,7 @@ class Transport(SessionScope):
             return closed_during(operation)
         if isinstance(exc, aiohttp.InvalidURL):
             return InvalidInput(f"{operation}: the request cannot be sent: {exc}")
-        # The caller's own session may have its own proxy.
+        # An aiohttp session of the caller may have a proxy of its own.
         direct = self._given is None and not self.settings.trust_env
         proxy = self._proxies.get(endpoint)
         error: CallError = connection_error(
@@ -406,7 +413,7 @@ class Transport(SessionScope):
 
 
 def secret_values(headers: Mapping[str, str]) -> list[str]:
-    """Return the values of headers that hold credentials."""
+    """Return the values of all headers that hold credentials."""
     return [value for name, value in headers.items() if CREDENTIAL_HEADER.search(name)]
 
 
@@ -416,10 +423,10 @@ def _fit_to_given(
     headers: dict[str, str],
     state: SendState,
 ) -> None:
-    """Adapt a request to a session that was passed in: its headers and its middlewares."""
+    """Adapt the headers and middlewares of a request to an aiohttp session of the caller."""
     if "data" in options:
         headers.setdefault("content-type", options["data"].content_type)
-    # aiohttp has no public name for the middlewares.
+    # aiohttp has no public API for the middlewares of a session.
     middlewares: Sequence[aiohttp.ClientMiddlewareType] | None
     middlewares = getattr(session, "_middlewares", None)
     if middlewares is None:
@@ -430,7 +437,7 @@ def _fit_to_given(
 
 @lru_cache(maxsize=1024)
 def _url(address: str) -> URL | str:
-    """Return the parsed address, cached for later calls."""
+    """Return the parsed address, which is cached, or the address itself if it cannot be parsed."""
     try:
         return URL(address)
     except ValueError:
@@ -438,10 +445,10 @@ def _url(address: str) -> URL | str:
 
 
 def is_confidential(operation: str, path: str) -> bool:
-    """Return whether no part of a request and its answer may be shown.
+    """Return whether no part of a request and its response may be logged.
 
-    Calls outside the API schema, such as GraphQL, are confidential, because their answers may hold
-    keys and tickets in fields of any name.
+    Logins are confidential. Calls outside the API schema, such as GraphQL, are confidential, too,
+    because their responses may hold keys and tickets in fields of any name.
     """
     return operation == LOGIN or not path.startswith(API_PATH)
 

@@ -1,7 +1,8 @@
 """OpenTelemetry metrics: the duration of each call, and the state of the sessions.
 
-A program that uses OpenTelemetry has already imported OpenTelemetry, so this module only looks the
-package up. Attributes have a limited set of values: operations, outcomes and addresses of servers.
+A program that uses OpenTelemetry has already imported OpenTelemetry. Therefore this module only
+looks for the imported package. The attributes are operations, outcomes and addresses of servers,
+which have a limited number of values.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 
 OTHER = "_OTHER"
-"""Replacement for values outside the limited set, as in OpenTelemetry's conventions."""
+"""Replacement for all other values of an attribute, as in OpenTelemetry's conventions."""
 
 _PREFIX = "cloudtower.client."
 _BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-"""Boundaries of the histogram in seconds: from a small query to a call that waits for a lock."""
+"""Boundaries of the histogram in seconds. The first suit a small query, and the last suit a call
+that waits for a lock."""
 
 _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (OutcomeUnknown, "unknown"),
@@ -42,11 +44,12 @@ _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (CloudtowerError, "rejected"),
     (Exception, "failed"),
 )
-"""Outcomes of calls by the class of the raised error; any other exception is a cancellation."""
+"""Outcomes of calls by the class of the raised error. The first matching class counts. Any other
+exception is a cancellation."""
 
 
 class _Instrument(NamedTuple):
-    """An observable instrument, and the readings that it shows with their attributes."""
+    """An observable instrument, and the readings that it reports with their attributes."""
 
     name: str
     kind: Literal["counter", "up_down_counter", "gauge"]
@@ -128,9 +131,9 @@ def durations() -> Histogram | None:
     return _instruments_of(provider)
 
 
-@lru_cache(maxsize=1)  # providers warn about instruments that are created twice
+@lru_cache(maxsize=1)  # creating instruments twice causes warnings
 def _instruments_of(provider: MeterProvider) -> Histogram:
-    from opentelemetry.metrics import Observation  # already imported, because there is a provider
+    from opentelemetry.metrics import Observation  # already imported by the program
 
     meter = provider.get_meter("cloudtower_async", __version__)
     for one in _INSTRUMENTS:
@@ -172,9 +175,9 @@ def record_duration(
         seconds: Duration of the call.
         operation: Name of the call.
         endpoint: Root address of the server.
-        error: Error that the call raised; None if the call succeeded.
+        error: Error that the call raised. None if the call succeeded.
     """
-    if operation.startswith("/"):  # outside the schema, where paths may hold ids
+    if operation.startswith("/"):  # a path outside the schema may hold ids
         operation = OTHER
     attributes = {
         "cloudtower.operation": operation,
@@ -188,12 +191,15 @@ def record_duration(
 
 
 def outcome_of(error: BaseException) -> str:
-    """Return the class of outcomes for a call that raises this error."""
+    """Return the outcome of a call that raised this error, such as ``"timeout"``."""
     return next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "cancelled")
 
 
 def error_type(error: BaseException) -> str:
-    """Return the class name of an error of this package, `OTHER`, or ``CancelledError``."""
+    """Return the name of the class of an error of this package.
+
+    For any other error, return `OTHER`. For a cancellation, return ``"CancelledError"``.
+    """
     if isinstance(error, CloudtowerError):
         return type(error).__name__
     return OTHER if isinstance(error, Exception) else "CancelledError"

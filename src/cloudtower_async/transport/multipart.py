@@ -1,4 +1,4 @@
-"""Multipart forms of uploads."""
+"""Multipart forms, which carry files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
 _ANY = "application/octet-stream"
-_PIECE = 2**18  # bytes
+_PIECE = 2**18  # bytes that are sent at once
 
 
 def form(fields: Mapping[str, object]) -> aiohttp.FormData:
-    """Return a form. Bytes and binary files become file parts, and other values become strings."""
+    """Return a multipart form with these fields.
+
+    Bytes and binary files become file parts. All other values become strings.
+    """
     data = aiohttp.FormData(default_to_multipart=True)
     for name, value in fields.items():
         if isinstance(value, bytes | bytearray | memoryview):
@@ -51,7 +54,7 @@ class Marks:
                 self._places.append((file, file.tell() if _can_rewind(file) else None))
 
     def rewind(self) -> bool:
-        """Seek to the start positions; return False if a file cannot be read again."""
+        """Seek all files to their start positions. Return False if a file cannot be read again."""
         if any(place is None for _, place in self._places):
             return False
         for file, place in self._places:
@@ -65,15 +68,15 @@ def _can_rewind(file: BinaryIO) -> bool:
 
 
 def text(value: object) -> str:
-    """Format a value for a form field or a query string; lists and objects become JSON.
+    """Format a value for a form field or a query string. Values other than strings become JSON.
 
     Raises:
-        ValueError: The value holds a lone surrogate, which aiohttp would leave out.
+        ValueError: The value holds a lone surrogate, which aiohttp would omit.
     """
     spelled = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     try:
         spelled.encode()
-    except UnicodeEncodeError as exc:  # do not chain this exception, because it holds the text
+    except UnicodeEncodeError as exc:  # no chaining: this error holds the text
         place = exc.start
     else:
         return spelled
@@ -93,9 +96,9 @@ def _file_name(source: BinaryIO, default: str) -> str:
 
 def _borrow(source: BinaryIO) -> io.IOBase:
     if isinstance(source, io.BytesIO):
-        return io.BytesIO(source.read())  # a copy in memory, whose size aiohttp knows
-    # A file object that decompresses also has a descriptor, but with the size of the compressed
-    # file.
+        return io.BytesIO(source.read())  # aiohttp knows the size of a copy in memory
+    # A file object that decompresses also has a file descriptor, but this descriptor has the size
+    # of the compressed file.
     raw = getattr(source, "raw", source)
     if isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
         return _BorrowedFile(source)
@@ -103,7 +106,7 @@ def _borrow(source: BinaryIO) -> io.IOBase:
 
 
 class Memory(aiohttp.Payload):
-    """Bytes that are sent in pieces; aiohttp's payload for BytesIO would first copy all bytes."""
+    """Payload that sends bytes in pieces, without the copy that aiohttp's own payload makes."""
 
     def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:
         super().__init__(content, content_type=_ANY)
@@ -122,7 +125,7 @@ class Memory(aiohttp.Payload):
 
 
 class _Borrowed(io.BufferedIOBase):
-    """Payload of the caller's file, which aiohttp must not close. Its size is not sent."""
+    """Payload that reads a file of the caller. It does not close the file, and sends no size."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -138,7 +141,7 @@ class _Borrowed(io.BufferedIOBase):
 
 
 class _BorrowedFile(_Borrowed):
-    """Payload of a file on disk, whose size aiohttp reads from the file descriptor."""
+    """Payload that reads a file on disk. aiohttp reads the size from the file descriptor."""
 
     def fileno(self) -> int:
         return self._source.fileno()

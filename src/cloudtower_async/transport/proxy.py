@@ -1,4 +1,4 @@
-"""HTTP proxies: selection, credentials and errors."""
+"""HTTP proxies: choice of the proxy, credentials and errors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def find_proxies(settings: Settings) -> dict[str, Proxy]:
-    """Return the proxy of each endpoint that is reached through a proxy, by endpoint.
+    """Return a dict from endpoints to proxies, with the endpoints that are reached through a proxy.
 
-    With ``trust_env``, the function reads the environment, and on macOS and Windows the settings of
-    the system, so call this function in a worker thread.
+    With ``trust_env``, the function reads environment variables. On macOS and Windows, the function
+    also reads the settings of the system. Therefore call the function in a worker thread.
 
     Raises:
-        InvalidSettings: A variable does not hold the address of a proxy; the error names the
-            variable.
+        InvalidSettings: An environment variable does not hold the address of a proxy. The error
+            names the variable.
     """
     if settings.via is not None:
         return dict.fromkeys(settings.endpoints, settings.via)
@@ -41,7 +41,7 @@ def find_proxies(settings: Settings) -> dict[str, Proxy]:
 
 
 def credential(proxy: Proxy) -> str | None:
-    """Return the ``Proxy-Authorization`` header for a proxy, or None without credentials."""
+    """Return the ``Proxy-Authorization`` header for a proxy, or None if it needs no credentials."""
     if proxy.username is None:
         return None
     return basic(proxy.username, proxy.password or "")
@@ -50,7 +50,7 @@ def credential(proxy: Proxy) -> str | None:
 def go_through(
     proxy: Proxy | None, endpoint: str, options: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """Set the options and headers that send a request through a proxy.
+    """Set the options and headers for a request through a proxy. Without a proxy, do nothing.
 
     The credentials are kept out of the proxy's address, because aiohttp's errors contain the
     address.
@@ -61,14 +61,14 @@ def go_through(
     sent = credential(proxy)
     if sent is None:
         return
-    if endpoint.startswith("https:"):  # for the CONNECT request, the only one that the proxy reads
+    if endpoint.startswith("https:"):  # the proxy only reads the CONNECT request
         options["proxy_headers"] = {"proxy-authorization": sent}
     else:
         headers["proxy-authorization"] = sent
 
 
 def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
-    """Return the error for an error status that the proxy itself sent."""
+    """Return the error for an error status that was sent by the proxy, not by the server."""
     if status == 407:
         known = proxy is not None and proxy.username is not None
         return ProxyRefused(
@@ -90,10 +90,11 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
 
 
 def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
-    """Return an error that names the proxy, if the proxy may have sent the error status.
+    """Return an error that mentions the proxy if the proxy may have sent the error status.
 
-    Through a TLS tunnel, only the server can answer. Without TLS, the proxy can answer instead of
-    the server.
+    If TLS is used, the error is returned with no other change than the address of the proxy,
+    because a proxy cannot respond inside a TLS tunnel. Without TLS, the proxy can respond in place
+    of the server.
     """
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):
@@ -109,7 +110,7 @@ def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
 
 
 def unused_variable(endpoint: str) -> str | None:
-    """Return the environment variable with a proxy for an endpoint, or None if none is set."""
+    """Return the name of the variable that holds a proxy for an endpoint, or None without one."""
     parts = urlsplit(endpoint)
     if not urllib.request.getproxies_environment().get(parts.scheme) or _is_exempt(endpoint):
         return None
@@ -117,7 +118,7 @@ def unused_variable(endpoint: str) -> str | None:
 
 
 def _is_exempt(endpoint: str) -> bool:
-    # NO_PROXY lists names with or without a port, and IPv6 addresses without brackets.
+    # NO_PROXY has host names with or without a port, and IPv6 addresses without brackets.
     parts = urlsplit(endpoint)
     return any(map(urllib.request.proxy_bypass, (parts.hostname or "", parts.netloc)))
 

@@ -1,9 +1,9 @@
-"""Limits of a session: concurrent requests, requests per second, and a queue by priority.
+"""Limits on concurrent requests and requests per second, with a queue by priority.
 
-Calls that cannot start wait in one queue for the whole session: by priority, then in order of
-arrival. A call enters all its limits at the same moment, or none of them: the limits of the
-session, and the limits of `with_options`. So no call holds a slot while it waits for another limit,
-and a token of a rate limit is taken when a request really starts.
+Each session has one queue for calls that cannot start yet. The queue is ordered by priority, and
+then by arrival. The limits of the session and the limits of `with_options` apply to a call
+together. A call takes a slot and a token from all its limits at the same moment. Therefore no call
+holds a slot while it waits for another limit, and a token is taken when the request really starts.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHARE = 8
-"""Number of calls that may overtake a waiting call of a lower priority."""
+"""Number of calls of higher priority that may overtake a waiting call."""
 
 _INSTANT = 1e-6
-"""Longest wait in seconds that counts as zero, because of the resolution of clocks."""
+"""A wait of at most this number of seconds counts as zero, because clocks have a limited
+resolution."""
 
-_PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # ordered from the highest priority
+_PRIORITIES: tuple[Priority, ...] = get_args(Priority)  # from the highest priority to the lowest
 _LOWER = {priority: _PRIORITIES[number + 1 :] for number, priority in enumerate(_PRIORITIES)}
 
-_Line: TypeAlias = "OrderedDict[asyncio.Future[None], int]"  # and their numbers in the queue
+_Line: TypeAlias = "OrderedDict[asyncio.Future[None], int]"  # waiter: number in the queue
 
 
 def reserved_slots(in_flight: int) -> int:
@@ -37,12 +38,13 @@ def reserved_slots(in_flight: int) -> int:
     Args:
         in_flight: Maximum number of concurrent requests.
     """
-    # With fewer than ten slots, a reserved slot would cost other calls too much throughput.
+    # With fewer than ten slots, a reserved slot would reduce the throughput of other calls too
+    # much.
     return 0 if in_flight < 10 else max(1, in_flight // 20)
 
 
 class Bucket:
-    """Token bucket that holds the tokens of one second.
+    """Token bucket for a rate limit. A full bucket holds the tokens of one second.
 
     Args:
         rate: New tokens per second.
@@ -54,7 +56,7 @@ class Bucket:
         self._full_at = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a token is available."""
+        """Return the seconds until a token is available, or 0 if one is available now."""
         return max(0.0, self._full_at - now - (self._most - 1) * self._interval)
 
     def take(self, now: float) -> None:
@@ -63,14 +65,14 @@ class Bucket:
 
 
 class RateLimiter:
-    """Limit of concurrent requests and of requests per second.
+    """Limit on concurrent requests and on requests per second.
 
     Args:
-        in_flight: Maximum number of concurrent requests; None: no limit.
-        rate: Maximum number of requests per second, on average; None: no limit.
-        reserved: Slots that only calls of high priority may use.
-        within: Limiter that applies in addition, such as the session's limiter; None: no other
-            limiter.
+        in_flight: Maximum number of concurrent requests. None means no limit.
+        rate: Maximum number of requests per second, on average. None means no limit.
+        reserved: Number of slots that only calls of high priority may use.
+        within: Limiter that applies in addition, such as the session's limiter. None means that no
+            other limiter applies.
 
     Attributes:
         free: Number of free slots.
@@ -90,27 +92,27 @@ class RateLimiter:
         self._bucket = None if rate is None else Bucket(rate)
         self._within = within
         self._queue: _Queue = _Queue() if within is None else within._queue
-        # With more free slots than this number, no call has to wait.
+        # If more slots than this number are free, a call can start without waiting.
         plain = self._bucket is None and within is None
         self._at_once_above: float = reserved if plain else math.inf
 
     @property
     def queued(self) -> int:
-        """Number of calls that wait in all limiters of the session."""
+        """Number of waiting calls of the session, over all of its limiters."""
         return self._queue.length
 
     @property
     def active(self) -> int:
-        """Number of calls of the session that have entered and have not left."""
+        """Number of calls of the session that have called `enter` but not `leave`."""
         session = self
         while session._within is not None:
             session = session._within
         return session._in_flight - int(session.free)
 
     def enter_at_once(self) -> bool:
-        """Enter without waiting, and return whether that was possible.
+        """Take a slot if the call can start at once. Return whether a slot was taken.
 
-        Entering at once is possible if no call is waiting. This usual case has to be fast.
+        This method is a fast path for the usual case. If it returns False, await `enter`.
         """
         if self.free > self._at_once_above:
             self.free -= 1
@@ -118,7 +120,7 @@ class RateLimiter:
         return False
 
     async def enter(self, priority: Priority = "normal") -> None:
-        """Wait for the caller's turn, and enter. A cancelled call takes no slot and no token.
+        """Wait in the queue, and take a slot and a token. If cancelled, take no slot and no token.
 
         Args:
             priority: Priority of the call.
@@ -137,7 +139,7 @@ class RateLimiter:
             raise
 
     def leave(self) -> None:
-        """Release the slot, so that the next call may enter."""
+        """Release the slot, and admit waiting calls that can start now."""
         limit: RateLimiter | None = self
         while limit is not None:
             limit.free += 1
@@ -146,7 +148,7 @@ class RateLimiter:
             self._queue.admit()
 
     def take(self, now: float) -> None:
-        """Take a slot and a token of each limit; the queue calls this after `has_room`."""
+        """Take a slot and a token of each limit. The queue first checks `has_room`."""
         limit: RateLimiter | None = self
         while limit is not None:
             limit.free -= 1
@@ -168,7 +170,7 @@ class RateLimiter:
         return True
 
     def delay(self, now: float) -> float:
-        """Return the seconds until all limits have a token."""
+        """Return the seconds until all limits have a token, or 0 if all have one now."""
         delay = 0.0
         limit: RateLimiter | None = self
         while limit is not None:
@@ -179,27 +181,28 @@ class RateLimiter:
 
 
 class _Queue:
-    """Calls of one session that wait for a slot or a token.
+    """Queue of the calls of one session that wait for a slot or a token.
 
     Attributes:
-        length: Number of calls that wait.
+        length: Number of waiting calls.
     """
 
     def __init__(self) -> None:
         self.length = 0
-        # One line per limiter, so that calls that wait for one limiter are not scanned when another
-        # has room.
+        # Each limiter has a separate line. When a limiter has room, the calls that wait for other
+        # limiters need not be scanned.
         self._lines: dict[Priority, dict[RateLimiter, _Line]] = {each: {} for each in _PRIORITIES}
         self._numbers = count()
-        # For each priority with waiting calls: the numbers of calls with any higher priority, and
-        # with the highest priority, that were admitted since the last call of this priority.
+        # Two counters for each priority that has waiting calls. They count the calls that were
+        # admitted since the last call of this priority: calls of any higher priority, and calls of
+        # the highest priority.
         self._overtaken = dict.fromkeys(_PRIORITIES, 0)
         self._overtaken_by_high = dict.fromkeys(_PRIORITIES, 0)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, limiter: RateLimiter, priority: Priority) -> asyncio.Future[None]:
-        """Join the queue; the returned future is done when the call has entered."""
+        """Add a call to the queue. The returned future is done when the call is admitted."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._stop_timer()
@@ -214,21 +217,21 @@ class _Queue:
     def withdraw(
         self, limiter: RateLimiter, priority: Priority, waiter: asyncio.Future[None]
     ) -> None:
-        """Leave the queue without entering."""
+        """Remove a call from the queue without admitting it."""
         if waiter in self._lines[priority].get(limiter, ()):
             self._remove(limiter, priority, waiter)
         if not self.length:
             self._stop_timer()
 
     def admit(self) -> None:
-        """Admit all calls that may enter now; a timer admits calls that wait for a token."""
-        assert self._loop is not None  # noqa: S101 - set when a call joins
+        """Admit all calls that can start now, and set a timer for calls that wait for a token."""
+        assert self._loop is not None  # noqa: S101 - `join` sets the loop
         now = self._loop.time()
         while self.length and (found := self._next(now)) is not None:
             limiter, priority, waiter = found
             self._remove(limiter, priority, waiter)
             if waiter.cancelled():
-                continue  # the task of this call has not resumed yet
+                continue  # its task has not yet withdrawn the call
             limiter.take(now)
             self._count(priority)
             waiter.set_result(None)
@@ -237,7 +240,7 @@ class _Queue:
             self._timer = self._loop.call_at(now + delay, self.admit)
 
     def _next(self, now: float) -> tuple[RateLimiter, Priority, asyncio.Future[None]] | None:
-        """Return the call that enters next, or None if no call may enter."""
+        """Return the call to admit next, or None if no call can start now."""
         for priority, reserved in self._order():
             first: tuple[int, RateLimiter, asyncio.Future[None]] | None = None
             for limiter, line in self._lines[priority].items():
@@ -253,7 +256,7 @@ class _Queue:
         return None
 
     def _order(self) -> Iterator[tuple[Priority, bool]]:
-        """Yield each priority in the order to try, and whether reserved slots count for it."""
+        """Yield the priorities in order of admission, and whether each may use reserved slots."""
         for priority in reversed(_PRIORITIES):
             if self._overtaken[priority] >= _SHARE:
                 yield priority, self._overtaken_by_high[priority] >= _SHARE
@@ -268,7 +271,7 @@ class _Queue:
                 self._overtaken_by_high[lower] += priority == "high"
 
     def _delay(self, now: float) -> float:
-        """Return the seconds until a call that waits for a token may enter, or 0 if none waits."""
+        """Return the seconds until a waiting call can take a token, or 0 if no call needs one."""
         delays = [
             delay
             for priority, lines in self._lines.items()

@@ -1,13 +1,14 @@
-"""Redaction of secrets in logs, errors and records.
+"""Redact secrets in logs, errors and recorded exchanges.
 
-Three rules decide what is redacted, in JSON and in any other text:
+Three rules decide which parts of JSON and other texts are redacted:
 
-- Any value of a field with the name of a secret: in JSON, forms, query strings, headers and dumps
-  of objects. Also the password in the address of a server.
-- A token, an API key, a ticket or an ``Authorization`` header of the session, wherever it appears.
-- A password, wherever it appears, if the password cannot be part of a sentence, name or version.
-  Other passwords are only redacted by the first rule: "the user name or the *** is wrong" would
-  reveal that the password is the word "password".
+- A value is redacted if the name of its field is the name of a secret. The field can be in JSON, a
+  form, a query string, a header or a dump of an object. A password in the address of a server is
+  redacted, too.
+- Tokens, API keys, tickets and ``Authorization`` headers of the session are redacted everywhere.
+- A password is redacted everywhere if it cannot be part of a sentence, a name or a version. Other
+  passwords are only redacted by the first rule. For example, if the password is "password", the
+  text "the user name or the *** is wrong" would reveal it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from ..types import CODEC_ERRORS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_SHORTEST = 8  # characters; shorter secrets may be ordinary words
-_LEAST_CHANGES = 5  # between letters, digits and symbols, in a password that is no ordinary word
-_MOST_PASSING = 100  # console tickets to remember; limits the memory of a long-running portal
-_LARGEST = 2**16  # bytes; larger bodies are not decoded to show only a part
+_SHORTEST = 8  # characters; a shorter secret may be an ordinary word
+_LEAST_CHANGES = 5  # alternations of letters, digits and symbols in a password
+_MOST_PASSING = 100  # short-lived secrets to remember, such as console tickets
+_LARGEST = 2**16  # bytes; a larger body is not decoded for the log
 _LONGEST = 2000  # characters
 
 _SUSPICIOUS = re.compile(f"{SUSPICIOUS}|cookie", re.IGNORECASE)
@@ -44,7 +45,7 @@ _PAIR = re.compile(
     r"""("(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s&;,"'<>(){}\[\]]+)""",
     re.DOTALL,
 )
-# A header or a line of YAML, unlike a sentence, has one word after the colon.
+# A header or a line of YAML. Unlike a sentence, such a line has one word after the colon.
 _LINE = re.compile(r"^([ \t]*)([A-Za-z_][\w.-]{0,80}+)(:[ \t]+)(\S[^\r\n]*)", re.MULTILINE)
 _HEADER = re.compile(r"(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]+", re.IGNORECASE)
 _USER_INFO = re.compile(
@@ -53,24 +54,25 @@ _USER_INFO = re.compile(
 
 
 CREDENTIAL_HEADER = re.compile("key|token|secret|auth|cookie|passw|credential")
-"""Words in the names of headers (in lower case) whose values are credentials."""
+"""Pattern that finds the names of headers, in lower case, whose values are credentials."""
 
 
 class Secrets:
-    """Secrets that are redacted as long as this object exists; see `Mask.hold`."""
+    """Secrets that a `Mask` redacts as long as this object exists; see `Mask.hold`."""
 
     def __init__(self, spellings: set[str]) -> None:
         self.spellings: set[str] = spellings
 
 
 class Mask:
-    """Redaction of secrets in requests and answers that are shown.
+    """Redacts secrets in the logged parts of requests and responses.
 
-    A server or a proxy may echo the credentials that it received. In JSON, known secrets are only
-    redacted in values, not in keys: a token such as ``message`` may also be a key.
+    Redaction is needed, because a server or a proxy may echo the credentials that it received. In
+    JSON, known secrets are redacted in values, but not in keys, because a token such as ``message``
+    may also be a key.
 
     Args:
-        secrets: Tokens and other generated secrets; None is ignored.
+        secrets: Tokens and other generated secrets. None is ignored.
     """
 
     def __init__(self, *secrets: str | None) -> None:
@@ -87,7 +89,7 @@ class Mask:
         Args:
             secret: Secret to redact. None and strings of less than 8 characters are ignored.
             passing: Whether the secret is only valid for a short time. Such a secret is forgotten
-                after 100 newer ones.
+                after 100 newer secrets of this kind have been added.
         """
         if secret is None or len(secret) < _SHORTEST:
             return
@@ -103,7 +105,7 @@ class Mask:
     def hold(self, secrets: Iterable[str]) -> Secrets:
         """Redact secrets wherever they appear, as long as the returned object exists.
 
-        Use this for short-lived parts of a program, so that the mask does not grow.
+        Use this method for short-lived parts of a program, so that the mask does not grow.
         """
         long = (secret for secret in secrets if len(secret) >= _SHORTEST)
         held = Secrets({spelling for secret in long for spelling in _spellings(secret)})
@@ -113,16 +115,17 @@ class Mask:
 
     def _sort(self) -> None:
         held = (secrets.spellings for secrets in self._held)
-        # Longest first, so that a secret that contains another one is redacted as a whole.
+        # The longest secret comes first, so that a secret that contains another secret is redacted
+        # as a whole.
         spellings = self._lasting.union(*self._passing, *held)
         self._secrets = sorted(spellings, key=len, reverse=True)
 
     def add_password(self, password: str | None, *, passing: bool = False) -> None:
-        """Redact a password wherever it appears, unless a sentence may contain it by chance.
+        """Redact a password everywhere, unless a sentence may contain the password by chance.
 
         Args:
             password: Password to redact. None is ignored.
-            passing: As for `add`.
+            passing: Whether the password is only valid for a short time; see `add`.
         """
         if password is not None and _is_distinctive(password):
             self.add(password, passing=passing)
@@ -137,21 +140,21 @@ class Mask:
         return self.text(text)
 
     def text(self, text: str) -> str:
-        """Return a redacted text. The text is not decoded as JSON first."""
+        """Return a text with secrets redacted, without decoding the text as JSON."""
         for secret in self._secrets:
             text = text.replace(secret, STARS)
         text = without_secret_members(text)
-        # Parts of addresses, headers, forms, query strings and dumps in a text.
+        # The text may have parts of addresses, headers, forms, query strings and dumps of objects.
         text = _USER_INFO.sub(_without_user_info, text)
         text = _LINE.sub(_without_line, text)
         return _PAIR.sub(_without_value, text)
 
     def within(self, value: object) -> object:
-        """Return decoded JSON with every string redacted."""
+        """Return a decoded JSON value with the secrets in all of its strings redacted."""
         return redacted(value, self)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return redacted headers, named in lower case; repeated headers are joined by commas."""
+        """Return redacted headers by lower-case name. Values of a repeated header are joined."""
         shown: dict[str, str] = {}
         for name, value in headers.items():
             lower = name.lower()
@@ -160,7 +163,7 @@ class Mask:
         return shown
 
     def body(self, content: bytes) -> str:
-        """Return the start of a body for a log: redacted, on one line."""
+        """Return the redacted start of a body on one line for the log, or the size of the body."""
         size = f"<{len(content)} bytes>"
         if len(content) > _LARGEST:
             return size
@@ -175,7 +178,7 @@ class Mask:
 
 
 def _without_user_info(found: re.Match[str]) -> str:
-    # A user name without a password may be a token.
+    # If the address has no password, the user name may be a token.
     user = f"{found[2]}:" if found[0][found.end(2) - found.start()] == ":" else ""
     return f"{found[1]}{user}{STARS}@"
 
@@ -196,15 +199,16 @@ def _without_value(found: re.Match[str]) -> str:
 
 
 def _is_suspicious(name: str) -> bool:
-    # Do not use the schema's other secret fields: outside of JSON, `url:` is an ordinary word.
+    # Do not use the secret fields of the schema, because outside of JSON, `url:` is an ordinary
+    # word.
     return name not in PLAIN_FIELDS and _SUSPICIOUS.search(name) is not None
 
 
 def _is_distinctive(password: str) -> bool:
-    """Return whether no sentence, name, number or version contains the password by chance.
+    """Return whether a sentence, name, number or version cannot contain a password by chance.
 
-    The criterion is how often letters, digits and symbols alternate within the words of the
-    password.
+    The criterion is the number of alternations between letters, digits and symbols within the words
+    of the password.
     """
     if any(map(str.isspace, password)):
         return False
@@ -221,7 +225,7 @@ def _kind(letter: str) -> int:
 
 
 def _spellings(secret: str) -> set[str]:
-    # Redact twice, because invalid JSON may contain the sent JSON as an escaped string.
+    # Escape twice, because invalid JSON may contain the sent JSON as an escaped string.
     once = {secret, *_in_json(secret), html.escape(secret)}
     once |= {quote(secret, safe=""), quote_plus(secret)}
     return once.union(*map(_in_json, once))

@@ -1,11 +1,10 @@
-"""Requests for aiohttp that record whether their bytes may have been sent, on clean connections.
+"""Requests that record whether they may have been sent, and that refuse unclean connections.
 
-Bodies record when they are written, because a mutation whose bytes may have been sent is not
-resent.
+A body records when it is written. A mutation is not resent if any byte of it may have been sent.
 
-HTTP/1.1 matches responses to requests by their order alone. If a server or a proxy sends a second
-response on an idle connection, the next request on that connection would receive that response as
-its answer. So a connection is discarded if bytes have arrived on it since its last response.
+HTTP/1.1 matches responses to requests only by their order. If a server or a proxy sent a second
+response on an idle connection, the next request on this connection would receive the wrong
+response. Therefore a connection is discarded if bytes have arrived on it since its last response.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ _ANY = CIMultiDict({"content-type": "application/octet-stream"})
 _WITHOUT_BODY = ("GET", "HEAD")
 
 REPEATED_METHODS = ("PUT", "DELETE")
-"""HTTP methods of mutations. aiohttp resends requests with these methods if the connection breaks.
+"""HTTP methods of mutations for which aiohttp resends a request if the connection breaks.
 """
 
 
 class SendState(Protocol):
-    """State of sending one request.
+    """State of one request while it is sent.
 
     Attributes:
         sent: Whether the server may have received the request.
-        status: HTTP status of the answer.
-        request_id: ``x-tower-request-id`` of the answer.
+        status: HTTP status of the response.
+        request_id: Header ``x-tower-request-id`` of the response.
     """
 
     sent: bool
@@ -55,7 +54,7 @@ class SendState(Protocol):
 
 
 class Unwatched:
-    """Send state that is never read."""
+    """Send state for requests whose state no code reads."""
 
     sent: bool = False
     status: int | None = None
@@ -63,14 +62,15 @@ class Unwatched:
 
 
 class BytesBody(aiohttp.Payload):
-    """Small body that is written at once.
+    """Small body, which is written in one piece.
 
-    aiohttp writes headers and body together, so nothing is sent before this body is written.
+    aiohttp writes the headers together with such a body. Therefore no byte is sent before this body
+    is written.
 
     Args:
         content: The bytes.
-        headers: Headers that describe the content; shared by all bodies of a kind.
-        state: Object to record in that the body is being written.
+        headers: Headers that describe the content. All bodies of a kind share these headers.
+        state: Object whose `sent` is set when the body is written.
     """
 
     # Plain attributes are faster than the properties of the base class.
@@ -78,7 +78,7 @@ class BytesBody(aiohttp.Payload):
     headers: CIMultiDict[str] = _JSON
 
     def __init__(self, content: bytes, headers: CIMultiDict[str], state: SendState) -> None:
-        # Shared headers, because the base class would create headers for each body.
+        # Set shared headers, because the base class would create headers for each body.
         self.size = len(content)  # pyright: ignore[reportIncompatibleMethodOverride]
         self.headers = headers  # pyright: ignore[reportIncompatibleMethodOverride]
         self._content = content
@@ -86,20 +86,20 @@ class BytesBody(aiohttp.Payload):
 
     @property
     def content_type(self) -> str:
-        """Content type."""
+        """Content type of the body."""
         return self.headers["content-type"]
 
     @property
     def filename(self) -> None:
-        """Always None: the body is no file."""
+        """Always None, because the body is not a file."""
 
     @property
     def encoding(self) -> None:
-        """Always None: the content type has no encoding."""
+        """Always None, because the content type has no charset."""
 
     @property
     def autoclose(self) -> bool:
-        """Always True: nothing has to be closed."""
+        """Always True, because the body has no resource to close."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -107,7 +107,7 @@ class BytesBody(aiohttp.Payload):
         return self._content.decode(encoding, errors)
 
     async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """Return the body."""
+        """Return the body as bytes."""
         return self._content
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -117,20 +117,21 @@ class BytesBody(aiohttp.Payload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write the whole body; it is never longer than `content_length`."""
+        """Write the whole body. The body is never longer than `content_length`."""
         _record(self._state, writer)
         await writer.write(self._content)
 
 
 class TrackedBody(aiohttp.Payload):
-    """Wrapper of any other body, which records when the body is written.
+    """Wrapper of another body, which records when that body is written.
 
-    The body is not closed after the request, so another request can use it if nothing was written.
+    The wrapped body is not closed after the request. If no byte of the body was written, another
+    request can use the body.
 
     Args:
         body: The body.
-        state: Object to record in that the body is being written.
-        headers: Headers that describe the body; None: the headers of the wrapped body.
+        state: Object whose `sent` is set when the body is written.
+        headers: Headers that describe the body. None uses the headers of the wrapped body.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class TrackedBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Always True: the caller closes the files of a form."""
+        """Always True, because the caller closes the files of a form."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -167,15 +168,15 @@ def _record(state: SendState, writer: AbstractStreamWriter) -> None:
     if isinstance(writer, StreamWriter):
         transport = writer.transport
         if transport is None or transport.is_closing():
-            return  # writing then fails
+            return  # writing raises an error later
     state.sent = True
 
 
 def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
-    """Return the innermost client middleware, for a session whose middlewares change requests.
+    """Return a client middleware that detects whether other middlewares have replaced the body.
 
-    If a middleware has replaced the body, the moment of writing is unknown, so the request counts
-    as sent from the start.
+    It has to be the innermost middleware. If another middleware has replaced the body, it is
+    unknown when the body is written. In this case, the request counts as sent from the start.
     """
 
     async def watch(
@@ -190,10 +191,11 @@ def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
 
 
 def send_once(state: SendState) -> aiohttp.ClientMiddlewareType:
-    """Return the outermost client middleware for `REPEATED_METHODS`.
+    """Return a client middleware that prevents aiohttp from resending `REPEATED_METHODS`.
 
-    aiohttp resends requests with these methods because HTTP defines them as idempotent. A resend is
-    not safe with real servers: a second DELETE can hit another resource.
+    It has to be the outermost middleware. aiohttp resends requests with these methods, because HTTP
+    defines the methods as idempotent. Resending is not safe with real servers: a second DELETE can
+    delete another resource.
     """
 
     async def send(
@@ -218,10 +220,10 @@ def request_content(
     fields: Mapping[str, object] | None,
     state: SendState,
 ) -> dict[str, Any]:
-    """Return the content of a request in aiohttp's form.
+    """Return the content of a request as options of aiohttp's request method.
 
     Raises:
-        InvalidInput: The content cannot be sent.
+        InvalidInput: A value in the content cannot be encoded.
     """
     options: dict[str, Any] = {}
     try:
@@ -233,11 +235,11 @@ def request_content(
         elif fields is not None:
             options["data"] = TrackedBody(form(fields)(), state)
         elif method in _WITHOUT_BODY:
-            state.sent = True  # aiohttp does not report when the headers of a GET are sent
+            state.sent = True  # aiohttp does not report when a GET is sent
         else:
             options["data"] = BytesBody(b"", _ANY, state)
         if query:
-            # A query string cannot hold null.
+            # Leave out None, because a query string cannot hold null.
             given = {text(name): text(value) for name, value in query.items() if value is not None}
             options["params"] = given
     except (TypeError, *CODEC_ERRORS) as exc:
@@ -246,10 +248,10 @@ def request_content(
 
 
 class StaleConnection(aiohttp.ClientConnectionError):
-    """Bytes arrived on a connection before the request was written. Nothing was sent.
+    """Bytes arrived on a connection before the request was written. No byte was sent.
 
     Attributes:
-        reused: Whether the connection had served a request before, so that another connection may
+        reused: Whether the connection has served an earlier request. If so, another connection may
             be clean.
     """
 
@@ -262,9 +264,9 @@ class _ConnectionState:
     """State of a connection since its last request.
 
     Attributes:
-        poll: Function that returns whether the operating system holds unread bytes; called with 0,
-            so that it does not wait.
-        parser: Parser of the last response and of the bytes after it.
+        poll: Function that returns whether the operating system holds unread bytes. Call the
+            function with 0, so that it does not wait.
+        parser: Parser of the last response and of the bytes after the last response.
     """
 
     __slots__ = ("parser", "poll")
@@ -277,11 +279,12 @@ class _ConnectionState:
 class CheckedRequest(aiohttp.ClientRequest):
     """Request that refuses a connection on which bytes have arrived."""
 
-    # Not `async`, because returning aiohttp's coroutine saves one coroutine per request.
+    # This method is not `async`, because returning aiohttp's coroutine saves one coroutine per
+    # request.
     def send(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, conn: Connection
     ) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        """Write the request, or raise `StaleConnection` before anything is written."""
+        """Write the request, or raise `StaleConnection` before any byte is written."""
         protocol: Any = conn.protocol
         try:
             state = protocol.cloudtower_state
@@ -290,14 +293,14 @@ class CheckedRequest(aiohttp.ClientRequest):
         else:
             stale = state.poll(0) or protocol.should_close
             if not stale and state.parser is not None:
-                try:  # the parser has begun to read another response
+                try:  # True if the parser has begun another response
                     stale = state.parser.feed_eof() is not None
                 except Exception:  # aiohttp reports closed connections in several ways
                     stale = True
             if stale:
                 raise StaleConnection(reused=True)
-        # aiohttp has no public name for the parser. If the parser is not found, the other checks
-        # remain.
+        # aiohttp has no public API for the parser. If the parser is not found, only the other
+        # checks apply.
         state.parser = getattr(protocol, "_parser", None)
         return _send(self, conn)
 
@@ -305,8 +308,8 @@ class CheckedRequest(aiohttp.ClientRequest):
 _send = aiohttp.ClientRequest.send
 
 
-def _check_new(protocol: Any) -> _ConnectionState:  # noqa: ANN401 - a state is added to it
-    """Check a new connection, and start to track its state."""
+def _check_new(protocol: Any) -> _ConnectionState:  # noqa: ANN401 - gets an attribute
+    """Check a new connection, and store and return its state."""
     state = _ConnectionState(_poll_of(protocol.transport))
     # A new TLS connection may hold session tickets, which are not a response.
     waits = not _is_encrypted(protocol.transport) and state.poll(0)
@@ -325,7 +328,7 @@ def _poll_of(transport: BaseTransport | None) -> Callable[[int], object]:
     socket = None if transport is None else transport.get_extra_info("socket")
     if socket is None:
         return _never
-    if not hasattr(select, "poll"):  # Windows, where `select` takes any socket
+    if not hasattr(select, "poll"):  # Windows, where `select` accepts any socket
         return lambda seconds: select.select([socket], [], [], seconds)[0]
     poll = select.poll()
     poll.register(socket.fileno(), select.POLLIN)

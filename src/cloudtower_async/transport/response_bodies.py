@@ -1,4 +1,4 @@
-"""Reading response bodies up to a limit."""
+"""Read response bodies up to a maximum size."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ SMALL_BODY = 2**20
 
 
 async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
-    """Read a body piece by piece, so that a decompression bomb is not inflated completely.
+    """Read a body in pieces, and stop a decompression bomb when it exceeds the limit.
 
     Args:
-        response: The response; its connection is closed if the body is not read completely.
+        response: The response. Its connection is closed if the body is not read completely.
         limit: Maximum size in bytes after decompression.
 
     Returns:
-        The body, and whether the body was truncated. A body that exceeds the limit, or an HTML page
-        larger than `SMALL_BODY`, is truncated to `SMALL_BODY` bytes.
+        The body, and whether the body was truncated. A body that exceeds the limit is truncated to
+        `SMALL_BODY` bytes. An HTML page larger than `SMALL_BODY` is truncated to the same size.
     """
     response.content = _BoundedStream(response.content, limit)  # type: ignore[assignment]
     try:
@@ -31,8 +31,8 @@ async def read_body(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes
         return exc.start, True
 
 
-class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
-    """A body exceeded its limit; ``start`` holds its first bytes."""
+class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+    """A body exceeded its limit. ``start`` holds the first bytes of the body."""
 
     def __init__(self, start: bytes) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class _TooLarge(Exception):  # noqa: N818 - it never leaves this module
 class _BoundedStream:
     """Wrapper of a response's stream that limits the size of the body.
 
-    `aiohttp.ClientResponse.read` reads through the wrapper, because aiohttp itself decompresses a
-    body without a limit.
+    aiohttp itself decompresses a body without a limit. Therefore `aiohttp.ClientResponse.read` is
+    made to read through this wrapper.
     """
 
     def __init__(self, stream: aiohttp.StreamReader, limit: int) -> None:

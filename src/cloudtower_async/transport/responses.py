@@ -1,4 +1,4 @@
-"""Responses, and errors for error statuses. No I/O."""
+"""Responses, and the errors for error statuses. This module does no I/O."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _NOTHING_THERE = (
 )
 
 _LONGEST_TARGET = 200  # characters
-_PAGE = 1024  # bytes, for the text of a short HTML page
+_PAGE = 1024  # bytes of a short HTML page whose text is used
 
 WITH_HTML = ", with an HTML page, perhaps of a proxy"
 HTML_INSTEAD = "an HTML page came back instead of JSON"
@@ -66,7 +66,7 @@ OTHER_SERVICE = "Check the endpoint: something other than CloudTower's API may a
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """Response with a success status or with status 304."""
+    """Response of the server with a status that is not an error: 2xx or 304."""
 
     status: int
     body: bytes
@@ -86,18 +86,19 @@ def status_error(
     retry_after: float | None = None,
     location: str | None = None,
 ) -> StatusError:
-    """Return the error for an error status, without the secrets that the server echoes.
+    """Return the error for an error status. Secrets that the server echoes are redacted.
 
     Args:
         status: The HTTP status.
         body: Body of the response.
-        operation: Name of the operation, for the error.
-        endpoint: Root address of the server, for the error.
-        request_id: ``x-tower-request-id`` of the response, for the error.
+        operation: Name of the operation, for the error message.
+        endpoint: Root address of the server, for the error message.
+        request_id: ``x-tower-request-id`` of the response, for the error message.
         mask: Redaction of the session's secrets.
         pair: Whether the session has several addresses.
-        retry_after: Seconds that the server asks to wait.
-        location: Target of a redirect.
+        retry_after: Seconds that the server asks the client to wait. None if the server does not
+            ask.
+        location: Target of a redirect. None if the response is not a redirect.
     """
     said = _read(body, mask)
     code = said.get("code")
@@ -130,7 +131,7 @@ def status_error(
 def _target(location: str, mask: Mask) -> str:
     """Return the target of a redirect, without parts that may be credentials.
 
-    The query string is left out, because login portals put tokens there.
+    The query string is left out, because login portals put tokens into the query string.
     """
     address, question, _ = location.partition("#")[0].partition("?")
     scheme, separator, rest = address.partition("//")
@@ -146,19 +147,22 @@ def _hint(status: int, said: dict[str, object], body: bytes, *, pair: bool) -> s
         return _PASSIVE if pair else _MAYBE_PASSIVE
     if status == 404 and _is_of_api(said):
         return _NOTHING_THERE
-    if status == 400 and b"SSL certificate" in body[:_PAGE]:  # an error page of nginx
+    if status == 400 and b"SSL certificate" in body[:_PAGE]:  # nginx sent an error page
         return "Pass a certificate that the server accepts, with its key, as client_cert=."
     return _HINTS.get(status)
 
 
 def looks_like_html(body: bytes) -> bool:
-    """Return whether a body is a web page, which login portals and proxies may send."""
+    """Return whether a body is an HTML page, which login portals and proxies may send."""
     start = body[:256].lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml"))
 
 
 def _is_of_api(said: dict[str, object]) -> bool:
-    """Return whether an error comes from CloudTower itself, not from a proxy in front of it."""
+    """Return whether CloudTower itself sent an error body.
+
+    A proxy in front of CloudTower may send other error bodies.
+    """
     texts = said.get("message"), said.get("path")
     return isinstance(said.get("status"), int) and all(isinstance(text, str) for text in texts)
 

@@ -1,4 +1,4 @@
-"""Open sessions, and their values for metrics."""
+"""Open sessions, and their values for OpenTelemetry metrics."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Counts:
     """Counters of a session for metrics.
 
     Attributes:
-        polls: Polls of waits, watches and `settle` so far.
-        lenient_decodes: Answers so far that broke the API schema and were decoded leniently.
-        lock_waits: Callers that wait for a locked resource now.
+        polls: Number of polls of waits, watches and `settle` so far.
+        lenient_decodes: Number of answers so far that violated the API schema and were repaired.
+        lock_waits: Number of calls that wait for a locked resource now.
     """
 
     __slots__ = ("lenient_decodes", "lock_waits", "polls")
@@ -32,15 +32,15 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Values of one session at one point in time.
 
     Attributes:
-        active: Requests that are being sent or answered.
-        queued: Requests that wait for `max_in_flight` or `rate_limit`.
-        used: Connections with a request.
-        idle: Open connections without a request.
-        connections: Maximum number of connections; 0: unlimited.
-        retries: Tokens in the retry budget.
+        active: Number of requests in progress.
+        queued: Number of requests that wait for `max_in_flight` or `rate_limit`.
+        used: Number of connections that serve a request.
+        idle: Number of open connections that serve no request.
+        connections: Maximum number of connections. 0 means no limit.
+        retries: Number of tokens in the retry budget.
         lock_waits: See `Counts`.
         polls: See `Counts`.
-        logins: Logins so far.
+        logins: Number of logins so far.
         lenient_decodes: See `Counts`.
     """
 
@@ -61,20 +61,20 @@ class Observed(Protocol):
 
     @property
     def address(self) -> str:
-        """Host of the server; for a pair, the host of the first address."""
+        """Host of the server, or of the first address of a pair."""
         ...
 
     def readings(self) -> Readings:
-        """Return the current values; called in the thread of a metric reader."""
+        """Return the current values. The thread of a metric reader calls this method."""
         ...
 
 
 class _Sessions:
-    """Open sessions, which metric readers observe in separate threads."""
+    """Collection of open sessions. Metric readers read their values in separate threads."""
 
     def __init__(self) -> None:
         self._open: WeakSet[Observed] = WeakSet()
-        self._closed: dict[str, Counter[str]] = {}  # sums for closed sessions, by address
+        self._closed: dict[str, Counter[str]] = {}  # sums of closed sessions, by address
         self._lock = Lock()
 
     def add(self, session: Observed) -> None:
@@ -85,8 +85,9 @@ class _Sessions:
     def remove(self, session: Observed) -> None:
         """Stop observing a session.
 
-        Counters do not decrease while another session uses the same server. The values of a server
-        are dropped when its last session is closed.
+        While another session uses the same server, the values of the closed session stay in the
+        sums, so that counters do not decrease. When the last session with a server is closed, the
+        values of this server are dropped.
         """
         with self._lock:
             if session not in self._open:
@@ -98,11 +99,11 @@ class _Sessions:
             self._closed = {at: kept for at, kept in self._closed.items() if at in left}
 
     def totals(self, names: Iterable[str], *, closed: bool) -> dict[tuple[str, str], float]:
-        """Return the sums of readings over all sessions, by address and name of the reading.
+        """Return the sum of each reading over all sessions, by address and name of the reading.
 
         Args:
             names: Names of the readings.
-            closed: Whether to include closed sessions, as counters need.
+            closed: Whether to include closed sessions. Counters have to include them.
         """
         found: dict[tuple[str, str], float] = {}
         none: Counter[str] = Counter()

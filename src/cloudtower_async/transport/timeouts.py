@@ -1,7 +1,8 @@
-"""Time limits, and the scope that ends all calls of a session when the session is closed.
+"""Time limits of calls, and the end of all calls of a session when the session is closed.
 
-`asyncio.timeout` would set a timer for each call, although few calls time out. These timers would
-be a third of this package's overhead per call, so `TimeLimit` shares one timer between all calls.
+`asyncio.timeout` would set a timer for each call, although few calls time out. The timers would
+cause a third of this package's overhead per call. Therefore `TimeLimit` shares one timer between
+all calls.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ def closed_during(operation: str) -> SessionClosed:
 
 
 class SessionScope:
-    """Event loop of a session, and the blocks to cancel when the session is closed.
+    """Event loop of a session, and the running blocks that end when the session is closed.
 
     Attributes:
         closed: Whether the session has been closed.
         connected: Whether the session has a connection pool.
-        loop: Event loop that the session is bound to; None before the first use.
-        scopes: Blocks of `until_closed` that are running.
-        limits: Blocks of `TimeLimit` that are running.
+        loop: Event loop that the session is bound to. None before the first use of the session.
+        scopes: Cancel scopes of the running blocks of `until_closed`.
+        limits: The running blocks of `TimeLimit`.
         timer_at: Time at which the timer fires, by the clock of `timer_loop`.
         timer_loop: Event loop of the timer.
     """
@@ -67,12 +68,12 @@ class SessionScope:
         self._timer: asyncio.TimerHandle | None = None
 
     def running_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running event loop; the first use binds the session to it.
+        """Return the running event loop. The first call binds the session to this event loop.
 
-        Call this method before using anything that the session's tasks share.
+        Call this method before using state that asyncio tasks share through the session.
 
         Raises:
-            SessionClosed: The session belongs to another event loop, perhaps of another thread.
+            SessionClosed: The session belongs to another event loop, perhaps in another thread.
             CloudtowerError: No asyncio event loop is running.
         """
         try:
@@ -80,8 +81,8 @@ class SessionScope:
         except RuntimeError:
             raise CloudtowerError(_ASYNCIO_ONLY) from None
         if loop is not self.loop:
-            # If the previous loop was closed before a connection was opened, the session can change
-            # loops.
+            # The session can change to another loop if the previous loop was closed before any
+            # connection was opened.
             if self.loop is not None and (self.connected or not self.loop.is_closed()):
                 raise SessionClosed(_OTHER_LOOP)
             self.loop = loop
@@ -91,7 +92,7 @@ class SessionScope:
         """Raise an error if the session belongs to another event loop that is not closed.
 
         Raises:
-            SessionClosed: The session belongs to another event loop, which is still running.
+            SessionClosed: The session belongs to another event loop that is not closed.
             CloudtowerError: No asyncio event loop is running.
         """
         if self.loop is not None and not self.loop.is_closed():
@@ -101,11 +102,11 @@ class SessionScope:
     def until_closed(
         self, seconds: float | None, operation: str = ""
     ) -> Generator[anyio.CancelScope]:
-        """Run a block within a time limit; closing the session ends it at once.
+        """Run a block with a time limit. Closing the session ends the block at once.
 
         Args:
-            seconds: Time after which the rest of the block is cancelled; None: no limit.
-            operation: Operation that the block is part of, for the error.
+            seconds: Seconds after which the rest of the block is cancelled. None means no limit.
+            operation: Name of the operation that runs the block, for the error message.
 
         Raises:
             SessionClosed: The session was closed before or during the block, or belongs to another
@@ -125,11 +126,11 @@ class SessionScope:
             raise closed_during(operation) if operation else SessionClosed
 
     async def sleep(self, seconds: float, operation: str = "") -> None:
-        """Sleep, unless the session is closed.
+        """Sleep. Closing the session ends the sleep with an error.
 
         Args:
-            seconds: Time to sleep.
-            operation: Operation that is delayed, for the error.
+            seconds: Seconds to sleep.
+            operation: Name of the delayed operation, for the error message.
 
         Raises:
             SessionClosed: The session was closed before or during the sleep, or belongs to another
@@ -139,7 +140,10 @@ class SessionScope:
             await anyio.sleep(seconds)
 
     def end_blocks(self) -> None:
-        """End all blocks of `until_closed` and `TimeLimit` in the next turn of the event loop."""
+        """End all running blocks of `until_closed` and `TimeLimit`.
+
+        The blocks end in the next iteration of the event loop.
+        """
         for scope in tuple(self.scopes):
             scope.cancel()
         loop = asyncio.get_running_loop()
@@ -149,7 +153,7 @@ class SessionScope:
         self.set_timer(loop, now)
 
     def set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        """Set the timer to fire at a time."""
+        """Set the timer to fire at a time of the event loop's clock."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_at(when, self._end_due, loop, when)
@@ -195,14 +199,14 @@ class TimeLimit:
         exc: BaseException | None,
         _: TracebackType | None,
     ) -> None:
-        # Keep the timer, so that the next block need not set a new one.
+        # Keep the timer, so that the next block need not set a new timer.
         self._scope.limits.discard(self)
-        # Only this block cancelled the task.
+        # True if this block is the only reason for the cancellation of the task.
         alone = self._ended and self._task.uncancel() <= self._cancelling
         if alone and exc_type is asyncio.CancelledError:
             raise TimeoutError from exc
 
     def end(self) -> None:
-        """End the block, by cancelling its task."""
+        """End the block by cancelling its task."""
         self._ended = True
         self._task.cancel()

@@ -1,7 +1,7 @@
-"""TLS contexts of connections, reloaded when their files change.
+"""TLS contexts of connections, which are reloaded when their files change.
 
-Creating a context takes milliseconds and megabytes, so sessions with the same files share a
-context.
+Creating a context takes milliseconds of time and megabytes of memory. Therefore sessions with the
+same files share a context.
 """
 
 from __future__ import annotations
@@ -31,29 +31,31 @@ _CHECK_SECONDS = 1.0
 _Stamp: TypeAlias = "tuple[tuple[int, ...] | None, ...]"
 _PATH_START = re.compile(r"[/.~\\]|[A-Za-z]:[/\\]")
 _shared: WeakValueDictionary[tuple[bool, _Stamp], ssl.SSLContext] = WeakValueDictionary()
-"""Contexts in use that were made from files, by verification mode and file stamps.
+"""Contexts in use that were made from files. The key has the value of `verify_tls` and the stamps
+of the files.
 
-A changed file has another stamp, so a new context is made under another key.
+A changed file has another stamp, so the changed files get another key and a new context.
 """
 _loading = threading.Lock()
-"""Lock for worker threads, so that sessions that open at the same time read the files once."""
+"""Lock between worker threads. With this lock, sessions that open at the same time read the files
+only once."""
 
 
 class TLS:
     """The TLS context of a session.
 
-    A rotated CA or client certificate takes effect without a restart: while requests are made, the
-    files are checked once a second, and changed files are read again. Open connections are kept. A
-    file that cannot be used, such as a half-written file, is reported in the log, and the previous
-    content stays in use.
+    A rotated CA certificate or client certificate takes effect without a restart. While requests
+    are sent, the files are checked once a second, and changed files are read again. Open
+    connections stay open. If a changed file is invalid, for example because it is only half
+    written, a warning is logged, and the previous context stays in use.
 
     Args:
         settings: The session's options.
 
     Attributes:
-        context: Value for ``ssl=`` of aiohttp: a context; True: the connector's own context; False:
-            no verification.
-        reloads: Whether the context comes from files.
+        context: Value for the argument ``ssl`` of aiohttp. It is a context, True for the default
+            context of the connector, or False for no verification.
+        reloads: Whether the context is made from files, which may change.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,7 +66,7 @@ class TLS:
         self._next_check = 0.0
 
     def load(self) -> None:
-        """Build the context. The method reads files, so call it in a worker thread.
+        """Create the context. The method reads files, so call the method in a worker thread.
 
         Raises:
             InvalidSettings: A file is missing or has invalid content.
@@ -73,7 +75,7 @@ class TLS:
         self.context = tls_context(self._settings)
 
     async def refresh(self) -> None:
-        """Read the files again if they have changed. Files are checked at most once a second."""
+        """Read the files again if they have changed. Check the files at most once a second."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
@@ -83,7 +85,7 @@ class TLS:
         stamp = _current_stamp(self._settings)
         if stamp == self._stamp:
             return
-        self._stamp = stamp  # taken before reading, so that a later change is noticed
+        self._stamp = stamp  # from before the read, so that a later change is noticed
         try:
             self.context = _shared_context(self._settings)
         except InvalidSettings as exc:
@@ -93,10 +95,10 @@ class TLS:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | bool:
-    """Return the value for ``ssl=`` of aiohttp; see `TLS`.
+    """Return the value for the argument ``ssl`` of aiohttp; see `TLS.context`.
 
-    The log warns if certificates are not verified. A context in the settings is returned unchanged.
-    The function reads files, so call it in a worker thread.
+    If certificates are not verified, a warning is logged. If the settings have a context, this
+    context is returned. The function reads files, so call the function in a worker thread.
 
     Raises:
         InvalidSettings: A file is missing or has invalid content.
@@ -116,7 +118,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | bool:
 
 
 def _shared_context(settings: Settings) -> ssl.SSLContext:
-    key = settings.verify_tls, _current_stamp(settings)  # taken before the files are read
+    key = settings.verify_tls, _current_stamp(settings)  # from before the read
     with _loading:
         context = _shared.get(key)
         if context is None:
@@ -148,8 +150,8 @@ def _authorities(ca_file: StrPath | None) -> ssl.SSLContext:
 def _load_client_cert(context: ssl.SSLContext, files: ClientCert) -> None:
     cert, key = _cert_and_key(files)
     try:
-        # Pass an empty password: without a password, OpenSSL would ask for one on the terminal and
-        # wait.
+        # Pass an empty password. Otherwise OpenSSL would ask for a password on the terminal, and
+        # wait for the input.
         context.load_cert_chain(cert or "", key, password="")
     except (OSError, ValueError) as exc:
         raise InvalidSettings(
@@ -168,7 +170,7 @@ def _cert_and_key(files: ClientCert | None) -> tuple[StrPath | None, StrPath | N
 
 
 def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
-    """Return what is wrong with the files, or None if OpenSSL's message is more helpful."""
+    """Return an error message about the files, or None if OpenSSL's message is more helpful."""
     content = _read(cert)
     if content is None:
         return None
@@ -202,7 +204,7 @@ def _stamp(path: StrPath | None) -> tuple[int, ...] | None:
 
 
 def _shown(path: StrPath | None) -> str:
-    """Return a quoted path, or a placeholder if the text may be a key or a password."""
+    """Return the quoted path, or a placeholder if the value may be a key or a password."""
     text = os.fspath(path or "")
     if _stamp(path) or "." in text or _PATH_START.match(text):
         return repr(text)

@@ -1,4 +1,4 @@
-"""Tracebacks of errors, stripped of frames that hold credentials."""
+"""Remove stack frames that hold credentials from the tracebacks of errors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=CloudtowerError)
 
 _WITH_CREDENTIALS = ("aiohttp", "aiosignal", __name__.partition(".")[0])
-"""Packages whose stack frames hold requests with credentials."""
+"""Packages whose stack frames may hold requests with credentials."""
 
 
 class HookError(Exception):
-    """A client middleware or trace hook raised an exception, which is ``__cause__``.
+    """A client middleware or trace hook of aiohttp raised an exception, which is ``__cause__``.
 
-    When raising the cause, keep only the traceback of `frames_of_hook`, because other frames hold
-    credentials.
+    Before you raise the cause, set its traceback to the result of `frames_of_hook`, because other
+    frames hold credentials.
     """
 
 
 def without_frames(error: E) -> E:
-    """Drop the tracebacks of an error and of its causes, and return the error.
+    """Remove the tracebacks of an error and of its causes, and return the error.
 
-    The frames hold requests, including credentials, and error reports show local variables. Call
-    this function outside of ``except`` blocks, so that `sys.exception` is the error that the user's
-    code is handling: the traceback of that error is kept.
+    Error reports show the local variables of stack frames, which hold requests with credentials.
+    Call this function outside of ``except`` blocks. Then `sys.exception` is the error that the
+    user's code is handling, and the traceback of that error is not removed.
     """
     foreign = sys.exception()
     chain: list[BaseException | None] = [error]
@@ -44,9 +44,9 @@ def without_frames(error: E) -> E:
 
 
 def frames_of_hook(error: BaseException) -> TracebackType | None:
-    """Return the traceback of an exception that a hook raised, starting at the frame of the hook.
+    """Return the traceback of an exception that a hook raised, from the frame of the hook on.
 
-    The frames before it hold the credentials.
+    The frames before the hook hold the credentials.
     """
     frames = error.__traceback__
     while frames is not None:
@@ -58,7 +58,7 @@ def frames_of_hook(error: BaseException) -> TracebackType | None:
 
 
 def another(error: E) -> E:
-    """Return a copy of an error, so that each place that raises it has a separate traceback."""
+    """Return a copy of an error, so that each caller can raise it with a separate traceback."""
     twin = copy.copy(error)
     twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
     return twin

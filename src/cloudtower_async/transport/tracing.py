@@ -1,10 +1,11 @@
-"""OpenTelemetry spans: one for each call, and one for each wait.
+"""OpenTelemetry spans. Each call and each wait has a span.
 
-A program that uses OpenTelemetry has already imported it. So this module never imports
-OpenTelemetry, and other programs only pay for a look-up.
+A program that uses OpenTelemetry has already imported OpenTelemetry. Therefore this module only
+looks for the imported package, and all other programs only pay for this look-up.
 
-Waiters for tasks share their polls. The requests of a poll are children of the span of the wait
-that leads the poll; the spans of the other waits link to that span.
+Callers that wait for tasks share polls, and one of them sends the requests. The spans of these
+requests are children of the span of that wait. The spans of all other waits link to the span of
+that wait.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ R = TypeVar("R")
 
 
 class Attempts(Protocol):
-    """Progress of a call, for its span.
+    """Progress of a call, which becomes attributes of its span.
 
     Attributes:
         attempts: Number of attempts to send the call.
@@ -55,12 +56,14 @@ def observed(
     calls: Sequence[Attempts],
     endpoints: Endpoints,
 ) -> Coroutine[Any, Any, R]:
-    """Carry out a call in a span, and record its duration, if the program uses OpenTelemetry.
+    """Return a coroutine that carries out a call in a span and records its duration.
+
+    If the program does not use OpenTelemetry, the call itself is returned.
 
     Args:
-        operation: Name of the call, and of its span.
-        calling: The call.
-        calls: List to which the call adds an entry each time that middleware sends it.
+        operation: Name of the operation, which is also the name of the span.
+        calling: Coroutine that carries out the call.
+        calls: List to which the call adds an entry each time middleware passes the call on.
         endpoints: Addresses of the session.
     """
     histogram, found = metrics.durations(), tracer()
@@ -77,22 +80,22 @@ def tracer() -> Tracer | None:
     if trace is None:
         return None
     provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider):  # the program has set no provider
+    if isinstance(provider, trace.ProxyTracerProvider):  # the program has not set a provider
         return None
     return _tracer_of(provider)
 
 
-@lru_cache(maxsize=1)  # providers create a new tracer each time
+@lru_cache(maxsize=1)  # providers create a new tracer at each request
 def _tracer_of(provider: TracerProvider) -> Tracer:
     return provider.get_tracer("cloudtower_async", __version__)
 
 
 def spanned(name: str, waiting: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
-    """Return a coroutine that runs `waiting` inside a span, or `waiting` itself without tracing.
+    """Return a coroutine that runs `waiting` in a span, or `waiting` itself if tracing is off.
 
     Args:
         name: Name of the span.
-        waiting: Coroutine that waits; the requests that it sends are traced inside the span.
+        waiting: Coroutine that waits. The spans of its requests become children of the span.
     """
     found = tracer()
     return waiting if found is None else _in_wait_span(found, name, waiting)
@@ -144,7 +147,7 @@ async def _in_span(
     calls: Sequence[Attempts],
     endpoints: Endpoints,
 ) -> R:
-    """Carry out a call in a span with its name; the spans of its requests are children."""
+    """Carry out a call in a span. The spans of its requests become children of this span."""
     from opentelemetry.trace import SpanKind, use_span  # already imported by the program
 
     span = tracer.start_span(
