@@ -86,7 +86,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return state
 
     def fault(self) -> str | None:
-        """Return why the values contradict each other, or None if the state is consistent."""
+        """Return an error message if values contradict each other, or None if they do not."""
         ends = self.sent + self.pending
         if not (0 < self.sent <= self.size and self.pending >= 0 and ends <= self.size):
             return f"sent: {self.sent:,} of {self.size:,} bytes, {self.pending:,} pending"
