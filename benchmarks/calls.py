@@ -41,10 +41,14 @@ if TYPE_CHECKING:
 CALLS = {1: 200, 50: 50}
 """Calls per turn, by the number of VMs in an answer."""
 WARM_UP, ROUNDS, RATES = 3, 60, 5
-APART = {"aiohttp": ("bare", "ours"), "cloudtower": ("vendor",), "uvloop": ("uvloop",)}
+APART = {
+    "aiohttp": ("bare", "ours"),
+    "cloudtower": ("vendor",),
+    "uvloop": ("ours with uvloop",),
+}
 """Clients measured in each process, by package. Our client and the bare ones share a process,
 because differences in the memory layout of processes exceed the difference between them."""
-COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("uvloop", "ours"))
+COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("ours with uvloop", "ours"))
 SECONDS = 2.0
 """Calls in one measurement of calls per second."""
 GOALS = {1: (1.07, 25.0), 50: (1.03, 250.0)}
@@ -192,7 +196,7 @@ async def costs(address: Address) -> list[Figure]:
                 medians = (f"{spread(spent[who])[0]:,.0f} µs" for who in ("ours", peer))
                 figures.append(
                     Figure(
-                        what=f"CPU per call, {vms}-VM answer, ours / {peer}",
+                        what=f"CPU time per call with a {vms}-VM response: ours / {peer}",
                         value=value,
                         low=low,
                         high=high,
@@ -257,13 +261,14 @@ def rates(address: Address) -> list[Figure]:
     for vms, (_, goal) in GOALS.items():
         measured = [_round(packages, vms, address) for _ in range(RATES)]
         medians = {who: spread([one[who] for one in measured])[0] for who in peers}
-        note = ", ".join(f"{who} {value:,.0f}/s" for who, value in medians.items())
+        listed = ", ".join(f"{who} {value:,.0f}" for who, value in medians.items())
+        note = f"calls per second: {listed}"
         for who, peer in COMPARED:
             if who in peers and peer in peers:
                 value, low, high = spread([one[who] / one[peer] for one in measured])
                 figures.append(
                     Figure(
-                        what=f"calls per second, {vms}-VM answers, {who} / {peer}",
+                        what=f"calls per second with {vms}-VM responses: {who} / {peer}",
                         value=value,
                         low=low,
                         high=high,

@@ -25,7 +25,7 @@ def main() -> None:
             check(GET_VMS, body, validate=True)
         measured.append((time.process_time() - start) / TIMES * 1e6)
     value, low, high = spread(measured)
-    what = "input check of a typical where"
+    what = "time to validate a typical `where` argument"
     print_as_lines([Figure(what=what, value=value, low=low, high=high, unit="µs", goal=5)])
 
 

@@ -72,13 +72,13 @@ def decoding(address: Address) -> Figure:
     mine, theirs = (spread([time for time, _ in each])[0] for each in zip(*pairs, strict=True))
     [(_, size), _] = pairs[0]
     return Figure(
-        what=f"decode {VMS:,} VMs, vendor / ours",
+        what=f"time to decode {VMS:,} VMs: vendor / ours",
         value=value,
         low=low,
         high=high,
         goal=180,
         better="more",
-        note=f"{theirs:,.0f} ms / {mine:.1f} ms; {size:,.0f} bytes a VM",
+        note=f"{theirs:,.0f} ms / {mine:.1f} ms; {size:,.0f} bytes per VM",
     )
 
 
@@ -113,7 +113,7 @@ def holding(address: Address) -> Figure:
     """Print the memory of both clients."""
     [mine], [theirs] = _both("--hold", address)
     return Figure(
-        what=f"peak RSS holding {HELD:,} VMs, vendor / ours",
+        what=f"peak memory of a process that keeps {HELD:,} VMs: vendor / ours",
         value=theirs / mine,
         goal=8,
         better="more",

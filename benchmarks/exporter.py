@@ -179,11 +179,11 @@ def measure(addresses: list[Address], interval: float, every: float, number: int
 def figures(results: list[Result], full: list[float], vms: int) -> Iterator[Figure]:
     """Return the figures of all numbers of Towers, and compare them."""
     read = statistics.median(full)
-    yield Figure(what=f"full read of {vms:,} VMs", value=read * 1e3, unit="ms")
+    yield Figure(what=f"time of a full read of {vms:,} VMs", value=read * 1e3, unit="ms")
     for one in results:
         value, low, high = spread([seconds / read for seconds in one.scrapes])
         yield Figure(
-            what=f"scrape of {one.towers} Towers / full read of one",
+            what=f"time: scrape of {one.towers} Towers / full read of one Tower",
             value=value,
             low=low,
             high=high,
@@ -192,26 +192,30 @@ def figures(results: list[Result], full: list[float], vms: int) -> Iterator[Figu
         )
         value, low, high = spread([seconds / read for seconds in one.collections])
         yield Figure(
-            what=f"collection from one of {one.towers} Towers / full read",
+            what=f"time: collection from one of {one.towers} Towers / full read of one Tower",
             value=value,
             low=low,
             high=high,
             note=f"{statistics.median(one.collections) * 1e3:.0f} ms",
         )
-        yield Figure(what=f"memory for each of {one.towers} Towers", value=one.megabytes, unit="MB")
         yield Figure(
-            what=f"CPU of a collection, {one.towers} Towers", value=one.cpu * 1e3, unit="ms"
+            what=f"memory per Tower of {one.towers} Towers", value=one.megabytes, unit="MB"
         )
         yield Figure(
-            what=f"Towers of {one.towers} that a hanging one disturbs", value=one.disturbed, goal=0
+            what=f"CPU time per collection from one of {one.towers} Towers",
+            value=one.cpu * 1e3,
+            unit="ms",
+        )
+        yield Figure(
+            what=f"Towers of {one.towers} that a hanging Tower affects", value=one.disturbed, goal=0
         )
     few, many = results[0], results[-1]
     if few is not many:
-        note = f"{many.towers} Towers / {few.towers}"
+        ratio = f"{many.towers} Towers / {few.towers} Towers"
         yield Figure(
-            what="memory for each Tower", value=many.megabytes / few.megabytes, goal=1.15, note=note
+            what=f"memory per Tower: {ratio}", value=many.megabytes / few.megabytes, goal=1.15
         )
-        yield Figure(what="CPU for each Tower", value=many.cpu / few.cpu, goal=1.15, note=note)
+        yield Figure(what=f"CPU time per Tower: {ratio}", value=many.cpu / few.cpu, goal=1.15)
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ def markdown(found: Report) -> str:
     lines = [
         f"Measured on {found.machine}, Python {found.python}, {packages}.",
         "",
-        "| what | measured | goal | made of |",
+        "| figure | measured | goal | details |",
         "| --- | ---: | ---: | --- |",
     ]
     lines += [

@@ -72,7 +72,8 @@ def first_calls() -> Figure:
     )
     medians = (f"{spread(found[way])[0]:.1f} ms" for way in WAYS)
     return Figure(
-        what="first typed call, longest block of the loop, over loading in the loop",
+        what="longest block of the event loop in a first typed call: types loaded in a thread / in "
+        "the event loop",
         value=value,
         low=low,
         high=high,
@@ -108,18 +109,18 @@ def contexts() -> list[Figure]:
     held = {sessions: {id(tls.context) for tls in load(sessions)} for sessions in spent}
     pairs = zip(spent[SESSIONS], spent[1], strict=True)
     value, low, high = spread([many / one for many, one in pairs])
-    what = f"TLS contexts of {SESSIONS} sessions with one ca_file, over one session"
+    what = f"with the same `ca_file`: {SESSIONS} sessions / 1 session"
     return [
         Figure(
-            what=f"{what}: time",
+            what=f"CPU time to load TLS contexts {what}",
             value=value,
             low=low,
             high=high,
             goal=1.2,
-            note=f"{spread(spent[1])[0] * 1e3:.1f} ms for one",
+            note=f"{spread(spent[1])[0] * 1e3:.1f} ms for 1 session",
         ),
         Figure(
-            what=f"{what}: contexts in memory",
+            what=f"TLS contexts in memory {what}",
             value=len(held[SESSIONS]) / len(held[1]),
             goal=1.2,
         ),

@@ -62,12 +62,12 @@ def main() -> None:
     print_as_lines(
         [
             Figure(
-                what=f"CPU per VM, reading {many:,} / reading {few:,}",
+                what=f"CPU time per VM: reading {many:,} VMs / reading {few:,} VMs",
                 value=value,
                 low=low,
                 high=high,
                 goal=1.10,
-                note=", ".join(f"{size:,}: {spread(spent[size])[0]:.0f} µs" for size in SIZES),
+                note=", ".join(f"{size:,} VMs: {spread(spent[size])[0]:.0f} µs" for size in SIZES),
             )
         ]
     )

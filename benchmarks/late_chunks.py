@@ -268,15 +268,16 @@ async def measure(runs: int, at_a_time: int, latest: float) -> None:
             group.start_soon(one, seed)
     wrong = sum(number for (_, outcome), number in outcomes.items() if outcome == "wrong")
     told = "; ".join(
-        f"settling time {which}: {outcomes[which, 'right']} arrived whole, "
+        f"settling time {which}: {outcomes[which, 'right']} complete, "
         f"{outcomes[which, 'failed']} failed"
         for which in ("long enough", "too short")
     )
     figure = Figure(
-        what="uploads with late chunks: other content, reported as a success",
+        what="uploads with late chunks: successes with wrong content",
         value=wrong,
         goal=0,
-        note=f"{runs} uploads, 504 with the chunk taken 0 to {latest:g} s later or never; {told}",
+        note=f"{runs} uploads; status 504, and the chunk arrives up to {latest:g} s later or "
+        f"never; {told}",
     )
     print_as_lines([figure])
     if wrong:

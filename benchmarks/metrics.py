@@ -155,15 +155,15 @@ def many(address: Address, vms: int) -> Figure:
     costs = [measured("ours", vms, address) for _ in range(ROUNDS)]
     value, low, high = spread([cost.wall for cost in costs])
     middle = Cost(*(_median(each) for each in zip(*costs, strict=True)))
-    table = f"an Arrow table of it in {middle.table:.2f} s; " if middle.table else ""
+    table = f"{middle.table:.2f} s for an Arrow table of the rows; " if middle.table else ""
     return Figure(
-        what=f"metrics, {len(METRICS)} of {vms:,} VMs, {RANGE}: decoded, joined, as rows",
+        what=f"time to read {len(METRICS)} metrics of {vms:,} VMs over {RANGE} as rows",
         value=value,
         low=low,
         high=high,
         unit="s",
-        note=f"{middle.values:,.0f} values; processor time {middle.cpu:.2f} s; {table}"
-        f"peak {middle.peak:,.0f} MB",
+        note=f"{middle.values:,.0f} values; {middle.cpu:.2f} s of CPU time; {table}"
+        f"peak memory {middle.peak:,.0f} MB",
     )
 
 
@@ -176,12 +176,12 @@ def both(address: Address, vms: int) -> Figure:
     value, low, high = spread([theirs.cpu / mine.cpu for mine, theirs in pairs])
     mine, theirs = (_median([cost.cpu for cost in each]) for each in zip(*pairs, strict=True))
     return Figure(
-        what="metrics: time of the vendor's client / ours, the same answers",
+        what="CPU time to read metrics as rows: vendor / ours",
         value=value,
         low=low,
         high=high,
         better="more",
-        note=f"by processor time; {vms:,} VMs, {pairs[0][0].values:,.0f} values, the same rows: "
+        note=f"{vms:,} VMs, {pairs[0][0].values:,.0f} values, the same rows from both: "
         f"{theirs:.2f} s / {mine:.3f} s",
     )
 

@@ -81,19 +81,19 @@ def figures(reads: int, seconds: float) -> list[Figure]:
         started = server.hear(list[tuple[str, float]])
     starts = [at for _, at in started[-MUTATIONS:]]
     delays = [at - when for at, when in zip(starts, sent, strict=True)]
-    note = f"{reads:,} reads queued, {seconds:g} s each at the server"
+    note = f"{reads:,} queued reads, each of which takes {seconds:g} s on the server"
     return [
         Figure(
-            what="Mutation behind queued reads: until it starts / one read",
+            what="wait of a mutation behind queued reads / duration of one read",
             value=max(delays) / alone,
             goal=1.0,
-            note=f"{note}; the longest of {MUTATIONS}: {max(delays) * 1000:.0f} ms",
+            note=f"{note}; longest wait of {MUTATIONS} mutations: {max(delays) * 1000:.0f} ms",
         ),
         Figure(
-            what="Queued reads: longest wait / average",
+            what="wait of queued reads: longest / average",
             value=max(waits) / statistics.mean(waits),
             goal=2.0,
-            note=f"{note}; until the answer, {statistics.mean(waits):.1f} s on average",
+            note=f"{note}; average wait for the response: {statistics.mean(waits):.1f} s",
         ),
     ]
 

@@ -79,10 +79,13 @@ def table(stacks: list[tuple[list[str], int]], vms: int) -> list[str]:
         if inner is not None:
             functions[inner.partition(" (")[0] + " " + _module(inner)] += count
     every = places.total()
-    lines = [f"## A call with an answer of {vms} VM{'s' if vms > 1 else ''}", ""]
-    lines += ["| where | share |", "| --- | ---: |"]
+    lines = [f"## Call with a response of {vms} VM{'s' if vms > 1 else ''}", ""]
+    lines += ["| part of the program | share of the time |", "| --- | ---: |"]
     lines += [f"| {place} | {count / every:.0%} |" for place, count in places.most_common()]
-    lines += ["", "| function of this package, including calls into other packages | share |"]
+    lines += [
+        "",
+        "| function of this package, including calls into other packages | share of the time |",
+    ]
     lines += ["| --- | ---: |"]
     lines += [f"| `{name}` | {count / every:.0%} |" for name, count in functions.most_common(12)]
     return [*lines, ""]
@@ -109,9 +112,9 @@ def main() -> None:
         return
     lines = ["# Where the time of a call goes", ""]
     lines += [
-        "Measured with py-spy by `python -m benchmarks.profiling`. Time spent in msgspec is counted"
+        "`python -m benchmarks.profiling` measured these shares with py-spy. The time that msgspec"
     ]
-    lines += ["in the function that calls it: decoding in `decode`, encoding in `_send`.", ""]
+    lines += ["needs is counted in the functions that call msgspec: `decode` and `_send`.", ""]
     with replay("2 clusters, 100 VMs") as address:
         for number in (1, 50):
             lines += table(profile(address, number), number)

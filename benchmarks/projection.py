@@ -110,7 +110,7 @@ async def fetching(address: Address) -> list[Figure]:
     value, low, high = spread(ratios(ours.cpu, bare.cpu))
     return [
         Figure(
-            what=f"fetch_all of {VMS:,} VMs, 7 of 73 fields, CPU / bare with all fields",
+            what=f"CPU time of `fetch_all` of {VMS:,} VMs: 7 of 73 fields / bare with all fields",
             value=value,
             low=low,
             high=high,
@@ -138,7 +138,7 @@ def holding(address: Address) -> list[Figure]:
     some, full = sizes
     return [
         Figure(
-            what="memory per decoded VM, 7 of 73 fields / all",
+            what="memory per decoded VM: 7 of 73 fields / all fields",
             value=some / full,
             goal=0.05,
             note=f"{some / number:,.0f} bytes / {full / number:,.0f} bytes",
@@ -195,7 +195,7 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
     more, more_low, more_high = spread(ratios(repaired, ours))
     return [
         Figure(
-            what="dashboard of a large fleet, CPU / with full structs",
+            what="CPU time of a dashboard of a large fleet: needed fields / all fields",
             value=cpu,
             low=cpu_low,
             high=cpu_high,
@@ -203,18 +203,18 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
             note=f"{size}; {spread(ours)[0] * 1e3:.0f} ms / {spread(full)[0] * 1e3:.0f} ms",
         ),
         Figure(
-            what="dashboard of a large fleet, peak memory / with full structs",
+            what="peak memory of a dashboard of a large fleet: needed fields / all fields",
             value=peaks[0] / peaks[1],
             goal=0.6,
             note=f"{peaks[0]:.0f} MB / {peaks[1]:.0f} MB",
         ),
         Figure(
-            what="dashboard with a broken field per disk that it does not show, CPU / intact",
+            what="CPU time of a dashboard: an unused field of each disk is invalid / all are valid",
             value=more,
             low=more_low,
             high=more_high,
             goal=1.1,
-            note="the same result, no warning",
+            note="both have the same result and log no warning",
         ),
     ]
 
@@ -279,24 +279,25 @@ def fleet(address: Address) -> list[Figure]:
     growth, growth_low, growth_high = spread(
         [one[0] / MANY_TOWERS / (other[0] / TOWERS) for one, other in zip(many, some, strict=True)]
     )
-    what = f"{TOWERS} CloudTowers of {VMS_OF_EACH:,} VMs, all read again and again"
+    what = f"{TOWERS} CloudTowers of {VMS_OF_EACH:,} VMs, polled repeatedly"
     return [
         Figure(
-            what=f"{what}, CPU of 7 of 73 fields / all",
+            what=f"{what}: CPU time with 7 of 73 fields / with all fields",
             value=cpu,
             low=cpu_low,
             high=cpu_high,
             goal=0.45,
-            note=f"{some[0][0]:.2f} s / {full[0][0]:.2f} s for all of them once",
+            note=f"{some[0][0]:.2f} s / {full[0][0]:.2f} s to read all of them once",
         ),
         Figure(
-            what=f"{what}, memory of 7 of 73 fields / all",
+            what=f"{what}: memory with 7 of 73 fields / with all fields",
             value=held,
             goal=0.1,
             note=f"{some[0][1]:.0f} MB / {full[0][1]:.0f} MB",
         ),
         Figure(
-            what=f"CPU per CloudTower, {MANY_TOWERS} / {TOWERS}, 7 of 73 fields",
+            what=f"CPU time per CloudTower with 7 of 73 fields: {MANY_TOWERS} CloudTowers / "
+            f"{TOWERS} CloudTowers",
             value=growth,
             low=growth_low,
             high=growth_high,

@@ -89,11 +89,11 @@ async def memory(vms: int) -> None:
         f"{len(after - before):,} made meanwhile; missed {missed}, twice {twice}; "
         f"peak {pages:.1f} pages of {one_page / 1e6:.1f} MB"
     )
-    what = f"iterate over {len(seen):,} VMs while 1 % change"
+    what = f"`iterate` over {len(seen):,} VMs while 1 % of them change"
     print_as_lines(
         [
-            Figure(what=f"{what}, peak memory", value=pages, unit="pages", goal=3),
-            Figure(what=f"{what}, missed or twice", value=missed + twice, goal=0),
+            Figure(what=f"{what}: peak memory", value=pages, unit="pages", goal=3),
+            Figure(what=f"{what}: VMs missed or returned twice", value=missed + twice, goal=0),
         ]
     )
 
@@ -131,14 +131,14 @@ async def throughput(vms: int) -> None:
     print_as_lines(
         [
             Figure(
-                what=f"fetch_all of {vms:,} VMs, throughput, ours / bare",
+                what=f"throughput of `fetch_all` of {vms:,} VMs: ours / bare",
                 value=value,
                 low=low,
                 high=high,
                 goal=0.8,
                 better="more",
-                note=f"{fast:,.0f} and {bare_fast:,.0f} VMs a second; "
-                f"by processor time {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
+                note=f"{fast:,.0f} and {bare_fast:,.0f} VMs per second; "
+                f"ratio by CPU time: {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
             )
         ]
     )

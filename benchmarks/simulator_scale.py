@@ -90,8 +90,8 @@ def main() -> None:
             what = "simulated fleet of 100,000 VMs"
             print_as_lines(
                 [
-                    Figure(what=f"{what}, to make", value=cost.seconds, unit="s", goal=20),
-                    Figure(what=f"{what}, memory", value=cost.megabytes, unit="MB", goal=1500),
+                    Figure(what=f"{what}: time to generate", value=cost.seconds, unit="s", goal=20),
+                    Figure(what=f"{what}: memory", value=cost.megabytes, unit="MB", goal=1500),
                 ]
             )
 

@@ -102,7 +102,7 @@ async def soak(minutes: float) -> Figure:
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope
     first, last = settled[0][1], settled[-1][1]
     return Figure(
-        what=f"memory over {minutes:g} minutes, growth",
+        what=f"growth of memory over {minutes:g} minutes",
         value=slope,
         unit="MB/h",
         note=f"{first:.1f} MB, at the end {last:.1f} MB; {rounds:,} rounds, {failed} failed calls",

@@ -70,16 +70,16 @@ async def measure() -> list[Figure]:
         group.cancel_scope.cancel()
     return [
         Figure(
-            what="memory per subscriber of a view, its task included",
+            what="memory per subscriber of a view, including its asyncio task",
             value=each,
             unit="bytes",
-            note=f"{SUBSCRIBERS:,} subscribers of {VMS} VMs",
+            note=f"{SUBSCRIBERS:,} subscribers of a view of {VMS} VMs",
         ),
         Figure(
-            what=f"{SUBSCRIBERS:,} subscribers of a view: polls per interval",
+            what=f"polls per interval for a view with {SUBSCRIBERS:,} subscribers",
             value=polls / intervals,
             goal=1.05,
-            note=f"{polls:.0f} polls in {intervals:.1f} intervals, {received:,} states received",
+            note=f"{polls:.0f} polls in {intervals:.1f} intervals; {received:,} states received",
         ),
     ]
 

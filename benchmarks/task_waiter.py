@@ -342,18 +342,32 @@ def show(crowd_size: int, list_size: int) -> None:
     what = f"{crowd_size:,} waiters"
     print_as_lines(
         [
-            Figure(what=f"{what}, CPU per tick", value=cost.tick_cpu, unit="ms", goal=100),
-            Figure(what=f"{what}, most requests in a tick", value=cost.most_requests, goal=20),
+            Figure(what=f"{what}: CPU time per poll", value=cost.tick_cpu, unit="ms", goal=100),
             Figure(
-                what=f"{what}, longest from the end of a task to the return",
+                what=f"{what}: maximum number of requests per poll",
+                value=cost.most_requests,
+                goal=20,
+            ),
+            Figure(
+                what=f"{what}: longest time from the end of a task to the return of its waiter",
                 value=lags[-1],
                 unit="s",
                 goal=INTERVAL + cost.answering,
-                note=f"the goal: the interval, and {cost.answering:.2f} s in which bare aiohttp "
-                f"gets answers for all of them; ours took up to {cost.round_trip:.2f} s",
+                note=f"the goal is the interval of {INTERVAL:g} s plus {cost.answering:.2f} s, in "
+                "which bare aiohttp reads all tasks; our slowest request took "
+                f"{cost.round_trip:.2f} s",
             ),
-            Figure(what=f"{what}, memory above idle", value=cost.memory, unit="MB", goal=60),
-            Figure(what=f"{what}, lost or doubled", value=cost.lost + cost.doubled, goal=0),
+            Figure(
+                what=f"{what}: memory in addition to an idle session",
+                value=cost.memory,
+                unit="MB",
+                goal=60,
+            ),
+            Figure(
+                what=f"{what}: tasks that were lost or read twice",
+                value=cost.lost + cost.doubled,
+                goal=0,
+            ),
         ]
     )
     print(f"{list_size:,} tasks in one list:")

@@ -114,7 +114,7 @@ async def compare(kinds: dict[str, Call], calls: int, what: str) -> Iterator[Fig
     switch(modules, on=True)
     return (
         Figure(
-            what=f"CPU per call, {what}, {ours} / {other}",
+            what=f"CPU time per call with a {what}: {ours} / {other}",
             value=value,
             low=low,
             high=high,
@@ -140,16 +140,16 @@ async def measure(address: Address) -> list[Figure]:
         for vms, calls in CALLS.items():
             plain = partial(tower.vm.get_vms, first=vms, order_by="id_ASC")
             kinds: dict[str, Call] = {"with OpenTelemetry metrics": plain, "without": plain}
-            figures += await compare(kinds, calls, f"{vms}-VM answer")
+            figures += await compare(kinds, calls, f"{vms}-VM response")
         by_hand = set_up_traces()
         for vms, calls in CALLS.items():
             plain = partial(tower.vm.get_vms, first=vms, order_by="id_ASC")
             kinds = {
                 "with OpenTelemetry metrics and traces": plain,
                 "without": plain,
-                "one span and duration made by hand": partial(by_hand, plain),
+                "with a span and a duration made by hand": partial(by_hand, plain),
             }
-            figures += await compare(kinds, calls, f"{vms}-VM answer")
+            figures += await compare(kinds, calls, f"{vms}-VM response")
     return figures
 
 

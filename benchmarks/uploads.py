@@ -160,12 +160,13 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
     _check(found_by(server), file, uploads=2)
     fast, bare_fast = (file.size / sum(times.wall) / 1e6 for times in (ours, bare))
     return Figure(
-        what="upload: throughput, of that of bare aiohttp",
+        what="throughput of an upload: ours / bare",
         value=fast / bare_fast,
         goal=LEAST_SHARE,
         better="more",
-        note=f"{file.size / GIB:.3g} GiB, chunk by chunk in turn: {fast:,.0f} and {bare_fast:,.0f} "
-        f"MB/s; by processor time of the client {sum(bare.cpu) / sum(ours.cpu):.2f}",
+        note=f"{file.size / GIB:.3g} GiB, alternately one chunk each: {fast:,.0f} MB/s and "
+        f"{bare_fast:,.0f} MB/s; ratio by CPU time of the client: "
+        f"{sum(bare.cpu) / sum(ours.cpu):.2f}",
     )
 
 
@@ -200,13 +201,14 @@ async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: flo
     found = found_by(server)
     _check(found, file, uploads=1)
     return Figure(
-        what=f"upload with {share:.0%} faults: memory above idle",
+        what=f"upload with {share:.0%} failed requests: memory in addition to an idle session",
         value=peak,
         unit="chunks",
         goal=MOST_CHUNKS,
-        note=f"{file.size / GIB:.3g} GiB in {times.wall[0]:.0f} s; idle {before / 1e6:.0f} MB; "
-        f"{found.requests:,} requests for {file.chunks:,} chunks, each taken once, hash equal; "
-        f"server at most {_memory('VmHWM', server.pid) / 1e6:.0f} MB",
+        note=f"{file.size / GIB:.3g} GiB in {times.wall[0]:.0f} s; "
+        f"{before / 1e6:.0f} MB when idle; {found.requests:,} requests for {file.chunks:,} chunks; "
+        "each chunk was accepted once, and the hash is correct; peak memory of the server "
+        f"{_memory('VmHWM', server.pid) / 1e6:.0f} MB",
     )
 
 

@@ -319,27 +319,27 @@ def _as_figures(runs: Sequence[Found]) -> list[Figure]:
     changes = sum(one.changes for one in runs)
     resyncs = sum(one.resyncs for one in runs)
     points = sum(one.quiet_points for one in runs)
-    what = f"watch, {len(runs)} runs, {changes:,} random changes"
+    what = f"watch, {changes:,} random changes in {len(runs)} runs"
     return [
         Figure(
-            what=f"{what}: views that are not the server's set at a quiet point",
+            what=f"{what}: views that differed from the server after all changes had arrived",
             value=sum(one.untrue for one in runs),
             goal=0,
-            note=f"{points:,} quiet points of {len(FILTERS)} views; feeds that forget, resets, "
-            "slow readers",
+            note=f"{points:,} comparisons of {len(FILTERS)} views, with servers that forget "
+            "changes, resets, and slow readers",
         ),
         Figure(
-            what=f"{what}: revisions missed",
+            what=f"{what}: changes missed without a `Resync`",
             value=sum(one.missed for one in runs),
             goal=0,
-            note=f"{sum(one.told for one in runs):,} told; {sum(one.lost for one in runs):,} lost, "
-            f"as {resyncs:,} Resync said",
+            note=f"{sum(one.told for one in runs):,} changes arrived; {resyncs:,} `Resync` events "
+            f"reported the loss of {sum(one.lost for one in runs):,} changes",
         ),
         Figure(
-            what=f"{what}: revisions repeated",
+            what=f"{what}: changes that arrived twice",
             value=sum(one.repeated for one in runs),
             goal=0,
-            note=f"in {sum(one.seconds for one in runs):.0f} s",
+            note=f"{sum(one.seconds for one in runs):.0f} s in total",
         ),
     ]
 
