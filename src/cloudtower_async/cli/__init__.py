@@ -1,4 +1,4 @@
-"""The command line; it requires the extra ``cli``."""
+"""Command line of the SDK. It requires the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
     Args:
-        arguments: Arguments after the name of the program; None: the arguments of this process.
+        arguments: Arguments after the name of the program. None means the arguments of this
+            process.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
     if typed[:1] == ["__complete"]:
@@ -40,5 +41,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             file=sys.stderr,
         )
-        return 2  # `ExitCode.USAGE`; completion does not import its module
+        return 2  # `ExitCode.USAGE`; importing it would slow down completion
     return run(typed)

@@ -31,10 +31,10 @@ def resolve(
 
     Args:
         ids: Ids of the alerts.
-        where: Filter that selects the alerts instead, as for list.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        where: Filter that selects the alerts, as in `list --where`. Use it instead of ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:

@@ -1,4 +1,4 @@
-"""Options that are durations and sizes with units: ``2m``, ``40GiB``."""
+"""Parsers for durations and sizes in options: ``2m``, ``40GiB``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 
 
 def parse_duration(option: str, text: str) -> float:
-    """Return the seconds that a text stands for: ``90``, ``90s``, ``2m``, ``1h30m``.
+    """Parse a duration, such as ``90``, ``90s``, ``2m`` or ``1h30m``, and return it in seconds.
 
     Raises:
-        UsageError: The text is not a duration; the error names the option.
+        UsageError: The text is not a duration. The error message names `option`.
     """
     if not _DURATION.fullmatch(text):
         raise UsageError(
@@ -31,10 +31,10 @@ def parse_duration(option: str, text: str) -> float:
 
 
 def parse_size(option: str, text: str) -> int:
-    """Return the bytes that a text stands for: ``40GiB``, ``1.5 TiB``.
+    """Parse a size, such as ``40GiB`` or ``1.5 TiB``, and return it in bytes.
 
     Raises:
-        UsageError: The text is not a size above 0; the error names the option.
+        UsageError: The text is not a size above 0. The error message names `option`.
     """
     try:
         size = parse_bytes(text)

@@ -1,4 +1,4 @@
-"""Entry point of the command line: run a command, and report its error."""
+"""Run a command of the command line, and print its error if the command fails."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 
 def _make_app(*, summaries: bool) -> App:
-    """Return the app with all commands; the module of a command is imported when it runs.
+    """Return the cyclopts app with all commands.
+
+    The module of a command is imported only when the command runs.
 
     Args:
-        summaries: Give each command its one-line summary, so that the list of commands needs no
-            imports. A summary would replace the full help of a command.
+        summaries: Whether to give each command its one-line summary, so that the list of commands
+            can be printed without imports. A summary replaces the full help of the command.
     """
     made = App(
         name="cloudtower-async",
@@ -45,7 +47,7 @@ app: App = _make_app(summaries=False)
 
 
 def epilogue() -> str:
-    """Return the end of every help page: the option of all commands, and the exit codes."""
+    """Return the text that ends every help page: the option ``--language`` and the exit codes."""
     language = tr(
         "Every command takes `--language en-US` or `--language zh-CN`: the language of help and "
         "messages, and of texts from the server. [default: LANG for help and messages, en-US for "
@@ -89,7 +91,7 @@ def _run(arguments: Sequence[str]) -> ExitCode:
             return _report(exc)
         if not isinstance(exc, OSError):
             raise
-        drop_output()  # the reader is gone, or the disk is full
+        drop_output()  # the reader closed the pipe, or the disk is full
         return exit_code(exc) if isinstance(exc, BrokenPipeError) else _report(exc)
     return ExitCode.OK if arguments else ExitCode.USAGE
 
@@ -101,7 +103,7 @@ def _print_overview() -> None:
 
 
 def _prepare_help(shown: App) -> None:
-    """Set what help pages have in common, in the language of the user."""
+    """Set the final text and the formatter of help pages, in the user's language."""
     shown.help_epilogue = epilogue()
     if is_translated():
         from .translated_help import TranslatedHelp
@@ -132,7 +134,10 @@ def _report(exc: Exception) -> ExitCode:
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:
-    """Reject arguments that are not valid UTF-8; Python keeps such bytes as lone surrogates."""
+    """Raise a `UsageError` if an argument is not valid UTF-8.
+
+    Python represents invalid bytes in arguments as lone surrogates.
+    """
     if all(map(str.isascii, arguments)):
         return
     from ..validators import encoding_fault
@@ -141,7 +146,7 @@ def _check_encoding(arguments: Sequence[str]) -> None:
         if (fault := encoding_fault(argument)) is not None:
             name, equals, value = argument.partition("=")
             option = bool(equals) and name.startswith("--") and encoding_fault(name) is None
-            # The value is shown with an escape for each byte.
+            # Escape characters that are not ASCII, because the terminal cannot show invalid bytes.
             shown = f"{name}: {value!a}" if option else f"{argument!a}"
             raise UsageError(
                 tr(
@@ -153,7 +158,7 @@ def _check_encoding(arguments: Sequence[str]) -> None:
 
 
 def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
-    """Turn an error of the parser into a usage error with advice."""
+    """Return a usage error with advice for an error of the argument parser."""
     if any(argument.partition("=")[0] == "--token" for argument in arguments):
         return UsageError(
             tr(

@@ -49,21 +49,22 @@ def backup(
 ) -> None:
     """Take a snapshot of each VM, and keep the newest of these backups.
 
-    Each VM is a line on standard error as soon as it is done, and again on standard output at the
-    end. If a VM cannot be backed up, the others still are, and the exit status is 1.
+    When the backup of a VM is finished, a line about the VM is printed to standard error. At the
+    end, all lines are printed to standard output. If the backup of a VM fails, the other VMs are
+    still backed up, and the exit status is 1.
 
     Args:
         vms: Names or ids of the VMs.
-        where: Filter that selects the VMs instead, as for get: name_starts_with=web,
-            cluster.name=prod; repeat it for more, all of which must match.
-        keep: Number of these backups to keep for each VM: older ones, whose names are the prefix
-            and a time, are deleted. Without it: none is deleted.
-        prefix: Prefix of the names of these backups.
+        where: Filter that selects the VMs: name_starts_with=web, cluster.name=prod. Use it instead
+            of names or ids. If you repeat the option, a VM must match all filters.
+        keep: Number of backups to keep for each VM. Older snapshots whose names consist of the
+            prefix and a time are deleted. [default: keep all backups]
+        prefix: Prefix of the names of the backups.
         at_a_time: Maximum number of VMs to back up concurrently.
-        quiesce: Make the file systems of the guest consistent, if its VM tools are running.
-        missing_ok: Succeed when no VM matches --where, instead of failing.
-        timeout: Time-out in seconds for each task; 0: no limit.
-        connection: How to reach the server.
+        quiesce: Make the file systems of the guest consistent if VM tools are running in the guest.
+        missing_ok: Succeed even if no VM matches --where. By default, the command fails.
+        timeout: Time-out in seconds for each task. 0 means no limit.
+        connection: Connection options.
     """
     if bool(vms) is bool(where):
         raise UsageError(tr("backup: pass the VMs by name or id, or with --where; one of the two"))
@@ -107,7 +108,7 @@ async def _backup(
             except BaseException:
                 report.interrupted()
                 raise
-    # If both streams go to the terminal, it shows the lines already.
+    # If both streams are terminals, the terminal already shows the lines.
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         replace_unencodable()
         for each in backups:
@@ -126,12 +127,14 @@ async def _backup(
 
 
 class _Report:
-    """Report that shows each step at once, because the command may be interrupted at any time.
+    """Report of the backups on standard error.
+
+    Each step is printed at once, because the user may interrupt the command at any time.
 
     Args:
-        show: Function that shows the progress of a VM.
+        show: Function that displays the progress of a VM.
         print_line: Function that prints a line about a VM.
-        sent: Tasks that were started.
+        sent: Tasks that the command has started.
     """
 
     def __init__(self, show: Show, print_line: PrintLine, sent: SentTasks) -> None:
@@ -151,7 +154,7 @@ class _Report:
         self._print_line(_line(backup))
 
     def interrupted(self) -> None:
-        """Report the VMs whose backup was interrupted, and the tasks that still run."""
+        """Print the VMs whose backup was interrupted, and the tasks that are still running."""
         for name, step in self._running.items():
             rest = tr("; the snapshot may still be created") if step == "snapshot" else ""
             self._print_line(printable(f"{name}  INTERRUPTED: {step_text(step)}{rest}"))

@@ -1,4 +1,4 @@
-"""The command ``call``: call any operation of the API, with JSON in and out."""
+"""The command ``call``: call any operation of the API and print its answer as JSON."""
 
 from __future__ import annotations
 
@@ -51,17 +51,19 @@ def call(
 ) -> None:
     """Call any operation of the API and print its answer as JSON.
 
-    A mutation first shows what it would change, and asks for confirmation on the terminal. The body
-    is validated before anything is sent.
+    If the operation is a mutation, the command first shows the planned change and asks for
+    confirmation on the terminal. The body is validated before the request is sent.
 
     Args:
-        operation: Name in the API's documentation: start-vm; or in Python: vm.start_vm.
-        body: Body of the request as JSON; @FILE: read it from a file; -: from standard input.
-        yes: Do not ask for confirmation. Needed where there is no terminal.
-        dry_run: Change nothing; print what would be changed and sent.
-        wait: Wait for the tasks that the call started; the exit status is 1 if a task failed.
+        operation: Name of the operation, as in the API's documentation (start-vm) or in Python
+            (vm.start_vm).
+        body: Body of the request as JSON. @FILE reads the body from a file, and - from standard
+            input.
+        yes: Do not ask for confirmation. Required if there is no terminal.
+        dry_run: Change nothing. Print the planned changes and requests.
+        wait: Wait for the tasks that the call starts. If a task fails, the exit status is 1.
         everything: Allow a filter that matches everything: "where" may be empty or missing.
-        connection: How to reach the server.
+        connection: Connection options.
     """
     if body == "-" and connection is not None and connection.token_stdin:
         raise UsageError(tr("--token-stdin: standard input is already the body"))
@@ -97,7 +99,10 @@ async def _call(
     wait: bool,
     place: str | None,
 ) -> None:
-    """Send the call. If `place` names the server, ask for confirmation first and show it."""
+    """Send the call and print its answer.
+
+    If `place` is not None, ask for confirmation first. The question shows `place` as the server.
+    """
     async with planning(tower):
         if place is not None:
             await _confirm(tower, method, arguments, place)
@@ -124,11 +129,11 @@ async def _send(tower: Cloudtower, method: str, arguments: Json) -> Any:  # noqa
 async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) -> None:
     """Show what the call would change, and ask for confirmation."""
     rehearsal = tower.with_options(mutations="plan")
-    with suppress(PlanEnded):  # the plan contains the call even then
+    with suppress(PlanEnded):  # the plan contains the call even after this error
         await _send(rehearsal, method, arguments)
     planned = rehearsal.plan[-1]
     count = len(planned.resources) + len(planned.creates)
-    # Any operation may destroy something.
+    # Treat every mutation as destructive, because its effect is unknown here.
     await confirm(
         tr("Send this call to {place}? {planned}", place=place, planned=planned),
         count,
@@ -137,10 +142,10 @@ async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) 
 
 
 def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
-    """Return the arguments of the method: a list, or a dict of keyword arguments.
+    """Return the arguments of the method: a list of items, or a dict of keyword arguments.
 
     Raises:
-        UsageError: The body cannot be read, or the operation does not take one.
+        UsageError: The body cannot be read, or the operation takes no body or a file.
         InvalidInput: The body does not fit the API schema.
     """
     if called.carries is Carries.FORM:
@@ -155,7 +160,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
         record = wanted.item.record if wanted.item else wanted.record
         for one in given if isinstance(given, list) else [given]:
             _widen(record, one)
-    if isinstance(given, dict):  # at the top level, null means not given
+    if isinstance(given, dict):  # at the top level, null means that the argument is omitted
         given = {key: value for key, value in given.items() if value is not None}
     check(called, given, validate=True)
     if isinstance(given, dict):
@@ -164,7 +169,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
 
 
 def _widen(record: Record, given: object) -> None:
-    """Replace filters that match everything with `EVERYTHING`, in place."""
+    """Replace each filter in `given` that matches everything with `EVERYTHING`, in place."""
     if not isinstance(given, dict):
         return
     fields = cast("dict[str, object]", given)

@@ -1,4 +1,4 @@
-"""Progress of changes on standard error: bars on a terminal, lines elsewhere."""
+"""Progress display of changes on standard error: bars on a terminal, otherwise lines of text."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ PrintLine: TypeAlias = Callable[[str], None]
 
 @contextmanager
 def progress_display(noun: str, *, lines: bool) -> Generator[tuple[Show, PrintLine]]:
-    """Yield two functions: one shows progress, the other prints a line.
+    """Yield a function that displays progress and a function that prints a line.
 
-    On a terminal, each resource that is worked on has a bar, and lines appear above the bars.
+    On a terminal, each resource that is being changed has a progress bar. Printed lines appear
+    above the bars.
 
     Args:
-        noun: Noun for a resource.
-        lines: Whether to print a line for each step of a resource where there is no terminal.
+        noun: Noun for a resource in messages: ``"VM"``.
+        lines: Whether to print a line for each step of a resource if standard error is not a
+            terminal.
     """
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:

@@ -1,6 +1,7 @@
 """Common flow of all commands that change something.
 
-Find the resources, show them, ask for confirmation, run with progress, and show the result.
+The flow finds the resources, asks for confirmation, shows the progress of the change, and prints
+the result.
 """
 
 from __future__ import annotations
@@ -48,16 +49,16 @@ class ChangeOptions:
     """Options of commands that change something."""
 
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative="", show_default=False)] = False
-    "Do not ask for confirmation. Needed where there is no terminal."
+    "Do not ask for confirmation. Required if there is no terminal."
 
     dry_run: Flag = False
-    "Change nothing; print what would be changed and sent."
+    "Change nothing. Print the planned changes and requests."
 
     no_wait: Flag = False
-    "Print the ids of the tasks instead of waiting for them."
+    "Print the ids of the tasks instead of waiting for the tasks."
 
     timeout: str = "5m"
-    "Time to wait for the tasks of each resource: 90s, 10m, 1h30m. 0: no limit."
+    "Maximum time to wait for the tasks of each resource: 90s, 10m, 1h30m. 0 means no limit."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +67,8 @@ class ChangeTarget:
 
     Attributes:
         name: Display name of the resource.
-        state: State to show beside the name; empty: show no state.
-        resource: The resource as it was found; None if it does not exist yet.
+        state: State to show after the name. If the state is empty, only the name is shown.
+        resource: The resource before the change, or None if the command creates the resource.
     """
 
     name: str
@@ -80,13 +81,13 @@ class ChangeTarget:
 
 @dataclasses.dataclass(frozen=True)
 class ChangeOutcome:
-    """Result for one target.
+    """Result of a change for one target.
 
     Attributes:
         target: The target.
-        settled: The resources after the change.
-        error: Error of a failed change, otherwise None.
-        note: Note for the user.
+        settled: The changed resources, read after the change.
+        error: Error that made the change fail, or None.
+        note: Note for the user, or an empty text.
     """
 
     target: ChangeTarget
@@ -107,20 +108,22 @@ class CommandChange:
     """A change that a command is about to carry out.
 
     Attributes:
-        ask: Function of the number of targets and the name of the server; returns the question.
+        ask: Function that returns the question for the user. Its arguments are the number of
+            targets and the name of the server.
         noun: Noun for a target: ``"VM"``.
-        kind: Struct of the resources that are shown at the end: ``"Vm"``.
+        kind: Name of the struct of the resources that are printed after the change: ``"Vm"``.
         targets: Resources that the change affects or creates.
-        step: Name of the step, for progress: ``"delete"``.
-        destructive: If there are many resources, ask the user to type their number.
+        step: Name of the step in progress messages: ``"delete"``.
+        destructive: Whether the user must type the number of resources to confirm a change of many.
         deletes: Whether the change deletes the resources.
-        send: Function that sends the mutation for one target and returns its answer; None: use
-            `run`.
-        run: Function that carries out the change with a recipe, instead of `send`.
-        sends: Mutation after which a recipe only waits, for --no-wait; empty: --no-wait uses
-            `send`.
-        read: Function that reads the resources to show at the end; None: show the resources of the
-            answer.
+        send: Function that sends the mutation for one target and returns the answer of the
+            mutation. None means that `run` carries out the change.
+        run: Function that carries out the change with a recipe, or None. If `run` and `send` are
+            both set, `send` is used only with --no-wait.
+        sends: Name of the mutation after which the recipe only waits. With --no-wait, the recipe
+            ends after this mutation. Empty means that --no-wait uses `send`.
+        read: Function that reads the resources to print after the change. None means that the
+            resources in the answer of the mutation are printed.
     """
 
     ask: Ask
@@ -136,11 +139,11 @@ class CommandChange:
     read: Callable[[ChangeTarget], Awaitable[Sequence[object]]] | None = None
 
     def question(self, place: str) -> str:
-        """Return the question whether to make the change, as one line."""
+        """Return the one-line question that asks the user to confirm the change."""
         return f"{self._asked(place)} {self._names()}"
 
     def rehearsed(self, place: str) -> str:
-        """Return the first line of a dry run, which says what would be changed."""
+        """Return the first line of a dry run: the planned change and the names of its targets."""
         change = self._asked(place).rstrip(_QUESTION_MARKS)
         return tr("Dry run: {change}: {names}", change=change, names=self._names())
 
@@ -152,7 +155,7 @@ class CommandChange:
 
 
 def question(one: str, many: str, /, **values: str) -> Ask:
-    """Return the question of a change.
+    """Return a function that builds the question of a change; see `CommandChange.ask`.
 
     Args:
         one: English text for one target, with the placeholders ``{number}`` and ``{place}``.
@@ -169,20 +172,20 @@ def run_change(
     output: OutputOptions | None,
     connection: ConnectOptions | None,
 ) -> None:
-    """Carry out a command that changes something, from the first question to the exit.
+    """Run a command that changes something, from reading its options to printing the result.
 
-    Call this outside the event loop, because it may ask for a password.
+    Call this function outside an event loop, because it may prompt for a password.
 
     Args:
-        command: The command, for errors: ``"vm delete"``.
+        command: Name of the command for error messages: ``"vm delete"``.
         plan: Function that finds the resources and returns the change.
         options: Options of the change.
-        output: How to print the settled resources.
-        connection: How to reach the server.
+        output: Output options.
+        connection: Connection options.
 
     Raises:
-        UsageError: The user did not confirm, or an option cannot be used. Nothing was sent.
-        CloudtowerError: The change of a resource failed; other resources may have been changed.
+        UsageError: The user did not confirm, or an option is invalid. No mutation was sent.
+        CloudtowerError: The change failed for a resource. Other resources may have been changed.
     """
     options, connection = options or ChangeOptions(), connection or ConnectOptions()
     timeout = parse_duration("--timeout", options.timeout) or None
@@ -239,7 +242,7 @@ class _Work:
         await self._report(change, outcomes, output)
 
     async def _rehearse(self, change: CommandChange) -> None:
-        """Print what would be changed and sent."""
+        """Print the changes and the requests that the command would make."""
         print_error(change.rehearsed(self.place))
         try:
             outcomes = await self._outcomes(change, lambda _: None)
@@ -257,7 +260,7 @@ class _Work:
             raise ended[0]
 
     async def _send_only(self, change: CommandChange) -> None:
-        """Send everything, and print the ids of the tasks."""
+        """Send the mutations for all targets, and print the ids of the started tasks."""
         try:
             outcomes = await self._sent_outcomes(change)
         except anyio.get_cancelled_exc_class():
@@ -282,7 +285,10 @@ class _Work:
         return await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
 
     async def _until_sent(self, change: CommandChange) -> list[ChangeOutcome]:
-        """Run a recipe until it has sent its mutation for each target; then it would only wait."""
+        """For each target, run the recipe until the mutation `change.sends` has been sent.
+
+        After this mutation, the recipe would only wait for tasks.
+        """
         outcomes: list[ChangeOutcome] = []
         for target in change.targets:
             with anyio.CancelScope() as scope:
@@ -297,7 +303,10 @@ class _Work:
         return outcomes
 
     async def _carry_out(self, change: CommandChange) -> list[ChangeOutcome]:
-        """Run the change with progress; on Ctrl-C, report what is done and what still runs."""
+        """Carry out the change and show its progress.
+
+        On Ctrl-C, print which targets are done and which tasks are still running.
+        """
         from .change_display import (
             progress_display,  # imported here, because commands that list do not need it
         )
@@ -380,12 +389,12 @@ class _Work:
 
 
 def _names(change: CommandChange) -> dict[str, str]:
-    """Return the names of the resources that exist, by id."""
+    """Return a dict from ids to names of the targets that exist before the change."""
     return {one.resource.id: one.name for one in change.targets if one.resource is not None}
 
 
 async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTask[Any]]:
-    """Send the mutation for a target, and return the answers."""
+    """Send the mutation for a target and return its answers; raise if there is none."""
     assert change.send is not None  # noqa: S101
     answers = await change.send(target)
     if not answers:
@@ -402,7 +411,10 @@ async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTas
 async def _isolated(
     act: Callable[[ChangeTarget], Awaitable[ChangeOutcome]], target: ChangeTarget
 ) -> ChangeOutcome:
-    """Return the outcome for a target; an error is part of the outcome."""
+    """Call `act` for a target and return the outcome.
+
+    If `act` raises a `CloudtowerError`, the outcome contains the error.
+    """
     try:
         return await act(target)
     except CloudtowerError as error:
@@ -412,12 +424,18 @@ async def _isolated(
 async def one_by_one(
     act: Callable[[ChangeTarget], Awaitable[ChangeOutcome]], targets: Sequence[ChangeTarget]
 ) -> list[ChangeOutcome]:
-    """Run a recipe for one target after the other, even if one fails; return the outcomes."""
+    """Call `act` for one target after another and return the outcomes.
+
+    If `act` fails for a target, the next target still follows.
+    """
     return [await _isolated(act, target) for target in targets]
 
 
 def raise_failures(change: CommandChange, outcomes: Sequence[ChangeOutcome]) -> None:
-    """Raise an error if a target failed: its own error if it was the only target, or a summary.
+    """Raise an error if the change failed for at least one target.
+
+    If there is only one target, raise the error of that target. Otherwise, print the error of each
+    failed target and raise a summary.
 
     Raises:
         CloudtowerError: At least one target failed.
@@ -443,12 +461,12 @@ def raise_failures(change: CommandChange, outcomes: Sequence[ChangeOutcome]) -> 
 
 
 class ChangeProgress:
-    """Progress of a change, reported when the change is interrupted.
+    """Record of the progress of a change, for the report after an interruption.
 
     Args:
-        noun: Noun for a target.
-        names: Names of all targets; empty if unknown.
-        sent: Tasks that were started.
+        noun: Noun for a target in messages: ``"VM"``.
+        names: Names of all targets, or an empty list if the names are unknown.
+        sent: Tasks that the command has started.
     """
 
     def __init__(self, noun: str, names: Sequence[str], sent: SentTasks) -> None:
@@ -458,14 +476,14 @@ class ChangeProgress:
         self._steps: dict[str, str] = {}
 
     def take(self, news: RecipeProgress) -> None:
-        """Record the step of a target."""
+        """Record the current step of a target."""
         self._steps[news.subject] = news.step
 
     def interrupted(self, names: dict[str, str]) -> list[str]:
-        """Return lines about what is done, what still runs and how to follow the tasks.
+        """Return lines about finished, failed and unfinished targets, and about running tasks.
 
         Args:
-            names: Names of the resources by id.
+            names: Dict from ids to names of the resources.
         """
         from ..recipes.progress import ENDS
 
@@ -492,11 +510,13 @@ class ChangeProgress:
 
 
 def running_tasks(sent: SentTasks, names: dict[str, str]) -> list[str]:
-    """Return lines about tasks that still run on the server, and how to follow them.
+    """Return lines about running tasks and unanswered mutations.
+
+    The last line is a command that waits for the running tasks.
 
     Args:
-        sent: Tasks that were started.
-        names: Names of resources by id.
+        sent: Tasks that the command has started.
+        names: Dict from ids to names of the resources.
     """
     running = sent.running()
     lines: list[str] = []

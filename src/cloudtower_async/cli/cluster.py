@@ -1,4 +1,4 @@
-"""The commands ``cluster …``."""
+"""The commands ``cluster …``: list and show clusters."""
 
 from __future__ import annotations
 

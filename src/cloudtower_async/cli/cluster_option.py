@@ -1,4 +1,4 @@
-"""The option ``--cluster``: clusters by name or id."""
+"""Lookup of the clusters that the option ``--cluster`` names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from ..client import Cloudtower
 
-_MAX_NAMES = 20  # in a message
+_MAX_NAMES = 20  # names in a message
 
 
 async def cluster_ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
-    """Return the ids of the clusters with these names or ids.
+    """Return the ids of the clusters whose names or ids are in `names`.
 
     Raises:
-        UsageError: No cluster has one of the names.
+        UsageError: One of `names` is not the name or id of any cluster.
     """
     clusters = await tower.cluster.get_clusters()
     ids: list[str] = []

@@ -1,4 +1,4 @@
-"""Columns of resources: their names, types and values."""
+"""Columns of resources: names, types and values of the columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_COLUMNS = (
     *("version", "cluster.name", "host.name", "vm.name", "ip", "management_ip"),
     *("ips", "vlan_id", "vcpu", "memory", "size", "progress", "message", "description"),
 )
-"""Columns to show by default if a resource has them, the most useful first."""
+"""Default columns of a resource, if the resource has them. The most useful columns come first."""
 
 _SPECIAL_COLUMNS = {
     "Label": ["id", "key", "value"],
@@ -38,12 +38,12 @@ _SPECIAL_COLUMNS = {
     ],
     "Expiration": ["kind", "resource", "name", "expires_at", "days_left", "problem"],
 }
-"""Default columns of resources for which `_DEFAULT_COLUMNS` does not fit."""
+"""Default columns of the structs for which `DEFAULT_COLUMNS` is not suitable."""
 
 _MAX_COLUMNS, _MIN_COLUMNS = 8, 4
 
 TOWER = "tower"
-"""Column with the profile of the server, in lists of several servers."""
+"""Name of the column that holds the profile of the server, in lists of several servers."""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -53,8 +53,9 @@ class Columns:
 
     Args:
         kind: Struct of the resource.
-        names: Names of the columns; None: default columns.
-        or_else: End of the error message about an unknown column that resembles no other.
+        names: Names of the columns. None means the default columns.
+        or_else: Text that ends the error message about an unknown column, if no known column has a
+            similar name.
 
     Raises:
         UsageError: A column is unknown.
@@ -67,20 +68,23 @@ class Columns:
         self.paths: list[Path] = [field_path(kind, name, or_else) for name in self.names]
 
     def values(self, row: object) -> list[object]:
-        """Return the values of a resource, one for each column."""
+        """Return the values of the resource `row`, one for each column."""
         return [value_at(row, path) for path in self.paths]
 
     def cells(self, row: object) -> list[str]:
-        """Return the values of a resource as texts."""
+        """Return the values of the resource `row` as texts, one for each column."""
         return [cell(value) for value in self.values(row)]
 
     def picked(self, row: object) -> dict[str, object]:
-        """Return the values of a resource by column name."""
+        """Return the values of the resource `row` as a dict by column name."""
         return dict(zip(self.names, self.values(row), strict=True))
 
 
 def every_column(kind: type[msgspec.Struct]) -> dict[str, object]:
-    """Return the types of all columns, including those of related resources (``cluster.name``)."""
+    """Return a dict from the names to the types of all columns.
+
+    The columns include the fields of related resources: ``cluster.name``.
+    """
     columns: dict[str, object] = {}
     for one in msgspec.structs.fields(kind):
         inner = struct_in(one.type)
@@ -112,7 +116,7 @@ def cell(value: object) -> str:
 
 
 def default_columns(kind: type[msgspec.Struct]) -> list[str]:
-    """Return the fields that CSV shows by default."""
+    """Return the names of the columns that CSV output has by default."""
     if has_column(kind, TOWER):
         return [TOWER, *default_columns(without_tower(kind))]
     if own := _SPECIAL_COLUMNS.get(kind.__name__):
@@ -131,7 +135,7 @@ def default_columns(kind: type[msgspec.Struct]) -> list[str]:
 
 
 def has_column(kind: type[msgspec.Struct], name: str) -> bool:
-    """Return whether a resource has a column."""
+    """Return whether the struct `kind` has a column with this name."""
     try:
         field_path(kind, name)
     except UsageError:
@@ -140,10 +144,11 @@ def has_column(kind: type[msgspec.Struct], name: str) -> bool:
 
 
 def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path:
-    """Return the attribute names that lead to a column.
+    """Return the path of attribute names from a resource to the value of a column.
 
     Raises:
-        UsageError: The column is unknown. `or_else` ends the message if no known column is similar.
+        UsageError: The column is unknown. If no known column has a similar name, `or_else` ends the
+            message.
     """
     path: list[str] = []
     inner: type[msgspec.Struct] | None = kind
@@ -171,7 +176,7 @@ def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path
 
 
 def is_number(kind: type[msgspec.Struct], path: Path) -> bool:
-    """Return whether the field to which a path leads holds a number."""
+    """Return whether the field at the end of this path holds a number."""
     *outer, name = path
     inner: type[msgspec.Struct] | None = kind
     for part in outer:
@@ -182,13 +187,16 @@ def is_number(kind: type[msgspec.Struct], path: Path) -> bool:
 
 
 def find_field(kind: type[msgspec.Struct], name: str) -> FieldInfo | None:
-    """Return the field with this name in Python or in the API, or None."""
+    """Return the field with this Python name or API name, or None if no field has the name."""
     fields = msgspec.structs.fields(kind)
     return next((one for one in fields if name in (one.name, one.encode_name)), None)
 
 
 def struct_in(kind: object) -> type[msgspec.Struct] | None:
-    """Return the struct type in ``X``, ``X | None`` or ``list[X]``, or None without a struct."""
+    """Return the struct ``X`` of a type ``X``, ``X | None`` or ``list[X]``.
+
+    Return None if ``X`` is not a struct.
+    """
     if isinstance(kind, UnionType):
         [kind] = [part for part in get_args(kind) if part is not NoneType][:1]
     if get_origin(kind) is list:
@@ -197,12 +205,12 @@ def struct_in(kind: object) -> type[msgspec.Struct] | None:
 
 
 def with_tower(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Return the struct with the column `TOWER` in front, for resources of several servers."""
+    """Return a copy of the struct with the field `TOWER` before all other fields."""
     return _defined(kind, [(TOWER, str), *_definitions(kind)])
 
 
 def without_tower(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Return the struct without the column `TOWER`, in the form that servers send."""
+    """Return a copy of the struct without the field `TOWER`, which servers do not send."""
     return _defined(kind, [one for one in _definitions(kind) if one[0] != TOWER])
 
 
@@ -218,7 +226,7 @@ def _defined(kind: type[msgspec.Struct], fields: list[Any]) -> type[msgspec.Stru
 
 
 def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:
-    """Return a struct that has only the fields of `kind` to which these paths lead."""
+    """Return a struct with only the fields of `kind` that are on one of these paths."""
     rests: dict[str, list[Path]] = {}
     for name, *rest in paths:
         rests.setdefault(name, []).append(tuple(rest))
@@ -240,7 +248,7 @@ def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field with its struct narrowed; see `struct_in`."""
+    """Return the type of a field with the struct in it (see `struct_in`) replaced by `narrowed`."""
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]
         return _narrowed_type(inner, paths) | None
@@ -250,7 +258,11 @@ def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a
 
 
 def value_at(row: object, path: Path) -> object:
-    """Return the value of a resource to which a path leads."""
+    """Return the value at the end of a path of attribute names, starting from `row`.
+
+    If a value on the path is None, return None. If a value on the path is a list, return a list
+    with the result for each item.
+    """
     for place, name in enumerate(path):
         if isinstance(row, list):
             return [value_at(item, path[place:]) for item in cast("list[object]", row)]

@@ -1,7 +1,7 @@
-"""Table of commands and options, so that completion does not import the commands.
+"""Table of commands and options, which completion reads instead of importing the commands.
 
-Building the table imports every command, which takes a second or more. The table is stored in a
-file until the package changes.
+Building the table imports every command, which takes a second or more. The table is therefore
+cached in a file until the package changes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _TRANSLATED_FILE = "commands-translated.json"
 
 
 class Value(TypedDict):
-    """A positional argument, or the value of an option.
+    """A positional argument, or an option with a value.
 
     Attributes:
-        name: Name: ``"resource"``, ``"--output"``.
+        name: Name of the argument or option: ``"resource"``, ``"--output"``.
         help: One-line description.
-        choices: Allowed values; empty if any value is allowed.
+        choices: Allowed values, or an empty list if any value is allowed.
         many: Whether the argument or option can be repeated.
     """
 
@@ -45,10 +45,10 @@ class Command(TypedDict):
 
     Attributes:
         help: One-line description.
-        commands: Names of its subcommands.
+        commands: Names of the subcommands.
         positionals: Positional arguments.
-        flags: Options without a value, with their descriptions.
-        options: Options with a value, by each of their names.
+        flags: One-line descriptions of the options without a value, by option name.
+        options: Options with a value, by option name. An option with two names appears twice.
     """
 
     help: str
@@ -59,7 +59,7 @@ class Command(TypedDict):
 
 
 def command_table() -> dict[str, Command]:
-    """Return all commands by the words after the name of the program: ``"vm start"``."""
+    """Return the table of all commands. Its keys are paths of commands: ``"vm start"``."""
     key = _key()
     path = cache_folder() / (_TRANSLATED_FILE if is_translated() else _FILE)
     stored = read_private(path)
@@ -76,8 +76,8 @@ def command_table() -> dict[str, Command]:
 
 
 def make_table() -> dict[str, Command]:
-    """Build the table from the commands."""
-    # Imported by name, because `app` uses this table to suggest commands.
+    """Build and return the table of all commands without using the cache."""
+    # Import `app` here, because `app` itself uses this table to suggest commands.
     app: App = importlib.import_module(f"{__package__}.app").app
     table: dict[str, Command] = {}
     _add(table, app, "")
@@ -85,7 +85,7 @@ def make_table() -> dict[str, Command]:
 
 
 def _key() -> list[object]:
-    """Return a key that changes with the commands: the interpreter, newest file, language."""
+    """Return the key of the cache: interpreter, path, newest modification time, and language."""
     with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib is slower
         newest = max(file.stat().st_mtime_ns for file in files)
     return [sys.executable, __file__, newest, tr("Show help.")]

@@ -1,4 +1,4 @@
-"""Table of the commands, with summaries that ``--help`` shows without importing them."""
+"""Table of the commands, whose summaries ``--help`` shows without importing the commands."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ COMMANDS = {
     "upload:upload": "Upload a file and show the progress.",
     "vm:vm": "List, start, stop, move, create and delete VMs.",
 }
-"""Module and function of each command, and the first line of its help."""
+"""Summaries of the commands, by ``module:function``. Each is the first line of the help."""

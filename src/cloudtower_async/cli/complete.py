@@ -1,7 +1,7 @@
-"""Completion: print candidates for the word that is being typed.
+"""Shell completion: print candidates for the word that the user is typing.
 
-The scripts of the command ``completion`` start a process for each key press, so this module imports
-as little as possible. It never prompts.
+The shell scripts of the command ``completion`` start a process for each completion, so this module
+imports as little as possible. Completion never prompts the user.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ FILES = ":files"
 """First line of the output if the shell should complete file names."""
 
 WORDS = ":words"
-"""First line of the output if candidates follow: one per line, with a tab and a description."""
+"""First line of the output if candidates follow, one per line.
+
+For shells other than bash, a tab and a description follow each candidate.
+"""
 
 _MAX_CANDIDATES = 2000
 
@@ -40,7 +43,7 @@ _GROUPS = {
     "image": "content-library-images",
     "backup": "vms",
 }
-"""Resource of each group of commands, by the first word of the command."""
+"""Kind of resource that each group of commands is about, by the first word of the command."""
 
 _NAMED = {
     "clusters": "clusters",
@@ -63,10 +66,10 @@ _NAMED = {
     "to": "hosts",
     "volume": "vm-volumes",
 }
-"""Resource whose names an argument or option takes, by the name of the argument or option."""
+"""Kind of resource whose names an argument or option accepts, by argument or option."""
 
 _NEW = {("vm create", "names"), ("vm clone", "names"), ("template deploy", "vms")}
-"""Arguments that name resources to create, by command."""
+"""Arguments that name new resources, as pairs of a command and an argument."""
 
 _METRIC_SUBJECTS = {
     "vm": "vms",
@@ -82,17 +85,17 @@ _FILE_VALUES = {"--ca-file", "file"}
 
 
 class Typed(NamedTuple):
-    """A command line up to the word to complete.
+    """Parsed command line, up to the word to complete.
 
     Attributes:
         path: The command: ``"vm start"``.
-        command: Its entry in the table.
-        positionals: Its positional arguments.
-        options: Values of its options, by the first name of each.
+        command: Entry of the command in the table.
+        positionals: Positional arguments before the word.
+        options: Values of the typed options, by the first name of each option.
         word: The word to complete.
-        value: Argument or option that the word is a value of; None if the word is a command or an
-            option.
-        only_values: Whether ``--`` was typed, so that no option can follow.
+        value: Argument or option whose value the word is, or None if the word is a command or the
+            name of an option.
+        only_values: Whether ``--`` was typed, after which no option can follow.
     """
 
     path: str
@@ -108,8 +111,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print the candidates for the last word of a command line, and return 0.
 
     Args:
-        arguments: ``bash``, the line up to the cursor and the characters at which bash divides
-            words; or ``words`` and the words.
+        arguments: For bash: ``"bash"``, the line up to the cursor, and the characters at which bash
+            splits words. For other shells: ``"words"`` and the words up to the cursor.
     """
     kind, *rest = arguments
     with suppress(UsageError):
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     words = split_line(rest[0]) if kind == "bash" else rest
     try:
         found = candidates(words)
-    except Exception:  # an error would disturb the line that is being typed
+    except Exception:  # an error message would disturb the line that the user is typing
         found = {}
     if found is None:
         print(FILES)
@@ -133,7 +136,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def candidates(words: Sequence[str]) -> dict[str, str] | None:
-    """Return descriptions by candidate for the last word, or None to complete file names.
+    """Return a dict from candidates for the last word to descriptions.
+
+    None means that the shell should complete file names.
 
     Args:
         words: The words up to the cursor, including the name of the program.
@@ -159,7 +164,7 @@ def candidates(words: Sequence[str]) -> dict[str, str] | None:
 
 
 def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
-    """Find the command that the words name, and the role of the last word."""
+    """Find the command that the words name, and the argument or option of the last word."""
     path, command = "", table[""]
     positionals: list[str] = []
     options: dict[str, list[str]] = {}
@@ -200,7 +205,7 @@ def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
 
 
 def split_line(line: str) -> list[str]:
-    """Split a line of a shell into words without quotes; the last word may be unfinished."""
+    """Split a shell command line into words and remove quotes. The last word may be incomplete."""
     words: list[str] = []
     word: str | None = None
     quote, escaped = "", False
@@ -226,7 +231,7 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return the index from which bash replaces a word."""
+    """Return the index of the first character of `word` that bash replaces."""
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 
@@ -235,7 +240,10 @@ def _starting(word: str, found: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] | None:
-    """Return the candidates for a value that begins with `part`, or None for file names."""
+    """Return candidates and descriptions for a value that begins with `part`.
+
+    None means that the shell should complete file names.
+    """
     name = value["name"]
     if value["choices"]:
         return _plain(value["choices"])
@@ -261,9 +269,9 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the resource whose names the value can be, or None if the value is not a name."""
+    """Return the kind of resource that the value names, or None if the value is not a name."""
     group = typed.path.partition(" ")[0]
-    # ``--source`` is an authentication source, ``source`` a VM.
+    # The option ``--source`` is an authentication source. The argument ``source`` is a VM.
     if (typed.path, name) in _NEW or name == "--source":
         return None
     if typed.path == "metrics" and typed.positionals:
@@ -300,14 +308,17 @@ def _metrics(typed: Typed) -> list[str]:
 
 
 def _resource(typed: Typed) -> str | None:
-    """Return the resource whose fields are arguments of a command, or None."""
+    """Return the kind of resource whose fields the options of a command name, or None."""
     if typed.path == "get":
         return typed.positionals[0] if typed.positionals else None
     return _GROUPS.get(typed.path.partition(" ")[0])
 
 
 def _topics(typed: Typed, name: str, part: str) -> Iterable[tuple[str, str]] | None:
-    """Return candidates for the argument of a command that takes resources or operations."""
+    """Return candidates for an argument that names a resource, an operation or a kind of metric.
+
+    Return None if the argument has no such candidates.
+    """
     from .resource_names import operation_names, resource_names
 
     if name == "resource":

@@ -15,7 +15,7 @@ _cloudtower_async() {
       head=0
       [[ $found == :files ]] && compopt -o default 2>/dev/null
     elif [[ $current == [\"\']* ]]; then
-      # The shell closes the quotes; what has a meaning within them is left out.
+      # Bash closes the quotes. Leave out names with characters that quotes do not protect.
       [[ $found == *[\"\'\`\\\$\!]* ]] || COMPREPLY+=("$found")
     else
       printf -v word %q "$found"
@@ -82,15 +82,16 @@ _SCRIPTS = {"bash": _BASH, "fish": _FISH, "zsh": _ZSH}
 def completion(shell: Literal["bash", "fish", "zsh"], /) -> None:
     """Print a completion script for a shell.
 
-    It completes commands, options, resources, operations, fields, values, profiles and, with a
-    token or a password at hand, names from the server. CLOUDTOWER_COMPLETE_NAMES=false turns the
-    names off.
+    The script completes commands, options, resources, operations, fields, values and profiles. If a
+    token or a password is available, the script also completes names from the server.
+    CLOUDTOWER_COMPLETE_NAMES=false turns off the completion of names.
 
-    Where to save it: bash: ~/.local/share/bash-completion/completions/cloudtower-async, fish:
-    ~/.config/fish/completions/cloudtower-async.fish, zsh: _cloudtower-async in a folder of fpath.
+    Save the script to ~/.local/share/bash-completion/completions/cloudtower-async for bash, to
+    ~/.config/fish/completions/cloudtower-async.fish for fish, and to _cloudtower-async in a folder
+    of fpath for zsh.
 
     Args:
-        shell: The shell.
+        shell: Shell that the script is for.
     """
-    command_table()  # so that the first key press need not make it
+    command_table()  # build the table now, so that the first completion is fast
     print(_SCRIPTS[shell], end="")

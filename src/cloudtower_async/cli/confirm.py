@@ -1,4 +1,4 @@
-"""Confirmation of a change on the terminal."""
+"""Confirmation of a change by the user on the terminal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MOST_NAMES = 20
 """Maximum number of names in a question."""
 
 _MOST_WITH_YES = 10
-"""Maximum number of resources that a destructive command changes after a plain yes."""
+"""Maximum number of resources for which a destructive command accepts the answer yes."""
 
 NOT_CONFIRMED = mark("not confirmed; nothing was sent")
 
 
 def check_can_ask(command: str) -> None:
-    """Raise an error if there is no terminal on which a command could ask.
+    """Raise an error if there is no terminal on which to ask for confirmation.
 
     Raises:
         UsageError: Standard input is not a terminal.
@@ -40,22 +40,23 @@ def check_can_ask(command: str) -> None:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the first names on one line, with the number of the others."""
+    """Return the names on one line. If there are more than 20, the rest is given as a number."""
     more = len(names) - _MOST_NAMES
     shown = ", ".join(map(one_line, names[:_MOST_NAMES]))
     return tr("{names} and {number} more", names=shown, number=more) if more > 0 else shown
 
 
 async def confirm(question: str, count: int, *, destructive: bool) -> None:
-    """Ask on the terminal whether to go ahead.
+    """Ask the user on the terminal to confirm a change.
 
     Args:
         question: The question, which names what would be changed.
-        count: Number of resources.
-        destructive: If there are many resources, ask the user to type their number instead of yes.
+        count: Number of resources that would be changed.
+        destructive: Whether the user must type the number of resources, instead of yes, if there
+            are more than 10 resources.
 
     Raises:
-        UsageError: The answer is not yes, or not the number.
+        UsageError: The user did not type yes, or the number of resources.
     """
     many = destructive and count > _MOST_WITH_YES
     asked = (
@@ -69,12 +70,15 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
 
 
 async def _read_line() -> str:
-    """Read a line without blocking the event loop, so that idle connections can close."""
+    """Read a line from standard input, and return an empty text if it is not valid UTF-8.
+
+    The event loop must not be blocked, so that idle connections can be closed in the meantime.
+    """
     try:
         if sys.platform == "win32":
             return await anyio.to_thread.run_sync(sys.stdin.readline)
         try:
-            # A terminal is readable once it has a whole line.
+            # A terminal becomes readable when the user has typed a complete line.
             await anyio.wait_readable(sys.stdin)
         except OSError:  # a device that cannot be polled
             return await anyio.to_thread.run_sync(sys.stdin.readline)

@@ -1,4 +1,4 @@
-"""Connection options, and the session made from options, environment and profile."""
+"""Connection options, and sessions created from options, environment variables and profile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..operation_call import Middleware
 
 LOG_IN = mark("log in once with `cloudtower-async login`")
-"""Advice for a missing endpoint."""
+"""Advice at the end of the error message about a missing endpoint."""
 
 _MAX_TOKEN = 1 << 16  # bytes
 _COLONS = ": \uff1a"
@@ -41,9 +41,9 @@ _GROUP = Group(
     "CLOUDTOWER_SOURCE, CLOUDTOWER_TOKEN, CLOUDTOWER_CONTENT_LANGUAGE, CLOUDTOWER_MUTATIONS, "
     "CLOUDTOWER_VERIFY_TLS, CLOUDTOWER_CA_FILE and CLOUDTOWER_PROXY, then from the profile. "
     "CLOUDTOWER_TOKEN takes precedence over CLOUDTOWER_USERNAME, but not over --username. The "
-    "password comes from CLOUDTOWER_PASSWORD, or is asked for on a terminal. Neither the password "
-    "nor the token is an option, because other users can see the arguments of a process; "
-    "use --token-stdin.",
+    "password comes from CLOUDTOWER_PASSWORD, or from a prompt on the terminal. There are no "
+    "options for the password and the token, because other users can see the arguments of a "
+    "process. To pass a token, use --token-stdin.",
     sort_key=2,
 )
 
@@ -54,12 +54,12 @@ class ConnectOptions:
     """Options for the address of a CloudTower and the credentials."""
 
     profile: str | None = None
-    """Stored profile to use. [default: CLOUDTOWER_PROFILE, else the choice of `profile use`, else
-    default]"""
+    """Stored profile to use. [default: CLOUDTOWER_PROFILE, else the profile chosen with `profile
+    use`, else the profile named default]"""
 
     endpoint: str | None = None
-    """Address of the server: https://tower.example; for an active/passive pair, both addresses with
-    a comma between them."""
+    """Address of the server: https://tower.example. For an active/passive pair, pass both
+    addresses, separated by a comma."""
 
     username: str | None = None
     "Username to log in with."
@@ -74,26 +74,27 @@ class ConnectOptions:
     "Read a token or an API key from standard input, instead of logging in."
 
     mutations: Mutations | None = None
-    """Calls that change the server: allow sends them, plan only shows what they would change (a dry
-    run), refuse fails. [default: allow]"""
+    """How to handle calls that change the server. allow sends the calls. plan only shows the
+    planned changes (a dry run). refuse raises an error. [default: allow]"""
 
     verify_tls: Annotated[bool | None, Parameter(negative="--no-verify-tls")] = None
     "Verify the server's certificate."
 
     ca_file: Path | None = None
-    "PEM file with the certificate authorities to trust instead of the system's."
+    "PEM file with the certificate authorities to trust. They replace the system's authorities."
 
     proxy: str | None = None
-    "Address of an HTTP proxy: http://proxy.example:3128. With credentials: CLOUDTOWER_PROXY."
+    """Address of an HTTP proxy: http://proxy.example:3128. If the proxy needs credentials, set
+    CLOUDTOWER_PROXY instead."""
 
     trust_env: Annotated[bool | None, Parameter(negative="--no-trust-env")] = None
-    "Use the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name."
+    "Use the proxy settings in HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
 
     verbose: Annotated[
         int, Parameter(name=("--verbose", "-v"), count=True, negative="", show_default=False)
     ] = 0
-    """Show each exchange with the server on standard error, with its request id; -vv also shows
-    requests and answers, without secrets."""
+    """Print each exchange with the server to standard error, with its request id. -vv also prints
+    requests and responses, without secrets."""
 
 
 def connect(
@@ -103,20 +104,20 @@ def connect(
     or_else: str = LOG_IN,
     middleware: Sequence[Middleware] = (),
 ) -> Cloudtower:
-    """Create a session; ask for a missing password if there is a terminal.
+    """Create a session. If a password is missing, ask for the password on the terminal.
 
-    Call this outside the event loop, because it may wait for the answer.
+    Call this function outside an event loop, because the prompt blocks.
 
     Args:
         options: Options from the command line.
-        all_languages: Whether texts in every language (``*``) are accepted. If not, ``*`` in the
-            environment is ignored.
-        or_else: Advice for a missing endpoint.
+        all_languages: Whether the content language may be ``*``, which requests texts in every
+            language. If False, ``*`` in the environment is ignored.
+        or_else: Advice at the end of the error message about a missing endpoint.
         middleware: Middleware of the session.
 
     Raises:
         UsageError: The endpoint or the credentials are missing.
-        InvalidSettings: An option, a variable or the profile cannot be used.
+        InvalidSettings: An option, an environment variable or the profile is invalid.
     """
     found = gather_options(options, or_else=or_else)
     if found.get("content_language") == "*" and not all_languages:
@@ -125,14 +126,14 @@ def connect(
 
 
 def place_of(tower: Cloudtower, options: ConnectOptions) -> str:
-    """Return the display name of the session's server: its profile, or its host."""
+    """Return the display name of the server: the name of the profile, or else the host."""
     named = options.profile or os.environ.get("CLOUDTOWER_PROFILE")
     return named or tower.endpoint.partition("://")[2]
 
 
 @asynccontextmanager
 async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
-    """Open a session; in plan mode, print the plan to standard error at the end."""
+    """Open the session for a block. In plan mode, print the plan to standard error at the end."""
     try:
         async with tower:
             yield
@@ -142,7 +143,9 @@ async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
 
 
 def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[str, Any]:
-    """Merge options, environment and profile, and add a password if one is needed; see `connect`.
+    """Merge options, environment variables and profile; see `connect`.
+
+    If a password is needed but missing, ask for it on the terminal.
 
     Returns:
         Arguments for `Cloudtower`.
@@ -192,7 +195,10 @@ def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[st
 
 
 def _choose_profile() -> str:
-    """Return the part of an error message that lists the stored profiles; empty if none exist."""
+    """Return the part of an error message that lists the stored profiles.
+
+    Return an empty text if no profile is stored.
+    """
     names = ", ".join(read_profiles())
     if not names:
         return ""
@@ -200,7 +206,7 @@ def _choose_profile() -> str:
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
-    """Ask on the terminal, and return the answer.
+    """Ask the user a question on the terminal, and return the typed answer.
 
     Raises:
         UsageError: The answer is not UTF-8, or the terminal was closed.

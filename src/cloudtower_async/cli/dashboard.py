@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardOptions:
-    """Options of the command."""
+    """Options of the command ``dashboard``."""
 
     demo: bool
     watch: bool
@@ -68,14 +68,16 @@ def dashboard(
     """Show alerts, disks, CPU, memory and storage of the clusters.
 
     Args:
-        demo: Show a simulated fleet; it needs no server.
-        watch: Keep refreshing until q or Ctrl-C; arrows, PgUp and PgDn scroll.
+        demo: Show a simulated fleet. No server is needed.
+        watch: Keep refreshing until you press q or Ctrl-C. Arrow keys, PgUp and PgDn scroll.
         interval: Seconds between two refreshes with --watch. [default: 5]
-        output: table: a picture. json: all figures; with --watch one line for each refresh.
-        cluster: Name or id of a cluster to show; repeat it for more. Without it: all.
+        output: Output format. table draws a picture. json prints all figures, with --watch as one
+            line for each refresh.
+        cluster: Name or id of a cluster to show. Repeat the option for several clusters. [default:
+            all clusters]
         size: Number of clusters in the fleet of --demo. [default: 4]
-        seed: The same seed makes the same fleet of --demo. [default: 1]
-        connection: How to reach the server.
+        seed: Seed of the fleet of --demo. The same seed creates the same fleet. [default: 1]
+        connection: Connection options.
     """
     wanted = DashboardOptions(
         demo=demo,
@@ -95,7 +97,10 @@ def dashboard(
 
 
 def _tower(wanted: DashboardOptions, connection: ConnectOptions) -> Cloudtower | None:
-    """Return a session that is not open yet, or None for the demo, which creates its own."""
+    """Return a session that is not open yet, or None for --demo.
+
+    With --demo, `_session` creates a session of its own.
+    """
     if wanted.demo and connection != ConnectOptions():
         raise UsageError(tr("--demo shows a simulated fleet: leave out the connection options"))
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
@@ -155,7 +160,10 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
 async def _session(
     wanted: DashboardOptions, tower: Cloudtower | None
 ) -> AsyncGenerator[tuple[Cloudtower, Callable[[], Awaitable[None]]]]:
-    """Open the session; also yield a function that changes the fleet of the demo."""
+    """Open the session for a block, and also yield a function that changes the fleet of the demo.
+
+    For a real server, the function does nothing.
+    """
     if tower is not None:
         async with tower:
             yield tower, anyio.lowlevel.checkpoint
@@ -177,13 +185,13 @@ Show: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
 
 
 async def _show_in_thread(show: Show, board: Dashboard, error: CallError | None) -> None:
-    """Show a dashboard in a thread, because the reader of the output may be slow."""
+    """Show a dashboard in a thread, because a slow reader of the output would block."""
     await anyio.to_thread.run_sync(show, board, error, abandon_on_cancel=True)
 
 
 @contextmanager
 def _display(wanted: DashboardOptions, title: str) -> Generator[Show]:
-    """Yield a function that shows a dashboard, and the error if it could not be refreshed."""
+    """Yield a function that shows a dashboard, or the error if the refresh failed."""
     if wanted.json:
         yield partial(_write_json, indent=-1 if wanted.watch else 2)
         return

@@ -1,4 +1,4 @@
-"""Dashboard as a picture that fits the width of the terminal, from 60 columns."""
+"""Drawing of a dashboard that fits the width of a terminal with at least 60 columns."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from ..models import Alert
     from ..recipes import AlertCounts, Amount, ClusterSummary, Dashboard
 
-_MAX_PRINTED = 20  # alerts in a picture that does not scroll
-_MAX_SCROLLED = 200  # alerts on a screen that scrolls
-_NARROW = 76  # columns; below it panels are stacked and sizes are left out
-_MEDIUM = 96  # columns; from here on the kind of a cluster is shown
-_WIDE = 120  # columns; from here on, a cluster's version and alerts are shown
-_BROAD = 140  # columns; from here on, disks and alerts are side by side
-_DISKS = 58  # columns of the panel of the disks beside the alerts
-_NAMES = 12  # minimum columns for a cluster's name, which also fit "disconnected"
-_METER = 7  # lines of the highest meter, and of all meters side by side
+_MAX_PRINTED = 20  # maximum number of alerts in a picture that does not scroll
+_MAX_SCROLLED = 200  # maximum number of alerts on a screen that scrolls
+_NARROW = 76  # columns; on a narrower terminal, panels are stacked and sizes are left out
+_MEDIUM = 96  # columns; from this width on, the kind of a cluster is shown
+_WIDE = 120  # columns; from this width on, a cluster's version and alerts are shown
+_BROAD = 140  # columns; from this width on, disks and alerts are side by side
+_DISKS = 58  # columns of the disks panel if it is beside the alerts
+_NAMES = 12  # minimum columns for a cluster's name; the word "disconnected" also fits
+_METER = 7  # lines of the highest meter; meters side by side all have this height
 _GOOD, _WARNING, _BAD, _CALM, _FAINT = "green", "yellow", "red", "cyan", "dim"
 
-_ASCII = str.maketrans("●·≈≥…", "*-~>.")  # for terminals that show ASCII only
+_ASCII = str.maketrans("●·≈≥…", "*-~>.")  # for terminals that can show only ASCII
 
 _SEVERITIES = {
     "critical": f"bold {_BAD}",
@@ -75,8 +75,9 @@ def picture(
     Args:
         board: The dashboard.
         title: Name of the server.
-        error: Error of the last refresh.
-        room: Size of the screen. If the picture is higher, alerts come first. None: any height.
+        error: Error of the last refresh, or None if the refresh succeeded.
+        room: Size of the screen. If the picture is higher than the screen, the alerts are moved to
+            the top. None means that the height is not limited.
     """
     return _Picture(board, title, error, room)
 
@@ -121,7 +122,8 @@ class _Picture:
         whole = [*head, *middle, *_lower(board, alerts, width)]
         if len(console.render_lines(Group(*whole), options)) <= self._room.height:
             return whole
-        # If there is little room, the worst alerts come first, and all alerts at the end.
+        # If the picture is higher than the screen, show the worst alerts first, and all alerts at
+        # the end.
         most = max(1, self._room.height // 3 - 4)  # borders, heading, "and more"
         rest = [_disks(board)]
         if board.alerts.counts.total > most:
@@ -130,7 +132,7 @@ class _Picture:
 
 
 def _lower(board: Dashboard, alerts: RenderableType, width: int) -> list[RenderableType]:
-    """Return the disks and the alerts, side by side if there is room."""
+    """Return the panels of the disks and the alerts, side by side on a wide terminal."""
     if width < _BROAD:
         return [_disks(board), alerts]
     both = Table.grid(expand=True)
@@ -141,11 +143,11 @@ def _lower(board: Dashboard, alerts: RenderableType, width: int) -> list[Rendera
 
 
 class Meter:
-    """A bar for a percentage, followed by the figure.
+    """A bar that shows a percentage, followed by a text.
 
     Args:
-        percent: 0 to 100, or None if unknown.
-        text: The figure to show.
+        percent: Percentage from 0 to 100, or None if unknown.
+        text: Text to show after the bar: ``42%``.
     """
 
     def __init__(self, percent: float | None, text: str) -> None:
@@ -178,7 +180,7 @@ def _use_color(percent: float) -> str:
 
 
 def _percent(usage: Amount) -> Meter:
-    """Return a meter with a short figure, for table cells."""
+    """Return a meter with a short text for a table cell. ``≈`` marks an incomplete figure."""
     if usage.value is None:
         return Meter(None, usage.text)
     about = "≈" if usage.unknown else ""
@@ -186,7 +188,7 @@ def _percent(usage: Amount) -> Meter:
 
 
 def _title_of(name: str) -> str:
-    """Return the heading of a column, in small letters."""
+    """Return the heading of a column, in lowercase in English."""
     return heading(name) if is_translated() else name
 
 
@@ -406,7 +408,7 @@ def _where(alert: Alert) -> str:
 
 
 def _since(alert: Alert) -> str:
-    """Return the start of an alert as the server writes it, up to the minute."""
+    """Return the start of an alert in the server's spelling, without seconds."""
     return printable((alert.local_start_time or tr("unknown"))[:16]).replace("T", " ")
 
 

@@ -1,4 +1,4 @@
-"""Simulated fleet for ``dashboard --demo``, which changes over time."""
+"""Simulated fleet for ``dashboard --demo``. The state of the fleet changes over time."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from ..types import ContentLanguage
 
 _VMS_PER_CLUSTER = 24
-_CHANGED = 0.05  # share of the VMs that change at a time
+_CHANGED = 0.05  # maximum share of the VMs that `Demo.change` starts or powers off
 
 
 class Demo:
     """A session with a simulated fleet.
 
     Args:
-        tower: The session.
-        seed: Seed of the changes; the same seed results in the same changes.
+        tower: Session with the simulator.
+        seed: Seed of the random changes. The same seed results in the same changes.
     """
 
     def __init__(self, tower: Cloudtower, seed: int) -> None:
@@ -34,7 +34,7 @@ class Demo:
         self._random = Random(seed)  # noqa: S311 - not a secret
 
     async def change(self) -> None:
-        """Start and power off some VMs, so that the next figures differ."""
+        """Start some VMs and power off others, so that the next dashboard shows other figures."""
         vms = await self.tower.vm.get_vms(where={"status_in": ["RUNNING", "STOPPED"]})
         running = [vm.id for vm in vms if vm.status == "RUNNING"]
         stopped = [vm.id for vm in vms if vm.status == "STOPPED"]
@@ -54,16 +54,16 @@ class Demo:
 async def simulated(
     *, clusters: int, seed: int, language: ContentLanguage | None
 ) -> AsyncGenerator[Demo]:
-    """Yield a session with a simulator that runs in this process during the block.
+    """Run a simulator in this process for a block, and yield a session with the simulator.
 
     Args:
         clusters: Number of clusters.
-        seed: The same seed results in the same fleet.
-        language: Language of texts.
+        seed: Seed of the fleet. The same seed results in the same fleet.
+        language: Language of the texts from the server. None means ``en-US``.
     """
     size = FleetSize(clusters=clusters, vms=clusters * _VMS_PER_CLUSTER, alerts=2 + 2 * clusters)
     async with (
-        # This clock makes the alerts recent.
+        # With this clock, the alerts of the simulator are recent.
         Simulator(size, seed=seed, clock=Clock(datetime.now(UTC))) as simulator,
         Cloudtower(
             simulator.url,

@@ -1,4 +1,4 @@
-"""The commands ``disk …``: add, grow and detach disks of VMs."""
+"""The commands ``disk …``: list, add, grow and detach the disks of VMs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def list_(
 
     Args:
         vm: Name or id of the VM.
-        output: How to print them.
-        connection: How to reach the server.
+        output: Output options.
+        connection: Connection options.
     """
     anyio.run(_list, connect(connection or ConnectOptions(), all_languages=False), vm, output)
 
@@ -69,17 +69,17 @@ def add(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Add a disk to a VM: a new one, or an existing volume.
+    """Add a new disk or an existing volume to a VM.
 
     Args:
         vm: Name or id of the VM.
         size: Size of the new disk: 40GiB.
         volume: Name or id of the existing volume.
-        name: Name of the volume of the new disk. By default it is that of the VM and a number.
-        bus: How the guest sees the disk.
-        change: How to change the VM.
-        output: How to print its disks afterwards.
-        connection: How to reach the server.
+        name: Name of the volume of the new disk. [default: name of the VM and a number]
+        bus: Bus on which the guest sees the disk.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     if (size is None) is (volume is None):
         raise UsageError(tr("disk add: pass --size for a new disk, or --volume; one of the two"))
@@ -142,9 +142,9 @@ def grow(
         vm: Name or id of the VM.
         name: Name of the disk's volume, or id of the disk.
         size: New size of the disk: 80GiB.
-        change: How to change the VM.
-        output: How to print its disks afterwards.
-        connection: How to reach the server.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     wanted = parse_size("--size", size)
 
@@ -190,14 +190,14 @@ def detach(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Detach disks from a VM; their volumes stay.
+    """Detach disks from a VM. The volumes of the disks are not deleted.
 
     Args:
         vm: Name or id of the VM.
         names: Names of the disks' volumes, or ids of the disks.
-        change: How to change the VM.
-        output: How to print its disks afterwards.
-        connection: How to reach the server.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     if not names:
         raise UsageError(tr("disk detach: pass the disks, by the name of the volume or by id"))
@@ -230,7 +230,7 @@ def _change(
     step: str,
     send: Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]],
 ) -> CommandChange:
-    """Return a change of a VM's disks, which shows the disks at the end."""
+    """Return a change of a VM's disks. After the change, the disks are printed."""
     return CommandChange(
         ask=ask,
         noun="VM",
@@ -251,7 +251,10 @@ async def _disks(tower: Cloudtower, vm_id: str) -> list[models.VmDisk]:
 
 
 async def _volumes(tower: Cloudtower, vm_id: str) -> list[models.VmVolume]:
-    """Return the volumes of a VM's disks, because only volumes have names and sizes."""
+    """Return the volumes of a VM's disks, sorted by name.
+
+    Only volumes have names and sizes; disks have neither.
+    """
     found = await tower.fetch_all(
         tower.vm_volume.get_vm_volumes, where={"vm_disks_some": {"vm": {"id": vm_id}}}
     )
@@ -259,7 +262,10 @@ async def _volumes(tower: Cloudtower, vm_id: str) -> list[models.VmVolume]:
 
 
 async def _find(tower: Cloudtower, vm: str, name: str) -> tuple[models.Vm, models.VmDisk]:
-    """Return a VM and its disk with this id, or with a volume of this name or id."""
+    """Return a VM and one of its disks.
+
+    `name` is the id of the disk, or the name or id of the volume of the disk.
+    """
     owner = await find_one(tower, "vm.get_vms", vm, noun="VM")
     disks = await _disks(tower, owner.id)
     found = [one for one in disks if name == one.id]

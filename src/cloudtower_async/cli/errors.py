@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class UsageError(Exception):
-    """The arguments, an option or a variable cannot be used. Prints as one line."""
+    """An argument, an option or an environment variable is invalid. The message is one line."""
 
 
 class OutputError(Exception):
-    """Standard output cannot be used. Nothing was done."""
+    """Standard output cannot be written to. The command did nothing."""

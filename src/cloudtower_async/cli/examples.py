@@ -1,4 +1,4 @@
-"""Examples in the help of each command."""
+"""Examples for the help pages of the commands."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "vm stop": ("web-1", "web-1 --force-after 2m", "--where cluster.name=lab --yes"),
     "vm suspend": ("web-1",),
 }
-"""Arguments of examples, by command."""
+"""Arguments of the examples of each command, by command."""
 
 
 def add_examples(app: App, arguments: Sequence[str]) -> None:
-    """Add examples to the help of the command that the arguments name."""
+    """Add examples to the help page of the command that the arguments name."""
     words = [argument for argument in arguments if argument not in app.help_flags]
     chain, apps, _ = app.parse_commands(words)
     path = " ".join(chain)

@@ -1,4 +1,4 @@
-"""Exit codes of the command: their meanings, and the exit code of each error."""
+"""Exit codes of the command line, their meanings, and the exit code of each error."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .language import mark
 
 
 class ExitCode(IntEnum):
-    """Status that the command returns to the shell."""
+    """Exit code that a command returns to the shell."""
 
     OK = 0
     FAILED = 1
     USAGE = 2
-    INTERRUPTED = 128 + signal.SIGINT  # as shells report a signal
+    INTERRUPTED = 128 + signal.SIGINT  # the way shells report a signal
     TERMINATED = 128 + signal.SIGTERM
 
 

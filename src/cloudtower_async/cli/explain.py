@@ -1,4 +1,4 @@
-"""The command ``explain``: what resources, fields, operations and arguments are."""
+"""The command ``explain``: print documentation of resources, fields, operations and arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NO_SOURCES = mark(
     "The sources of the package are not installed, so the descriptions of fields are missing."
 )
-"""Shown in place of documentation in an application that was frozen without sources."""
+"""Text in place of the documentation if an application was frozen without sources."""
 
 _MAX_WIDTH = 100  # columns
 
@@ -67,8 +67,9 @@ def explain(*topic: str) -> None:
     """Explain a resource, a field, an operation or an argument. Needs no server.
 
     Args:
-        topic: vm (a resource and its fields), vm.memory (a field, with its filters), create-vm or
-            vm start (an operation and its arguments), create-vm.vm_disks (an argument).
+        topic: A resource, whose fields are listed: vm. A field, whose filters are listed:
+            vm.memory. An operation, whose arguments are listed: create-vm or vm start. An argument:
+            create-vm.vm_disks.
     """
     if not topic:
         raise UsageError(
@@ -91,7 +92,7 @@ def _page(topic: Sequence[str]) -> Iterator[str]:
             return _operations(tr("Operations like `{words}`:", words=" ".join(topic)), methods)
         if find_topic(first) is None or len(words) > 1:
             raise UsageError(f"explain: {unknown_topic(' '.join(topic))}")
-        first = ".".join(topic)  # a field after a space
+        first = ".".join(topic)  # the second word is a field: ``vm memory``
     parts = first.split(".")
     for end in range(len(parts), 0, -1):
         if method := find_method(".".join(parts[:end])):
@@ -102,7 +103,7 @@ def _page(topic: Sequence[str]) -> Iterator[str]:
 
 
 def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
-    """Yield lines that explain a resource, or the field to which a path leads."""
+    """Yield lines that explain a resource, or the field at the end of `path`."""
     operation = registry.operation(method)
     [kind] = get_args(operation.answer())
     if not path:
@@ -169,7 +170,7 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
 
 
 def _operation(method: str, path: Sequence[str]) -> Iterator[str]:
-    """Yield lines that explain an operation, or the argument to which a path leads."""
+    """Yield lines that explain an operation, or the argument at the end of `path`."""
     operation = registry.operation(method)
     name = operation.path.lstrip("/")
     found = arguments_of(operation)
@@ -298,7 +299,7 @@ def _class_text(kind: type[Any]) -> Iterator[str]:
 
 
 def _filters(operation: Operation[object], path: Sequence[str]) -> Iterator[str]:
-    """Yield lines with the keys of ``--where`` for a field, and their meanings."""
+    """Yield lines with the keys that ``--where`` accepts for a field, and with their meanings."""
     record = arguments_of(operation).record
     found = None if record is None else member(record, "where")
     before = ""
@@ -328,7 +329,10 @@ def _filters(operation: Operation[object], path: Sequence[str]) -> Iterator[str]
 
 
 def _key(found: ArgType | None, part: str) -> str | None:
-    """Return the key of a filter that leads into a related resource: ``host``, ``disks_some``."""
+    """Return the filter key for the fields of a related resource: ``host``, ``disks_some``.
+
+    Return None if the filter has no such key.
+    """
     if found is None or found.record is None:
         return None
     name = _spelling(found, part)
@@ -336,7 +340,7 @@ def _key(found: ArgType | None, part: str) -> str | None:
 
 
 def _spelling(found: ArgType, part: str) -> str:
-    """Return the name of a field as filters spell it: ``entityAsyncStatus``."""
+    """Return the name of a field in the spelling of filters: ``entityAsyncStatus``."""
     if part in found.record.__annotations__:
         return part
     return keys_of_answers(found.record).get(part, part)

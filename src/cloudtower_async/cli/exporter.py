@@ -36,7 +36,8 @@ Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0))]
 _USERNAME, _PASSWORD = "CLOUDTOWER_EXPORTER_USERNAME", "CLOUDTOWER_EXPORTER_PASSWORD"
 _LOOPBACK = ("127.", "localhost", "::1")
 _THREADS = 8
-"""Number of threads in addition to one for each Tower, whose name lookup may hang."""
+"""Number of threads besides one per Tower. Looking up the host name of a Tower may hang a
+thread."""
 
 exporter: App = App(name="exporter")
 
@@ -60,27 +61,29 @@ def serve(
 ) -> None:
     """Serve metrics of CloudTowers for Prometheus, until SIGTERM or Ctrl-C.
 
-    Requires the extra exporter. The metrics are at /metrics; /healthz answers while the process
-    works. Each Tower is collected on its own, in the background.
+    Requires the extra exporter. The metrics are at /metrics. /healthz responds as long as the
+    process works. The metrics of each Tower are collected independently in the background.
 
     Args:
-        profiles: Profiles of the Towers, with commas between them, or all. Their names are the
-            values of the label tower. Without it: the one Tower of the connection options.
-        port: Port to listen on; 0: any free port.
-        host: Address to listen on; 0.0.0.0 or :: for all addresses of the machine.
-        interval: Seconds from one collection to the next.
-        timeout: Time-out of a collection in seconds. [default: 30, at most the interval]
-        stale_after: Age in seconds from which figures are no longer shown. [default: 5 intervals]
-        vm_metrics: Collect figures of single VMs, too.
-        vm_where: Filter of these VMs, as key=value or as the API's JSON; repeat it for more, all of
-            which must match.
-        vm_limit: Maximum number of these VMs for each Tower.
-        tls_cert: PEM file with the certificate of the server, for HTTPS. A changed file is read
-            again.
-        tls_key: PEM file with the private key. [default: it is in --tls-cert]
-        basic_auth_file: File with users and password hashes, as `exporter hash-password` prints
-            them. Or set CLOUDTOWER_EXPORTER_USERNAME and CLOUDTOWER_EXPORTER_PASSWORD.
-        connection: How to reach the server.
+        profiles: Comma-separated profiles of the Towers, or all. The label tower has the name of
+            the profile. [default: one Tower, from the connection options]
+        port: Port to listen on. 0 means any free port.
+        host: Address to listen on. 0.0.0.0 or :: means all addresses of the machine.
+        interval: Seconds between the starts of two collections.
+        timeout: Time-out of a collection in seconds. [default: 30, or the interval if it is
+            shorter]
+        stale_after: Age in seconds after which figures are no longer served. [default: 5 intervals]
+        vm_metrics: Also collect figures of individual VMs.
+        vm_where: Filter of the VMs of --vm-metrics, as key=value or as the API's JSON. If you
+            repeat the option, a VM must match all filters.
+        vm_limit: Maximum number of VMs of --vm-metrics for each Tower.
+        tls_cert: PEM file with the certificate of the exporter, for HTTPS. If the file changes, it
+            is read again.
+        tls_key: PEM file with the private key. [default: the file of --tls-cert]
+        basic_auth_file: File with lines that `exporter hash-password` prints: users and password
+            hashes. Instead of the file, you can set CLOUDTOWER_EXPORTER_USERNAME and
+            CLOUDTOWER_EXPORTER_PASSWORD.
+        connection: Connection options.
     """
     with _extra_required():
         from ..jobs.exporter import Exporter, MetricsServer
@@ -111,9 +114,10 @@ def serve(
 
 @exporter.command
 def hash_password(username: str, /) -> None:
-    """Print a line for the file of --basic-auth-file.
+    """Print a line with a user and a password hash for the file of --basic-auth-file.
 
-    The password is asked for on a terminal; elsewhere it is the first line of standard input.
+    On a terminal, the command asks for the password. Otherwise, the password is the first line of
+    standard input.
 
     Args:
         username: Name of the user.
@@ -160,7 +164,10 @@ def _sessions(profiles: str | None, connection: ConnectOptions) -> Mapping[str, 
 
 
 def _users(file: Path | None) -> Mapping[str, str] | None:
-    """Return the password hashes by user name from the file or the environment."""
+    """Return the password hashes by user name, from the file or the environment.
+
+    Return None if neither has users.
+    """
     from ..jobs.exporter import hash_password as line_of
     from ..jobs.exporter import read_password_file
 

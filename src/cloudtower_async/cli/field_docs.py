@@ -1,7 +1,8 @@
-"""Documentation of fields, read from the sources of the installed package.
+"""Documentation of fields, read from the source code of the installed package.
 
-Python drops the strings below fields, so they are read from the sources with `ast`. A frozen
-application may have no sources.
+The documentation is in strings below the fields, which Python does not keep at run time. This
+module therefore reads the strings from the source code with `ast`. A frozen application may have no
+source code.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class FieldDoc(NamedTuple):
     """Documentation of a field, a key or a member of an enumeration.
 
     Attributes:
-        text: The documentation; empty if it is missing.
-        since: First server version with the field; None: the same as its class.
+        text: The documentation, or an empty text if it is missing.
+        since: First server version with the field. None means the same version as for the class.
     """
 
     text: str
@@ -33,10 +34,10 @@ class FieldDoc(NamedTuple):
 
 
 def field_docs(kind: type[Any]) -> Mapping[str, FieldDoc] | None:
-    """Return the documentation of the fields of a generated class by their names.
+    """Return the documentation of the fields of a generated class.
 
     Returns:
-        The documentation, or None if the sources are not installed.
+        The documentation by field name, or None if the source code is not installed.
     """
     classes = _documented(kind.__module__)
     return None if classes is None else classes.get(kind.__name__, {})
@@ -44,7 +45,10 @@ def field_docs(kind: type[Any]) -> Mapping[str, FieldDoc] | None:
 
 @functools.cache
 def _documented(module: str) -> Mapping[str, Mapping[str, FieldDoc]] | None:
-    """Return the documentation of all classes of a module."""
+    """Return the documentation of all classes of a module, by class and field name.
+
+    Return None if the source code is not installed.
+    """
     source = _source(module)
     if source is None:
         return None

@@ -1,4 +1,4 @@
-"""Names of fields, keys of filters and their values, for completion."""
+"""Names of fields, keys of filters, and values of filter keys, for shell completion."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from ..calls.operation import Operation
 
 _MAX_KEYS = 60
-"""Maximum number of keys to suggest. Above it, only keys without a comparison are suggested."""
+"""Maximum number of filter keys to suggest.
+
+If more keys match, only keys without a comparison suffix, such as ``_in``, are suggested.
+"""
 
 
 def column_names(resource: str) -> list[str]:
-    """Return the columns of a resource, including columns of related resources."""
+    """Return the columns of a resource, including columns of related resources.
+
+    Return an empty list if the resource is unknown.
+    """
     operation = _query(resource)
     if operation is None:
         return []
@@ -34,7 +40,7 @@ def order_names(resource: str) -> list[str]:
 
 
 def filter_keys(resource: str, part: str) -> list[str]:
-    """Return the keys of filters that begin with the typed text.
+    """Return the filter keys that begin with the typed text, each with ``=`` or ``.`` at the end.
 
     Args:
         resource: Name of the resource.
@@ -58,7 +64,7 @@ def filter_keys(resource: str, part: str) -> list[str]:
 
 
 def filter_values(resource: str, key: str) -> list[str]:
-    """Return the known values of a key of a filter, or an empty list."""
+    """Return the values that a filter key accepts, or an empty list if they are unknown."""
     *path, last = key.split(".")
     found = _filter(resource, path)
     inner = None if found is None else member(found.record, last)
@@ -70,7 +76,7 @@ def filter_values(resource: str, key: str) -> list[str]:
 
 
 def inner_names(part: str) -> list[str]:
-    """Return topics of the command ``explain`` within a resource or an operation: ``vm.memory``."""
+    """Return the fields of a resource or the arguments of an operation: ``vm.memory``."""
     *path, _ = part.split(".")
     before = ".".join(path)
     method = find_method(path[0])
@@ -86,7 +92,7 @@ def inner_names(part: str) -> list[str]:
 
 
 def _ends(key: str) -> list[int]:
-    """Return the indexes at which a comparison may begin in a key: each underscore."""
+    """Return the indexes of all underscores in a key, where a comparison suffix may begin."""
     return [place for place, character in enumerate(key) if character == "_"]
 
 

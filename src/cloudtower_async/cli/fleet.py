@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from ..jobs.fleet import FleetRun, FleetStatus
 
 REDIS = "CLOUDTOWER_FLEET_REDIS"
-"""Variable with the address of Redis, which may contain a password."""
+"""Environment variable with the address of Redis. The address may contain a password."""
 
 _SHOWN = 20
-"""Maximum number of failures in the text of a report; the JSON has all failures."""
+"""Maximum number of failures in the text of a report. The JSON report has all failures."""
 
 _TOLD = 5.0
 """Seconds between two lines of progress."""
@@ -57,17 +57,19 @@ def worker(
     drain: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 30.0,
     item_timeout: Annotated[float, Parameter(validator=Seconds)] = 14400.0,
 ) -> None:
-    """Work on the items of these jobs until Ctrl-C or SIGTERM.
+    """Process items of these jobs until Ctrl-C or SIGTERM.
 
-    Start as many workers as needed, on any machine that has the profiles of the Towers.
+    You can start any number of workers, on any machine that has the profiles of the Towers.
 
     Args:
-        jobs: Jobs to work on, as module:name.
-        concurrency: Maximum number of items at a time.
-        grace: Seconds after which a request that was sent has reached its Tower, or never will.
-        lost: Seconds until the items of a worker that has died go to another one.
-        drain: Seconds to finish items at the end, before they go to another worker.
-        item_timeout: Seconds that an item may take.
+        jobs: Jobs whose items the worker processes, as module:name.
+        concurrency: Maximum number of items that the worker processes concurrently.
+        grace: Seconds to wait until a request whose outcome is unknown can no longer reach its
+            Tower.
+        lost: Seconds until the items of a worker that has died go to another worker.
+        drain: Seconds to finish items after Ctrl-C or SIGTERM. Unfinished items then go to another
+            worker.
+        item_timeout: Time-out in seconds for each item.
     """
     if not jobs:
         raise UsageError(tr("fleet worker: pass the jobs to work on, as module:name"))
@@ -102,19 +104,19 @@ def run(
     patience: Annotated[float, Parameter(validator=Seconds)] = 600.0,
     output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table",
 ) -> None:
-    """Let workers run a job on Towers, and wait until they have finished.
+    """Run a job on Towers: queue its items for workers, and wait until all items are finished.
 
-    With the same --run, it continues: items that succeeded are not repeated. Progress is
-    printed to standard error, the report to standard output. The exit status is 1 if anything
-    failed.
+    If you pass the --run of an earlier run, that run continues, and items that succeeded are not
+    repeated. Progress is printed to standard error, and the report to standard output. If anything
+    failed, the exit status is 1.
 
     Args:
-        job: The job, as module:name.
+        job: The job to run, as module:name.
         profiles: Comma-separated profiles of the Towers, or all.
         run: Name of the run. [default: the date in UTC]
-        per_tower: Maximum number of items of a Tower at a time, over all workers.
-        per_cluster: Maximum number of items of a cluster at a time.
-        patience: Seconds until an outage of Redis is an error.
+        per_tower: Maximum number of concurrent items of one Tower, over all workers.
+        per_cluster: Maximum number of concurrent items of one cluster, over all workers.
+        patience: Seconds that Redis may be unavailable before the command fails.
         output: Format of the report.
     """
     with _extra():
@@ -153,10 +155,10 @@ def run(
 
 @fleet.command
 def status(*, output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table") -> None:
-    """Show the queues, and the runs of the last week.
+    """Show the queues of items, and the runs of the last week.
 
     Args:
-        output: Format.
+        output: Output format.
     """
     with _extra():
         from redis.exceptions import RedisError
@@ -210,7 +212,7 @@ def _load(names: tuple[str, ...] | list[str]) -> Mapping[str, FleetJob]:
 
 
 class _Progress:
-    """Printer of lines about a run, at most one per `_TOLD` seconds."""
+    """Printer of progress lines about a run, with at least `_TOLD` seconds between two lines."""
 
     def __init__(self) -> None:
         self._next = 0.0

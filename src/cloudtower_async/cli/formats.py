@@ -1,4 +1,8 @@
-"""Output formats of resources. All but the table are streamed; a table needs all widths."""
+"""Output formats of resources.
+
+A table is printed after all resources are known, because the width of a column depends on all of
+its cells. All other formats are streamed.
+"""
 
 from __future__ import annotations
 
@@ -25,31 +29,32 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["table", "json", "jsonl", "csv", "yaml"]
 Chunks: TypeAlias = AsyncGenerator[bytes]
 Formatter: TypeAlias = "Callable[[AsyncIterable[object], Columns, bool], Chunks]"
-"""Function of the resources, their columns, and whether the user chose the columns."""
+"""Function that formats resources. Its arguments are the resources, their columns, and whether the
+user chose the columns."""
 
 RAW_CSV_ONLY = "--raw-csv goes with --output csv only"
 RawCsv = Annotated[bool, Parameter(negative="", show_default=False)]
 
-_AT_ONCE = 1 << 16  # bytes, to write_output
+_AT_ONCE = 1 << 16  # bytes in one call of `write_output`
 _FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # and full-width characters
-_CUT_OFF = frozenset("\t\r\n")  # spreadsheets drop these first
+_CUT_OFF = frozenset("\t\r\n")  # spreadsheets drop these characters at the start of a cell
 
 
 def json_text(value: object) -> bytes:
-    """Encode a value as one line of JSON, with control characters escaped."""
+    """Return a value as one line of JSON, with control characters escaped."""
     return escaped(msgspec.json.encode(value).decode()).encode()
 
 
 def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True) -> Formatter:
-    """Return the function that formats resources.
+    """Return the function that formats resources in this format.
 
     Args:
         kind: Name of the format.
-        raw_csv: Do not change CSV cells that a spreadsheet would run as formulas.
+        raw_csv: Whether to leave CSV cells unchanged that a spreadsheet would run as formulas.
         headings: Whether a table or CSV begins with the names of the columns.
 
     Raises:
-        UsageError: The format does not have the option.
+        UsageError: The format does not support the option.
     """
     if raw_csv and kind != "csv":
         raise UsageError(RAW_CSV_ONLY)
@@ -89,7 +94,8 @@ def _yaml_text(value: object) -> bytes:
     text = data.decode()
     if escaped(text.replace("\n", "")) == text.replace("\n", ""):
         return data
-    # YAML keeps some control characters. If there are any, escape everything that is not ASCII.
+    # YAML does not escape all control characters. If there are any, escape all characters that are
+    # not ASCII.
     yaml: Any = importlib.import_module("yaml")
     plain = msgspec.to_builtins(value)
     return cast("str", yaml.safe_dump(plain, allow_unicode=False, sort_keys=False)).encode()
@@ -106,7 +112,7 @@ async def _csv(
         return text.getvalue().encode()
 
     to_text = cell if raw else _no_formula
-    # For programs, a line break within quotes is part of the text.
+    # If a program reads the output, a line break within quotes is part of the text.
     safe = printable if sys.stdout.isatty() else _printable_lines
     if headings:
         yield line(columns.names)
@@ -119,7 +125,7 @@ def _printable_lines(text: str) -> str:
 
 
 def _no_formula(value: object) -> str:
-    """Return the text of a cell, changed so that no spreadsheet runs it as a formula."""
+    """Return the text of a cell. If a spreadsheet would run it as a formula, add an apostrophe."""
     text = cell(value)
     if isinstance(value, int | float):
         return text

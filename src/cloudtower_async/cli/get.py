@@ -1,4 +1,4 @@
-"""The command ``get``: show resources as a table or in a format for programs."""
+"""The command ``get``: print resources as a table or in a format for programs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def get(
     """Show resources: vms, hosts, vm-snapshots, content-library-images, …
 
     Args:
-        resource: Name in the API, singular or plural: vm, vms, content-library-vm-template. The
-            command resources lists them.
-        listing: Which resources to show.
-        output: How to show them.
-        connection: How to reach the server.
+        resource: Kind of resource, singular or plural: vm, vms, content-library-vm-template. The
+            command resources lists all kinds.
+        listing: Selection options.
+        output: Output options.
+        connection: Connection options.
     """
     list_resources(resource, listing, output, connection)

@@ -46,14 +46,15 @@ def enter(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Put hosts into maintenance mode, one after the other: their VMs move to other hosts.
+    """Put hosts into maintenance mode, one after the other. Their VMs are moved to other hosts.
 
     Args:
-        hosts: Names or ids.
-        stop_vms: Shut VMs down that cannot be moved; otherwise they keep the host in use.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        hosts: Names or ids of the hosts.
+        stop_vms: Shut down VMs that cannot be moved. Without this option, such VMs prevent
+            maintenance mode.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     _check(hosts)
     ask = question(
@@ -118,11 +119,12 @@ def exit_(
     """Take hosts out of maintenance mode.
 
     Args:
-        hosts: Names or ids.
-        bring_back: Move VMs back that were moved away, and start those that were shut down.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        hosts: Names or ids of the hosts.
+        bring_back: Move VMs back to the host, and start VMs again that were shut down for the
+            maintenance.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     _check(hosts)
 
@@ -178,7 +180,7 @@ async def _targets(tower: Cloudtower, hosts: Sequence[str]) -> list[ChangeTarget
 
 
 def _note(groups: Mapping[str, Sequence[models.Vm]]) -> str:
-    """Return a text about the affected VMs: ``moved: web-1, web-2; stopped: web-3``."""
+    """Return a note that lists the affected VMs: ``moved: web-1, web-2; stopped: web-3``."""
     return "; ".join(
         tr(text, names=listed([vm.name or vm.id for vm in vms]))
         for text, vms in groups.items()

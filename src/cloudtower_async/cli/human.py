@@ -1,6 +1,6 @@
-"""Values in a form for people: ``8 GiB``, ``3d``, ``2026-01-31 08:00``, ``42%``.
+"""Formatting of values for people: ``8 GiB``, ``3d``, ``2026-01-31 08:00``, ``42%``.
 
-The unit of a value follows from the name of its field, as it does in the API.
+The unit of a value is derived from the name of the field.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86_400, 365 * 86_400
 
 
 def text_for(field: str) -> tuple[Text, bool]:
-    """Return the function that formats the values of a field, and whether they are numbers."""
+    """Return the function that formats a field, and whether the values are numbers with a unit."""
     if _BYTES.search(field) and field not in _NOT_BYTES:
         return size, True
     if _HERTZ.search(field):
@@ -89,13 +89,16 @@ def age(value: object) -> str:
 
 
 def duration(start: object, end: object) -> str:
-    """Format the time between two times; an end of None is now."""
+    """Format the time between two times. If `end` is None, the current time is used."""
     seconds = seconds_between(start, end)
     return "" if seconds is None else span(seconds)
 
 
 def seconds_between(start: object, end: object) -> float | None:
-    """Return the seconds between two times, or None without a start; an end of None is now."""
+    """Return the seconds between two times, or None if `start` is not a time.
+
+    If `end` is None, the current time is used.
+    """
     begun = timestamp(start)
     if begun is None:
         return None
@@ -104,7 +107,7 @@ def seconds_between(start: object, end: object) -> float | None:
 
 
 def span(seconds: float) -> str:
-    """Format a number of seconds with its largest units: ``42s``, ``3h5m``, ``2y40d``."""
+    """Format a number of seconds with one or two units: ``42s``, ``3h5m``, ``2y40d``."""
     left = max(0, int(seconds))
     for limit, unit, one, smaller, other in (
         (2 * _MINUTE, 1, "s", 0, ""),
@@ -123,13 +126,13 @@ def span(seconds: float) -> str:
 
 
 def usage(used: object, total: object) -> str:
-    """Format a share of a total as a percentage, or as an empty text if it is unknown."""
+    """Format `used` as a percentage of `total`, or as an empty text if either is unknown."""
     found = ratio(used, total)
     return "" if found is None else share(found)
 
 
 def ratio(used: object, total: object) -> float | None:
-    """Return the share of a total, or None if it is unknown."""
+    """Return `used` divided by `total`, or None if either is unknown or `total` is 0."""
     if not (_is_number(used) and _is_number(total)) or not total:
         return None
     return cast("float", used) / cast("float", total)
@@ -142,7 +145,7 @@ def timestamp(value: object) -> float | None:
 
 
 def plain(value: object) -> str:
-    """Return the text of a value; a related resource is shown by its name."""
+    """Return the text of a value. The text of a related resource is its name."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -169,7 +172,7 @@ def _scaled(value: object, units: Sequence[str], step: int) -> str:
         return plain(value)
     figure = cast("float", value)
     place = 0
-    while abs(round(figure, 1)) >= step and place < len(units) - 1:  # as it is printed
+    while abs(round(figure, 1)) >= step and place < len(units) - 1:  # rounded as it is printed
         figure /= step
         place += 1
     return f"{figure:.1f}".removesuffix(".0") + f" {units[place]}"
@@ -189,5 +192,5 @@ def _parsed(value: object) -> datetime | None:
             return None
     else:
         return None
-    # The API writes UTC.
+    # Times in the API without an offset are in UTC.
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

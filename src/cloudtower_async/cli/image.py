@@ -32,14 +32,14 @@ def upload(
     resume: str | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Upload an image to the content library; the command `upload` has more options.
+    """Upload an image to the content library. The command `upload` has more options.
 
     Args:
-        file: The image.
-        cluster: Name or id of the cluster that it goes to; repeat it for more.
-        name: Name of the image. [default: that of the file]
-        resume: Upload task of an interrupted upload of this file, to send the rest.
-        connection: How to reach the server.
+        file: File with the image.
+        cluster: Name or id of a cluster to upload to. Repeat the option for several clusters.
+        name: Name of the image. [default: name of the file]
+        resume: Id of the upload task of an interrupted upload of this file. Only the rest is sent.
+        connection: Connection options.
     """
     upload_file(file, cluster=cluster, name=name, resume=resume, connection=connection)
 
@@ -52,14 +52,14 @@ def delete(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Delete images of the content library, on all clusters.
+    """Delete images of the content library from all clusters.
 
     Args:
         names: Names or ids of the images.
-        where: Filter that selects the images instead, as for list.
-        change: How to delete them.
-        output: How to print those that were deleted.
-        connection: How to reach the server.
+        where: Filter that selects the images, as in `list --where`. Use it instead of names or ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:

@@ -1,4 +1,4 @@
-"""Keys that are pressed while a command shows a screen."""
+"""Keys that the user presses while a command shows a full-screen view."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _KEYS: dict[bytes, Key] = {
     b"q": "quit",
     b"Q": "quit",
 }
-"""Same keys as in less; a terminal sends several bytes for some keys."""
+"""Meanings of the keys, as in ``less``. For some keys, a terminal sends several bytes."""
 
 _LONGEST = max(map(len, _KEYS))
 
 
 @contextmanager
 def keys_at_once() -> Generator[bool]:
-    """Let the terminal pass on each key at once within the block; yield whether keys can be read.
+    """Make single keys readable without Enter within the block; yield whether keys can be read.
 
     Keys cannot be read if standard input is not a terminal, or on Windows.
     """
@@ -59,7 +59,7 @@ def keys_at_once() -> Generator[bool]:
     number = sys.stdin.fileno()
     try:
         before = termios.tcgetattr(number)
-        tty.setcbreak(number)  # Ctrl-C still is a signal
+        tty.setcbreak(number)  # Ctrl-C still sends a signal
     except termios.error:
         yield False
         return
@@ -70,13 +70,16 @@ def keys_at_once() -> Generator[bool]:
 
 
 async def pressed_keys() -> AsyncGenerator[Key]:
-    """Yield the keys that are pressed; see `keys_at_once`. Keys without a meaning are ignored."""
+    """Yield the keys that the user presses, within a `keys_at_once` block.
+
+    Keys without a meaning in `_KEYS` are ignored.
+    """
     number = sys.stdin.fileno()
     while True:
         await anyio.wait_readable(number)
         try:
             data = os.read(number, 1024)
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal was closed
             return
         if not data:
             return

@@ -1,4 +1,4 @@
-"""The commands ``label …``: label resources, and remove labels from them."""
+"""The commands ``label …``: list labels, and add labels to resources or remove labels from them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _QUERIES: dict[Kind, tuple[str, str, str]] = {
     "host": ("host.get_hosts", "host", "hosts"),
     "cluster": ("cluster.get_clusters", "cluster", "clusters"),
 }
-"""For each kind of resource: query, noun, and key in the API."""
+"""Query, noun in messages, and key in label mutations, for each kind of resource."""
 
 _ADD: dict[Kind, Callable[[str], Ask]] = {
     "vm": lambda text: question(
@@ -75,7 +75,8 @@ _REMOVE: dict[Kind, Callable[[str], Ask]] = {
         label=text,
     ),
 }
-"""Questions of the commands, by the kind of the resources."""
+"""Questions of ``label remove``, by the kind of the resources; `_ADD` has those of ``label
+add``."""
 
 label: App = App(name="label", help="Label resources, and remove labels from them.")
 add_list(label, "labels", "labels")
@@ -92,16 +93,17 @@ def add(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Add a label to resources; it is created if it does not exist.
+    """Add a label to resources. If the label does not exist, the command creates it.
 
     Args:
-        text: The label: tier=web, or a key alone.
+        text: The label: tier=web, or only the key.
         names: Names or ids of the resources.
         kind: Kind of the resources.
-        where: Filter that selects the resources instead, as for `vm list`.
-        change: How to change them.
-        output: How to print the label afterwards.
-        connection: How to reach the server.
+        where: Filter that selects the resources, as in `vm list --where`. Use it instead of names
+            or ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     key, value = _parse(text)
     query, noun, field = _QUERIES[kind]
@@ -140,16 +142,17 @@ def remove(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Remove a label from resources; the label itself stays.
+    """Remove a label from resources. The label itself is not deleted.
 
     Args:
-        text: The label: tier=web, or a key alone.
+        text: The label: tier=web, or only the key.
         names: Names or ids of the resources.
         kind: Kind of the resources.
-        where: Filter that selects the resources instead, as for `vm list`.
-        change: How to change them.
-        output: How to print the label afterwards.
-        connection: How to reach the server.
+        where: Filter that selects the resources, as in `vm list --where`. Use it instead of names
+            or ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     key, value = _parse(text)
     query, noun, field = _QUERIES[kind]
@@ -202,7 +205,7 @@ async def _run(
     on_progress: OnProgress,
     timeout: float | None,
 ) -> list[ChangeOutcome]:
-    """Change all resources in one call, because they share the label; return the outcomes."""
+    """Change the label of all resources in one call, and return the outcomes."""
     from ..recipes.progress import Telling
 
     telling = Telling(on_progress, len(targets))

@@ -1,6 +1,7 @@
-"""Language of the command line: English, or a translation from a catalog of gettext.
+"""Language of the command line: English, or a translation from a gettext catalog.
 
-The catalog is read as its ``.po`` file: one file, which translators edit and which is installed.
+The catalog is read directly from the ``.po`` file. Translators edit this file, and the package
+installs it without compiling it to a ``.mo`` file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Language: TypeAlias = Literal["en-US", "zh-CN"]
 
 LANGUAGES: tuple[Language, Language] = ("en-US", "zh-CN")
-"""Languages of the texts."""
+"""Languages that the command line supports."""
 
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 _CATALOGS = {"zh-CN": "locale/zh_CN/LC_MESSAGES/cloudtower-async.po"}
@@ -27,21 +28,22 @@ _LEFT_OUT = "en"
 
 
 class _Chosen:
-    """Choice of this process."""
+    """Language that this process has chosen."""
 
     catalog: Mapping[str, str] | None = None
-    """Translations by English text; None: English."""
+    """Translations by English text. None means that the language is English."""
 
     option: Language | None = None
-    """Value of ``--language``."""
+    """Value of ``--language``, or None if the option is missing."""
 
 
 def tr(text: str, /, **values: object) -> str:
     """Return a text in the language of the user.
 
     Args:
-        text: English text: whole sentences, with ``{name}`` for each value.
-        values: Values of the placeholders. Without values, braces stay as they are.
+        text: English text of whole sentences, with a placeholder ``{name}`` for each value.
+        values: Values of the placeholders. If there are no values, braces in the text are not
+            replaced.
     """
     if _Chosen.catalog is not None:
         text = _Chosen.catalog.get(text) or text
@@ -49,12 +51,12 @@ def tr(text: str, /, **values: object) -> str:
 
 
 def ntr(one: str, many: str, number: int, /, **values: object) -> str:
-    """Return a text about a number of things in the language of the user.
+    """Return a text about a number of things in the language of the user, in singular or plural.
 
     Args:
         one: English text for one thing.
         many: English text for any other number, with the placeholder ``{number}``.
-        number: The number.
+        number: Number of things.
         values: Values of the other placeholders.
     """
     # Chinese has one form for any number.
@@ -63,50 +65,56 @@ def ntr(one: str, many: str, number: int, /, **values: object) -> str:
 
 
 def heading(name: str) -> str:
-    """Return a column heading in the language of the user; in English, in capitals."""
+    """Return a column heading in the language of the user. English headings are in capitals."""
     return (_Chosen.catalog or {}).get(key_of(name, "heading")) or name.upper()
 
 
 def key_of(text: str, context: str = "") -> str:
-    """Return the key of a text in a catalog, as gettext forms it."""
+    """Return the key of a text in a catalog, in the format of gettext."""
     return f"{context}\x04{text}" if context else text
 
 
 def mark(text: str) -> str:
-    """Mark a text that `tr` translates where it is shown; return it unchanged."""
+    """Return a text unchanged, and mark it for the catalog. `tr` translates it later."""
     return text
 
 
 def is_translated() -> bool:
-    """Return whether texts are in another language than English."""
+    """Return whether the language of this process is not English."""
     return _Chosen.catalog is not None
 
 
 def content_language() -> Language | None:
-    """Return the value of ``--language``, which also sets the language of the server's texts."""
+    """Return the value of ``--language``, or None if the option is missing.
+
+    The option also sets the language of texts from the server.
+    """
     return _Chosen.option
 
 
 def choose_language(arguments: Sequence[str] = ()) -> list[str]:
-    """Choose the language from ``--language``, else from the environment; see `take_option`."""
+    """Choose the language from ``--language``, or else from the environment.
+
+    Return the arguments without ``--language``; see `take_option`.
+    """
     use_environment()
     return take_option(arguments)
 
 
 def use_environment() -> None:
-    """Choose the language that the environment asks for."""
+    """Choose the language that the environment variables request."""
     _Chosen.option = None
     _load(language_of(os.environ))
 
 
 def take_option(arguments: Sequence[str]) -> list[str]:
-    """Choose the language that ``--language`` asks for, if it is given.
+    """If ``--language`` is among the arguments, choose the language that it requests.
 
     Returns:
         The arguments without ``--language`` and its value.
 
     Raises:
-        UsageError: ``--language`` has no value, or an unknown one.
+        UsageError: ``--language`` has no value, or the language is not supported.
     """
     option, others = _split(arguments)
     if option is None:
@@ -124,10 +132,10 @@ def take_option(arguments: Sequence[str]) -> list[str]:
 
 
 def language_of(environment: Mapping[str, str]) -> Language:
-    """Return the language that the environment asks for, by the rules of gettext.
+    """Return the language that the environment variables request, by the rules of gettext.
 
-    The first of LANGUAGE, LC_ALL, LC_MESSAGES and LANG that is set counts. As in GNU gettext,
-    LANGUAGE is ignored if the locale is ``C`` or ``POSIX``.
+    The first variable that is set decides: LANGUAGE, LC_ALL, LC_MESSAGES, then LANG. As in GNU
+    gettext, LANGUAGE is ignored if the locale is ``C`` or ``POSIX``.
     """
     locale = next((text for name in _VARIABLES[1:] if (text := environment.get(name))), "")
     wanted = environment.get("LANGUAGE") or locale
@@ -143,7 +151,7 @@ def language_of(environment: Mapping[str, str]) -> Language:
 
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the value of the last ``--language``, and the other arguments."""
+    """Return the value of the last ``--language`` option, or None, and all other arguments."""
     option: str | None = None
     others: list[str] = []
     rest = iter(arguments)
@@ -173,7 +181,7 @@ def _load(language: Language) -> None:
 
 
 def _can_show(text: str) -> bool:
-    """Return whether the standard streams can show the text."""
+    """Return whether standard output and standard error can both encode the text."""
     for stream in (sys.stdout, sys.stderr):
         try:
             text.encode(getattr(stream, "encoding", None) or "utf-8")
@@ -183,7 +191,10 @@ def _can_show(text: str) -> bool:
 
 
 def read_catalog(text: str) -> dict[str, str]:
-    """Return the translations in a ``.po`` file; each of its strings is on one line."""
+    """Return the translations in a ``.po`` file by key.
+
+    Each string in the file must be on one line.
+    """
     import json
 
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Lists of resources: read them from the server, and print them in the chosen format."""
+"""Lists of resources: read resources from the server and print them in the chosen format."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def check_output(kind: type[msgspec.Struct], options: OutputOptions) -> None:
-    """Check the options of an output before anything is read.
+    """Check output options before any resource is read.
 
     Args:
         kind: Struct of the resources to print later.
-        options: Format, columns, order and so on.
+        options: Output options: format, columns, order and so on.
 
     Raises:
-        UsageError: A column or an option cannot be used.
+        UsageError: A column is unknown, or an option is invalid.
     """
     Printer(kind, options)
 
@@ -48,15 +48,15 @@ async def print_resources(
     kind: type[msgspec.Struct],
     options: OutputOptions | None = None,
 ) -> None:
-    """Print resources that were already read.
+    """Print resources.
 
     Args:
-        rows: The resources.
+        rows: Resources to print.
         kind: Struct of the resources: `Vm`.
-        options: Format, columns, order and so on.
+        options: Output options: format, columns, order and so on.
 
     Raises:
-        UsageError: A column or an option cannot be used.
+        UsageError: A column is unknown, or an option is invalid.
     """
     read = rows if isinstance(rows, AsyncIterable) else each(rows)
     await Printer(kind, options or OutputOptions()).print(read)
@@ -68,18 +68,18 @@ def list_resources(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Read resources and print them: the complete implementation of a command that lists.
+    """Read resources and print them. This is the whole implementation of a ``list`` command.
 
-    Call this outside the event loop, because it may ask for a password.
+    Call this function outside an event loop, because it may prompt for a password.
 
     Args:
         resource: Name of the resources: ``vm``, ``vms``, ``content-library-images``.
-        listing: Which resources to list.
-        output: How to print them.
-        connection: How to reach the server.
+        listing: Selection options.
+        output: Output options.
+        connection: Connection options.
 
     Raises:
-        UsageError: An option cannot be used.
+        UsageError: An option is invalid.
     """
     listing, output = listing or ListOptions(), output or OutputOptions()
     method = query_for(resource)
@@ -103,7 +103,7 @@ def list_resources(
     query: dict[str, Any] = {
         "where": parse_where(listing.where or (), operation),
         "order_by": _order(listing.order_by, cast(ArgType, member(arguments, "orderBy")).choices),
-        # If this process sorts the resources, it has to read all of them.
+        # If the command sorts the resources itself, it must read all of them.
         "first": None if printer.order else listing.limit,
     }
     if listing.profiles is not None:
@@ -145,7 +145,7 @@ async def _list(
 def _rows(
     tower: Cloudtower, struct: type[msgspec.Struct] | None, method: str, query: dict[str, Any]
 ) -> AsyncGenerator[object]:
-    """Yield resources, read page by page; if a struct is given, only its fields."""
+    """Yield resources, read page by page. If `struct` is not None, read only its fields."""
     namespace, _, name = method.partition(".")
     ask: Any = getattr(getattr(tower, namespace), name)
     if struct is not None:

@@ -1,4 +1,4 @@
-"""Full-screen view that is refreshed until the user quits, and scrolls with keys."""
+"""Full-screen view on a terminal: refreshed until the user quits, and scrolled with keys."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _KEYS_SHOWN = mark("arrows, PgUp, PgDn: scroll   q: quit")
 
 @dataclass(frozen=True)
 class ScreenPage:
-    """Content of a screen.
+    """Content of a full-screen view.
 
     Attributes:
         head: Lines that are always at the top.
-        body: Content below the head; scrolled if it does not fit the rest of the screen.
+        body: Content below the head. The user can scroll it if it does not fit the screen.
     """
 
     body: RenderableType
@@ -41,11 +41,11 @@ class ScreenPage:
 
 
 Draw: TypeAlias = "Callable[[int | None], ScreenPage]"
-"""Function that draws a page for a number of lines; None: no limit."""
+"""Function that draws a page for a number of lines. None means that the height is not limited."""
 
 
 class LiveScreen:
-    """A screen that shows one page after another.
+    """Full-screen view that shows one page after another.
 
     Args:
         console: The terminal.
@@ -59,13 +59,15 @@ class LiveScreen:
         self._viewport = _Viewport()
 
     async def show(self, draw: Draw, refresh: Callable[[], Awaitable[Draw]]) -> None:
-        """Show pages until the user quits; then leave the last page on the terminal.
+        """Show pages until the user quits. Afterwards the last page stays on the terminal.
 
-        If a refresh fails, the error is shown, and the next refresh follows after the interval.
+        If a refresh fails, the view shows the error, and the next refresh follows after the
+        interval.
 
         Args:
-            draw: The first page.
-            refresh: Return the next page.
+            draw: Function that draws the first page.
+            refresh: Async function that reads new data and returns the function that draws the next
+                page.
         """
         last = draw
         with keys_at_once() as keys:
@@ -102,7 +104,7 @@ class LiveScreen:
         await self._draw(live)
 
     async def _draw(self, live: Live) -> None:
-        # In a thread, because the terminal may be slow.
+        # Draw in a thread, because a slow terminal would block the event loop.
         await anyio.to_thread.run_sync(
             lambda: live.update(self._viewport, refresh=True), abandon_on_cancel=True
         )
@@ -122,12 +124,12 @@ class _Viewport:
     def __init__(self) -> None:
         self.page = ScreenPage("")
         self.keys = False
-        self._top = 0  # the first line of the body that is shown
-        self._room = 1  # lines of the body that are shown
-        self._height = 0  # lines of the body
+        self._top = 0  # index of the first visible line of the body
+        self._room = 1  # number of visible lines of the body
+        self._height = 0  # number of all lines of the body
 
     def scroll(self, key: Key) -> None:
-        """Scroll by a key."""
+        """Scroll in response to a key."""
         self._top = {
             "up": self._top - 1,
             "down": self._top + 1,
@@ -144,7 +146,7 @@ class _Viewport:
         body = console.render_lines(self.page.body, free)
         height = console.height
         self._height = len(body)
-        self._room = max(1, height - len(head) - 1)  # the last line is about the others
+        self._room = max(1, height - len(head) - 1)  # the last line of the screen is the footer
         self._top = max(0, min(self._top, self._height - self._room))
         shown = body[self._top : self._top + self._room]
         for line in [*head, *shown]:

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 def login(*, connection: ConnectOptions | None = None) -> None:
     """Log in, and store the token in a profile for later commands.
 
-    The password is not stored. The token is stored in the system's keyring if the extra "keyring"
-    is installed and a keyring is available, otherwise in the profiles file, which only you can
-    read. Options you omit keep the value stored in the profile. Missing values are asked for on a
-    terminal.
+    The password is not stored. If the extra "keyring" is installed and a keyring is available, the
+    token is stored in the system's keyring. Otherwise, the token is stored in the profiles file,
+    which only you can read. Options you omit keep the value stored in the profile. On a terminal,
+    the command asks for missing values.
 
     Args:
-        connection: How to reach the server.
+        connection: Connection options.
     """
     options = connection or ConnectOptions()
     stored = read_profiles()
@@ -69,8 +69,8 @@ def logout(*, profile: str | None = None) -> None:
     """Delete a profile and its token. The token stays valid on the server.
 
     Args:
-        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else the choice of
-            `profile use`, else default]
+        profile: Name of the profile. [default: CLOUDTOWER_PROFILE, else the profile chosen with
+            `profile use`, else the profile named default]
     """
     name = profile or os.environ.get("CLOUDTOWER_PROFILE") or current_profile() or DEFAULT
     remove_profile(name)
@@ -78,7 +78,11 @@ def logout(*, profile: str | None = None) -> None:
 
 
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
-    """Fill in missing options from the stored profile, if it is for this server, or by asking."""
+    """Return `options` with missing values filled in.
+
+    The values come from the stored profile if it is for this server. Otherwise, the user is asked
+    on the terminal.
+    """
     given = {
         option: typed or os.environ.get(f"CLOUDTOWER_{option.upper()}")
         for option in (
@@ -96,7 +100,7 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
         or os.environ.get(f"CLOUDTOWER_{option.upper()}")
     }
     anonymous = not (options.token_stdin or given.keys() & {"username", "token"})
-    # The profile is merged here, without its token, because login stores a new one.
+    # Merge the profile here without its token, because ``login`` stores a new token.
     filled: dict[str, Any] = {"profile": ""}
     if known is not None and _same_server(given.get("endpoint"), known):
         filled |= {
@@ -123,7 +127,11 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
 
 
 def _renewed(options: ConnectOptions, stored: Mapping[str, Profile]) -> str:
-    """Return the default for the profile to store: the current one, unless for another server."""
+    """Return the default name of the profile to store.
+
+    The default is the current profile if it is for the same server, otherwise the profile
+    `DEFAULT`.
+    """
     current = current_profile()
     endpoint = options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT")
     if current is not None and current in stored and _same_server(endpoint, stored[current]):
@@ -137,7 +145,7 @@ def _same_server(endpoint: str | None, known: Profile) -> bool:
 
 async def _token(tower: Cloudtower) -> str:
     async with tower:
-        await tower.cluster.get_clusters(first=1)  # check a token that was given
+        await tower.cluster.get_clusters(first=1)  # check that the server accepts the token
         return await tower.get_token()
 
 
@@ -145,9 +153,9 @@ def _profile(found: dict[str, Any]) -> Profile:
     endpoint = found["endpoint"]
     kept = {option: found[option] for option in ("username", *STORED) if option in found}
     if proxy := parse_proxy(kept.get("proxy"), "proxy"):
-        kept["proxy"] = proxy.address  # without credentials, as no password is stored
+        kept["proxy"] = proxy.address  # without credentials, because profiles store no password
     if "ca_file" in kept:
-        kept["ca_file"] = os.path.abspath(kept["ca_file"])  # noqa: PTH100 - links stay
+        kept["ca_file"] = os.path.abspath(kept["ca_file"])  # noqa: PTH100 - keeps symbolic links
     if found.get("token"):
         kept.pop("username", None)
     return Profile(endpoint=endpoint if isinstance(endpoint, str) else ",".join(endpoint), **kept)

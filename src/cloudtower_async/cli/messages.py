@@ -1,7 +1,8 @@
 """Errors and warnings of the package, with command-line options in place of Python arguments.
 
-Messages of the package name Python arguments, such as ``timeout=``. On the command line, an option
-or an environment variable takes their place, or nothing does.
+Messages of the package name Python arguments, such as ``timeout=``. On the command line, each
+argument is replaced by an option or an environment variable. If neither exists, the hint about the
+argument is removed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ OPTIONS = {
     "token": "CLOUDTOWER_TOKEN",
     "username": "--username",
 }
-"""Option or variable that replaces an argument without a value."""
+"""Option or environment variable that replaces a Python argument without a value."""
 
 PHRASES = {
     # Arguments with a value.
@@ -41,7 +42,7 @@ PHRASES = {
     "stop_vms=True": "--stop-vms",
     "pass EVERYTHING": "pass --everything",
     "proxy='http://user:password@host:port'": ("CLOUDTOWER_PROXY=http://user:password@host:port"),
-    # The verb changes as well, or only some commands have the option.
+    # Phrases in which the verb changes too, or whose option exists only in some commands.
     "pass token=": "set CLOUDTOWER_TOKEN",
     "pass a new token=": "set a new CLOUDTOWER_TOKEN",
     "pass the same target": "pass the same --kind",
@@ -74,9 +75,9 @@ PHRASES = {
     "with chunk_size=": "",
     "; for an upload, pass a smaller chunk_size=": "",
 }
-"""Replacements of phrases; an empty replacement removes the phrase."""
+"""Replacements of phrases. An empty replacement removes the phrase."""
 
-# An argument followed by a value belongs to a text of the user or the server.
+# If a value follows an argument, the text comes from the user or the server.
 _NO_VALUE = r"(?![\w'\"])"
 _LONGEST_FIRST = sorted(PHRASES, key=len, reverse=True)
 _PHRASE = re.compile(rf"( ?)(?:\b|(?=\W))({'|'.join(map(re.escape, _LONGEST_FIRST))}){_NO_VALUE}")
@@ -85,7 +86,7 @@ _QUERY = re.compile(r"\btower\.\w+\.get_(\w+)")
 
 
 def for_the_command(text: str) -> str:
-    """Return the text of an error or a warning with options in place of Python arguments."""
+    """Return the text of an error or a warning, with options in place of Python arguments."""
     text = _PHRASE.sub(_rephrased, text)
     text = _OPTION.sub(lambda found: OPTIONS[found[1]], text)
     return _QUERY.sub(r"`get \1`", text)
@@ -113,7 +114,7 @@ def warn(text: str) -> None:
 
 
 class _LogHandler(logging.Handler):
-    """Handler that prints logged warnings, and the exchanges that `show_exchanges` turns on."""
+    """Log handler that prints warnings, and also exchanges after `show_exchanges` was called."""
 
     verbosity = 0
 
@@ -135,7 +136,7 @@ def _print_log(text: str) -> None:
 
 
 def _exchange(record: Any) -> str:  # noqa: ANN401 - its attributes are those of an exchange
-    """Describe an exchange without its request and its answer."""
+    """Return a one-line description of an exchange, without its request and response."""
     parts = [
         tr(
             "{operation}: {outcome} in {seconds:.3f} s from {endpoint}",
@@ -157,7 +158,7 @@ _log = logging.getLogger("cloudtower_async")
 
 @contextmanager
 def log_warnings_shown() -> Generator[None]:
-    """Print the warnings that the package logs within the block."""
+    """Print the warnings that the package logs during the block."""
     handler, level = _LogHandler(), _log.level
     _log.addHandler(handler)
     try:
@@ -168,11 +169,13 @@ def log_warnings_shown() -> Generator[None]:
 
 
 def show_exchanges(verbosity: int) -> None:
-    """Print exchanges with the server to standard error, within a `log_warnings_shown` block.
+    """Turn on the printing of exchanges with the server to standard error.
+
+    Call this function within a `log_warnings_shown` block.
 
     Args:
-        verbosity: 0: none; 1: a line for each, with its request id; 2: also requests and answers,
-            without secrets.
+        verbosity: 0 prints nothing. 1 prints a line with the request id for each exchange. 2 also
+            prints requests and responses, without secrets.
     """
     if verbosity:
         for handler in _log.handlers:

@@ -1,4 +1,4 @@
-"""The command ``metrics``: plot metrics on a terminal, or write them as rows."""
+"""The command ``metrics``: plot metrics on a terminal, or print them as rows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _KINDS: dict[Kind, tuple[str, str, str]] = {
     "disk": ("get_disk_metrics", "disks", "disk.get_disks"),
     "cluster": ("get_cluster_metrics", "clusters", "cluster.get_clusters"),
 }
-"""Method of `tower.metrics`, its filter, and the query that resolves a name."""
+"""For each kind: method of `tower.metrics`, filter argument of the method, and query for names."""
 
 _COLUMNS = ["time", "metric", "unit", "subject_id", "subject_name", "labels", "value"]
 
@@ -64,20 +64,21 @@ def metrics(
 ) -> None:
     """Show metrics of VMs, hosts, disks, … as a plot, or as rows for other programs.
 
-    Warnings on standard error name metrics that are empty or truncated. If there are no values at
-    all, the exit status is 1.
+    Warnings on standard error name metrics whose values are missing or truncated. If no metric has
+    values, the exit status is 1.
 
     Args:
         kind: Kind of the resources: vm, vm-network, vm-volume, host, host-network, disk, cluster.
-        names: Names or ids of one or more of them; with --list, parts of names of metrics.
-        list_: List names of metrics, those that contain a text: metrics --list cpu, or metrics vm
+        names: Names or ids of the resources. With --list, parts of metric names.
+        list_: List the known metric names that contain a text: metrics --list cpu, or metrics vm
             --list cpu. Needs no server.
-        metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent; repeat it for more.
-        range_: Time range until now: a number and s, m, h, d or w.
-        raw_csv: Do not change texts that a spreadsheet would run as formulas, as for get.
-        output: plot draws one plot for each metric; the others write a row for each value.
-            Default: plot on a terminal, csv elsewhere.
-        connection: How to reach the server.
+        metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent. Repeat the option for
+            several metrics.
+        range_: Length of the time range that ends now: a number and s, m, h, d or w.
+        raw_csv: Do not change texts that a spreadsheet would run as formulas, as in get --raw-csv.
+        output: plot draws one plot for each metric. The other formats print a row for each value.
+            [default: plot on a terminal, otherwise csv]
+        connection: Connection options.
     """
     if list_:
         _list_metrics([name for name in (kind, *names) if name is not None])
@@ -116,7 +117,10 @@ def metrics(
 
 
 def _list_metrics(words: Sequence[str]) -> None:
-    """List the metrics of the kind that comes first, or of all, that contain all other words."""
+    """Print the known metrics whose names contain all words.
+
+    If the first word is a kind of resource, print only metrics of this kind.
+    """
     named: list[Kind] = [kind for kind in _KINDS if kind in words[:1]]
     patterns = words[1:] if named else words
     rows = [
@@ -137,8 +141,8 @@ def _list_metrics(words: Sequence[str]) -> None:
 
 
 def known_metrics(kind: Kind) -> list[str]:
-    """Return the names of metrics that this package knows, of the many that servers have."""
-    from ..simulator.server.metric_series import METRIC_GROUPS  # which only a few commands need
+    """Return the metric names that this package knows. Servers have more metrics."""
+    from ..simulator.server.metric_series import METRIC_GROUPS  # few commands need it
 
     path = registry.operation(f"metrics.{_KINDS[kind][0]}").path.lstrip("/")
     return sorted(METRIC_GROUPS[path].names)

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ..metrics.results import MetricSeries
 
 _HEIGHT = 18  # lines
-_TICK = 16  # columns between two times on the axis
+_TICK = 16  # columns between two labels on the time axis
 _DAY = 86_400_000
 
 
 def plot(series: Sequence[MetricSeries], width: int, *, color: bool) -> str:
-    """Plot the series of one metric.
+    """Return a plot of the series of one metric as text.
 
     Args:
-        series: One or more series, with values.
+        series: One or more series that have values.
         width: Width in columns.
         color: Whether the terminal supports colors.
 
@@ -66,7 +66,7 @@ def plot(series: Sequence[MetricSeries], width: int, *, color: bool) -> str:
 
 
 def _gaps(times: Sequence[int]) -> list[int]:
-    """Return the indices of points after a gap; no line leads to them."""
+    """Return the indices of the points that follow a gap. The plot has no line across a gap."""
     steps = [after - before for before, after in pairwise(times)]
     usual = statistics.median(steps) if steps else 0
     return [place for place, step in enumerate(steps, 1) if step > 2 * usual]
@@ -82,7 +82,7 @@ def _moment(milliseconds: int, span: int) -> str:
 
 
 def _name(one: MetricSeries, series: Sequence[MetricSeries]) -> str:
-    """Name a series by its resource and by the labels that distinguish it from the others."""
+    """Return a name for a series: its resource, and the labels that other series do not share."""
     owner = one.subject.name if one.subject else ""
     same = [other for other in series if other.subject == one.subject]
     differing = [

@@ -16,7 +16,7 @@ NOUNS = (
     "template",
     "volume",
 )
-"""Nouns for resources, which commands pass to the functions below."""
+"""Nouns for resources. Commands pass these nouns to the functions below."""
 
 STEPS = (
     *("add disk", "check", "clone", "create", "delete", "detach disk", "done", "enter"),
@@ -24,24 +24,24 @@ STEPS = (
     *("lun snapshots", "migrate", "power off", "remove", "remove label", "reset", "resize"),
     *("resolve", "restart", "resume", "revert", "shut down", "snapshot", "start", "suspend"),
 )
-"""Steps of changes: those of the commands, and those that recipes report."""
+"""Names of the steps of changes: steps of commands, and steps that recipes report."""
 
 
 def singular(noun: str) -> str:
-    """Return the noun for one resource."""
+    """Return a noun in singular, in the language of the user."""
     return tr(noun)
 
 
 def plural(noun: str) -> str:
-    """Return the noun for several resources."""
+    """Return a noun in plural, in the language of the user."""
     return tr(f"{noun}s")
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: ``3 VMs``."""
+    """Return a number with a noun, in the language of the user: ``3 VMs``."""
     return ntr(f"{{number}} {noun}", f"{{number}} {noun}s", number)
 
 
 def step_text(step: str) -> str:
-    """Return the name of a step."""
+    """Return the name of a step in the language of the user."""
     return tr(step)

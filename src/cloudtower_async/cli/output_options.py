@@ -1,4 +1,4 @@
-"""Options that every command which lists or shows resources has in common."""
+"""Options that all commands share that list or show resources."""
 
 from __future__ import annotations
 
@@ -23,44 +23,46 @@ _SELECTION = Group("Selection", sort_key=1)
 @Parameter(name="*", group=_OUTPUT)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Options for how resources are shown."""
+    """Options for the output of resources."""
 
     output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table"
-    """table fits the terminal; wide also has the id and is never cut; name prints one name per
-    line. The other formats are for programs: their values are raw, and they are streamed."""
+    """Output format. table fits the width of the terminal. wide has more columns and is never cut.
+    name prints one name per line. The other formats are for programs: values are not formatted, and
+    the output is streamed."""
 
     columns: str | None = None
-    """Comma-separated fields, including those of related resources: name,memory,cluster.name. The
-    command resources lists them. [default: a selection for table, wide and csv; all for other
-    formats]"""
+    """Comma-separated fields to show, also of related resources: name,memory,cluster.name. The
+    command resources lists all fields. [default: selected fields for table, wide and csv; all
+    fields for other formats]"""
 
     sort: str | None = None
-    "Column or field to sort by; age:desc for descending order. Everything is read first."
+    """Column or field to sort by. Append :desc for descending order: age:desc. All resources are
+    read before the first is printed."""
 
     no_headers: Flag = False
-    "Leave out the headings of a table or of CSV."
+    "Do not print the headings of a table or of CSV."
 
     quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), negative="", show_default=False)] = (
         False
     )
-    "Print ids only, one per line."
+    "Print only the ids, one per line."
 
     no_pager: Flag = False
-    "Do not show a long table in a pager. PAGER names the pager; by default it is less."
+    "Do not show long tables in a pager. PAGER sets the pager, which is less by default."
 
     raw_csv: Flag = False
-    """Do not change texts that a spreadsheet would run as formulas. By default, texts that begin
-    with =, +, - or @ get an apostrophe in front."""
+    """Do not change texts that a spreadsheet would run as formulas. By default, an apostrophe is
+    put before texts that begin with =, +, - or @."""
 
 
 @Parameter(name="*", group=_SELECTION)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListOptions:
-    """Options for which resources are listed, and how often."""
+    """Options that select the resources to list, and that refresh the list."""
 
     where: Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)] = None
-    """Filter, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the API's
-    JSON. Repeat the option for more filters, all of which must match."""
+    """Filter, as key=value (name_contains=web, cluster.name=prod, id_in=a,b) or as the API's JSON.
+    If you repeat the option, a resource must match all filters."""
 
     order_by: str | None = None
     "Field by which the server sorts: name, name_DESC. [default: id]"
@@ -69,8 +71,9 @@ class ListOptions:
     "Maximum number of resources to show."
 
     profiles: str | None = None
-    """List the resources of several servers: comma-separated names of profiles, or all. A column
-    shows the profile. If a server fails, the others are listed, and the exit status is 1."""
+    """Comma-separated profiles, or all: list the resources of several servers. A column shows the
+    profile. If a server fails, the resources of the other servers are listed, and the exit status
+    is 1."""
 
     watch: Annotated[bool, Parameter(name=("--watch", "-w"), negative="", show_default=False)] = (
         False
@@ -82,14 +85,14 @@ class ListOptions:
 
 
 def seconds_between(interval: float | None, *, watch: bool) -> float:
-    """Return the seconds between two refreshes.
+    """Return the number of seconds between two refreshes.
 
     Args:
-        interval: Value of ``--interval``; None: not given.
-        watch: Whether ``--watch`` was given.
+        interval: Value of ``--interval``, or None if the option is missing.
+        watch: Value of ``--watch``.
 
     Raises:
-        UsageError: An interval was given without --watch.
+        UsageError: ``--interval`` was passed without ``--watch``.
     """
     if interval is not None and not watch:
         raise UsageError(tr("--interval needs --watch: add --watch, or leave out --interval"))

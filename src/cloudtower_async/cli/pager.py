@@ -1,4 +1,4 @@
-"""Long tables in a pager, as git shows long output."""
+"""Display of long tables in a pager, as git displays long output."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _DEFAULTS = {"LESS": "FRX", "LV": "-c"}
-"""Same as in git: quit if the text fits one screen, show colors, keep the text on the screen."""
+"""Environment variables for the pager, as in git.
+
+The pager ends at once if the text fits on one screen, shows colors, and leaves the text on the
+screen.
+"""
 
 
 async def write_paged(data: bytes, *, pager: bool = True) -> None:
-    """Write to standard output; on a terminal, show text longer than the screen in a pager.
+    """Write text to standard output.
 
-    ``PAGER`` names the pager; the default is ``less``. If the pager is not installed, or ``PAGER``
-    is empty or ``cat``, the text is written directly.
+    On a terminal, a text that is longer than the screen is shown in a pager.
+
+    The environment variable ``PAGER`` sets the pager. The default is ``less``. If the pager is not
+    installed, or ``PAGER`` is empty or ``cat``, the text is written directly.
     """
     command = _pager() if pager and _is_long(data) else None
     if command is None:
@@ -42,14 +48,15 @@ async def write_paged(data: bytes, *, pager: bool = True) -> None:
         await write_chunks(_once(data))
         return
     async with process:
-        # Ctrl-C is for the pager. Ending here would leave the terminal in the pager's mode.
+        # Ctrl-C is meant for the pager. If this process ended first, the terminal would stay in the
+        # pager's mode.
         with _interrupts_ignored():
             try:
                 if process.stdin is not None:
                     await process.stdin.send(data)
                     await process.stdin.aclose()
             except (anyio.BrokenResourceError, ConnectionError):
-                pass  # the user quit the pager before it had read everything
+                pass  # the user quit the pager before the pager had read all data
             await process.wait()
 
 

@@ -1,4 +1,4 @@
-"""Errors of the parser in the language of the user; in English it words them itself."""
+"""Translated error messages of the argument parser, which itself has only English messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMIT = re.compile(r"Must be ([<>]=?) (.+)\.")
 
 
 def parser_error(error: CycloptsError) -> str:
-    """Return the text of an error; kinds that are not known here stay in English."""
+    """Return the translated text of an error, or the English text if the error is unknown here."""
     if isinstance(error, UnknownOptionError):
         option = error.token.keyword or error.token.value
         names = [name for argument in error.argument_collection for name in argument.names]

@@ -1,4 +1,4 @@
-"""How resources are printed: as a table for people, or in a format for programs."""
+"""Printing of resources, as a table for people or in a format for programs."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Printer of resources. The constructor checks the options, before anything is read.
+    """Printer of resources.
+
+    The constructor checks the options, so that errors are raised before any resource is read.
 
     Args:
         kind: Struct of the resources.
         options: Options from the command line.
-        or_else: End of the error message about an unknown column that resembles no other.
+        or_else: Text that ends the error message about an unknown column, if no known column has a
+            similar name.
 
     Raises:
-        UsageError: A column or an option cannot be used.
+        UsageError: A column is unknown, or an option is invalid.
     """
 
     def __init__(
@@ -47,9 +50,9 @@ class Printer:
         _check(options)
         self.kind = kind
         self.view: View | None = None
-        """The columns of a table for people; None for other formats."""
+        """Columns of a table for people, or None for other formats."""
         self.options = options
-        self._paths: list[Path] | None = None  # None: every field is printed
+        self._paths: list[Path] | None = None  # None means that every field is printed
         self._format: Formatter
         self._columns: Columns | None = None
         if options.quiet or options.output == "name":
@@ -81,10 +84,10 @@ class Printer:
         self.order: SortOrder | None = order_view.order(options.sort) if options.sort else None
 
     def struct(self, order_by: str | None) -> type[msgspec.Struct] | None:
-        """Return a struct of the fields to read, or None to read all fields.
+        """Return a struct with only the fields that must be read, or None to read all fields.
 
         Args:
-            order_by: Value of ``orderBy`` in the request; None: the server sorts by id.
+            order_by: Value of ``orderBy`` in the request. None means that the server sorts by id.
         """
         if self._paths is None:
             return None
@@ -95,15 +98,16 @@ class Printer:
         """Print resources.
 
         Args:
-            rows: The resources.
-            limit: Maximum number of resources that are printed after sorting.
+            rows: Resources to print.
+            limit: Maximum number of resources to print. Used only if the printer sorts the
+                resources.
         """
         if self.order is not None:
             rows = each(self.order.sort([row async for row in rows])[:limit])
         if self.view is not None:
-            # Cells take less memory than resources.
+            # Collect cells instead of resources, because cells take less memory.
             cells = [self.view.cells(row) async for row in rows]
-            data = await anyio.to_thread.run_sync(  # imports rich, which reads files
+            data = await anyio.to_thread.run_sync(  # importing rich reads files
                 partial(
                     format_table,
                     self.view.names,
@@ -144,6 +148,6 @@ def _check(options: OutputOptions) -> None:
 
 
 async def each(rows: Iterable[object]) -> AsyncGenerator[object]:
-    """Yield resources that were already read."""
+    """Yield the items of an iterable, as an async iterator."""
     for row in rows:
         yield row

@@ -1,4 +1,4 @@
-"""Small private files: written atomically, and checked before they are read."""
+"""Small private files. Writes are atomic, and reads check the owner and the permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_SIZE = 1 << 20  # bytes
 
 
 def read_private(path: Path) -> str | None:
-    """Return the text of a file that belongs to this user and that others cannot change or read.
+    """Return the text of a file that only this user can read and change.
 
     Returns:
         The text, or None if the file is missing, not private, larger than 1 MiB, or not text.
@@ -31,7 +31,7 @@ def read_private(path: Path) -> str | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by a file that only this user may read; ignore failures."""
+    """Write a file that only this user can read, or replace the file. Ignore errors."""
     data = text.encode()
     if len(data) > _MAX_SIZE:
         return

@@ -1,4 +1,4 @@
-"""The commands ``profile …`` and ``profiles``: list stored profiles, and choose the current one."""
+"""The commands ``profile …`` and ``profiles``: list profiles, and choose the current profile."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ profile: App = App(name="profile", help="List profiles, and choose the current o
 
 @profile.command
 def use(name: str, /) -> None:
-    """Make a profile the current one: commands use it if no profile and no endpoint is given.
+    """Choose the current profile. Commands use it if neither a profile nor an endpoint is set.
 
     Args:
         name: Name of a stored profile.
@@ -47,7 +47,7 @@ def use(name: str, /) -> None:
 
 @profile.command(name="list")
 def list_profiles() -> None:
-    """List the profiles: name, endpoint, user, where the token is stored, and the current one."""
+    """List the profiles, mark the current profile, and show where each token is stored."""
     used = os.environ.get("CLOUDTOWER_PROFILE") or current_profile() or DEFAULT
     _print_profiles(
         ["current", "name", "endpoint", "username", "token"],
@@ -65,10 +65,10 @@ def profiles() -> None:
 
 @profile.command
 def show(name: str | None = None, /) -> None:
-    """Show what a profile stores, without its token.
+    """Show the options that a profile stores, but not its token.
 
     Args:
-        name: Name of the profile. [default: the current one]
+        name: Name of the profile. [default: the current profile]
     """
     if name is None:
         name = _required()
@@ -87,7 +87,8 @@ def show(name: str | None = None, /) -> None:
 def current() -> None:
     """Print the name of the profile that commands use now.
 
-    CLOUDTOWER_PROFILE comes first, then the choice of `profile use`, then the profile `default`.
+    This is the profile that CLOUDTOWER_PROFILE names, else the profile chosen with `profile use`,
+    else the profile named `default`.
     """
     name = _required()
     print(name)

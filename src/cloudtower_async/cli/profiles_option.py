@@ -1,4 +1,4 @@
-"""The option ``--profiles``: several stored profiles, and a session for each."""
+"""Parsing of the option ``--profiles``, and creation of a session for each profile."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from ..options import SessionOptions
 
 ALL = "all"
-"""Value of the option that stands for every profile."""
+"""Value of the option ``--profiles`` that selects every stored profile."""
 
 
 def parse_profiles(text: str) -> list[str]:
-    """Return the names of the profiles that a user chose, each once.
+    """Return the names of the profiles that the user chose, without duplicates.
 
     Args:
         text: Comma-separated names, or ``all``.
 
     Raises:
-        UsageError: No profile is stored or named, or one of the names is unknown.
+        UsageError: No profile is stored, `text` contains no name, or a name is unknown.
         InvalidSettings: The file with the profiles cannot be read.
     """
     known = read_profiles()
@@ -67,22 +67,22 @@ def profile_sessions(
     connection: ConnectOptions | None = None,
     all_languages: bool = True,
 ) -> dict[str, Cloudtower]:
-    """Return a session for each chosen profile, by name of the profile; no session is open yet.
+    """Return a dict from profile names to sessions that are not open yet.
 
-    Each session takes everything from its profile. ``CLOUDTOWER_…`` variables are not used: one
-    token or one password must not reach several servers. Call this outside the event loop, because
-    it reads files.
+    Each session uses only the options of its profile. ``CLOUDTOWER_…`` variables are ignored, so
+    that one token or one password is never sent to several servers. Call this function outside an
+    event loop, because it reads files.
 
     Args:
         text: See `parse_profiles`.
         options: Further options of every session, which override the options of the profile.
-        connection: Options from the command line, none of which may say how to reach a server.
-        all_languages: Whether texts in every language (``*``) are accepted. If not, ``*`` in a
-            profile is ignored.
+        connection: Connection options from the command line. Only ``--verbose`` is allowed.
+        all_languages: Whether the content language may be ``*``, which requests texts in every
+            language. If False, ``*`` in a profile is ignored.
 
     Raises:
-        UsageError: See `parse_profiles`; also raised if an option says how to reach a server.
-        InvalidSettings: A profile cannot be used; the error names it.
+        UsageError: `connection` sets an option other than ``--verbose``. Also see `parse_profiles`.
+        InvalidSettings: A profile is invalid or has no token. The error message names the profile.
     """
     connection = connection or ConnectOptions()
     if dataclasses.replace(connection, verbose=0) != ConnectOptions():

@@ -1,4 +1,4 @@
-"""The commands ``… list`` and ``… show``, which are alike for all kinds of resources."""
+"""The commands ``… list`` and ``… show``, which are the same for all kinds of resources."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def add_list(app: App, resource: str, plural: str) -> None:
-    """Add the command ``list``.
+    """Add the command ``list`` to a group of commands.
 
     Args:
-        app: The commands of a kind of resource.
-        resource: Name of the resource, as `list_resources` takes it.
+        app: Group of commands for a kind of resource.
+        resource: Name of the kind of resource for `list_resources`: ``"vms"``.
         plural: Plural noun for the resources: ``VMs``.
     """
 
@@ -34,18 +34,18 @@ def add_list(app: App, resource: str, plural: str) -> None:
     list_.__doc__ = f"""List {plural}.
 
     Args:
-        listing: Which to list.
-        output: How to print them.
-        connection: How to reach the server.
+        listing: Selection options.
+        output: Output options.
+        connection: Connection options.
     """
     app.command(list_, name="list")
 
 
 def add_show(app: App, query: str, noun: str) -> None:
-    """Add the command ``show`` for resources that have names.
+    """Add the command ``show`` to a group of commands. The resources must have names.
 
     Args:
-        app: The commands of a kind of resource.
+        app: Group of commands for a kind of resource.
         query: Name of the query: ``"vm.get_vms"``.
         noun: Noun for a resource: ``VM``.
     """
@@ -61,9 +61,10 @@ def add_show(app: App, query: str, noun: str) -> None:
     show.__doc__ = f"""Show {noun}s in detail.
 
     Args:
-        names: Names or ids.
-        where: Filter that selects the {noun}s instead, as for list.
-        output: How to print them.
-        connection: How to reach the server.
+        names: Names or ids of the {noun}s.
+        where: Filter that selects the {noun}s, as in `list --where`. Use it instead of names or
+            ids.
+        output: Output options.
+        connection: Connection options.
     """
     app.command(show)

@@ -1,4 +1,4 @@
-"""The command ``report``: unused resources, NIC errors, storage forecasts, expiration dates."""
+"""The commands ``report …``: unused resources, NIC errors, storage forecasts and expirations."""
 
 from __future__ import annotations
 
@@ -54,14 +54,15 @@ def orphans(
 ) -> None:
     """List snapshots, volumes and templates that nothing uses.
 
-    Nothing is deleted. Review the list first: a volume may be kept on purpose.
+    The command deletes nothing. Review the list before you delete resources, because an unused
+    volume may be kept on purpose.
 
     Args:
-        clusters: Name or id of a cluster to search; repeat it for more. Without it: all, and the
-            content library.
-        min_age: Leave out what was created within this number of hours.
-        output: How to show them.
-        connection: How to reach the server.
+        clusters: Name or id of a cluster to search. Repeat the option for several clusters.
+            [default: all clusters and the content library]
+        min_age: Leave out resources that were created within this number of hours.
+        output: Output options.
+        connection: Connection options.
     """
     _run(
         lambda tower, where: find_orphans(tower, where, min_age=min_age * 3600),
@@ -89,11 +90,12 @@ def top(
     Args:
         metric: Name of the metric, such as elf_vm_cpu_overall_usage_percent.
         n: Maximum number of resources.
-        lowest: Rank the lowest values instead.
-        clusters: Name or id of a cluster to look in; repeat it for more. Without it: all.
-        range_: Time range until now: a number and s, m, h, d or w.
-        output: How to show them.
-        connection: How to reach the server.
+        lowest: Rank the resources with the lowest values.
+        clusters: Name or id of a cluster to search. Repeat the option for several clusters.
+            [default: all clusters]
+        range_: Length of the time range that ends now: a number and s, m, h, d or w.
+        output: Output options.
+        connection: Connection options.
     """
     _run(
         lambda tower, where: tower.top_n(metric, n, clusters=where, range=range_, lowest=lowest),
@@ -113,15 +115,15 @@ def nic_errors(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Show how much the error counters of the hosts' NICs have grown.
+    """Show how much the error counters of the hosts' NICs have increased in a time range.
 
     Args:
         everything: Also show NICs without new errors.
-        clusters: Name or id of a cluster whose hosts to look at; repeat it for more. Without it:
-            all.
-        range_: Time range until now: a number and s, m, h, d or w.
-        output: How to show them.
-        connection: How to reach the server.
+        clusters: Name or id of a cluster whose hosts to check. Repeat the option for several
+            clusters. [default: all clusters]
+        range_: Length of the time range that ends now: a number and s, m, h, d or w.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def read(tower: Cloudtower, where: Any) -> list[NicErrors]:  # noqa: ANN401 - a filter
@@ -139,13 +141,15 @@ def capacity(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Forecast in how many days the storage of each cluster will be full.
+    """Forecast the number of days until the storage of each cluster is full.
 
     Args:
-        clusters: Name or id of a cluster; repeat it for more. Without it: all.
-        range_: Time range until now to learn from: a number and s, m, h, d or w.
-        output: How to show them.
-        connection: How to reach the server.
+        clusters: Name or id of a cluster. Repeat the option for several clusters. [default: all
+            clusters]
+        range_: Length of the time range that the forecast is based on, which ends now: a number and
+            s, m, h, d or w.
+        output: Output options.
+        connection: Connection options.
     """
     _run(
         lambda tower, where: forecast_capacity(tower, where, range=range_),
@@ -163,13 +167,13 @@ def expiry(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """List the licenses, support periods and certificates that expire.
+    """List licenses, support periods and certificates with their expiration dates.
 
     Args:
-        within: Number of days: show only what expires within them, or has expired. Without it:
-            everything that has a date.
-        output: How to show them.
-        connection: How to reach the server.
+        within: Show only items that expire within this number of days or have expired. [default:
+            all items with an expiration date]
+        output: Output options.
+        connection: Connection options.
     """
     _run(
         lambda tower, _: find_expirations(tower, within=within),
@@ -187,14 +191,14 @@ def _run(
     output: OutputOptions | None,
     connection: ConnectOptions | None,
 ) -> None:
-    """Make a report and print it.
+    """Create a report and print it.
 
     Args:
-        read: Function that returns the report about the clusters that match a filter.
-        kind: Struct of its rows.
-        clusters: Names or ids of the clusters; None: all.
-        output: How to show them.
-        connection: How to reach the server.
+        read: Function that returns the rows of the report for a session and a filter of clusters.
+        kind: Struct of the rows.
+        clusters: Names or ids of the clusters. None means all clusters.
+        output: Output options.
+        connection: Connection options.
     """
     output = output or OutputOptions()
     check_output(kind, output)

@@ -1,4 +1,4 @@
-"""Resources by name or id, or by ``--where``."""
+"""Lookup of the resources that a command names, or that ``--where`` selects."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ..client import Cloudtower
 
 Where: TypeAlias = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
-"""The option ``--where`` of commands that take names as well."""
+"""The option ``--where`` of commands that also accept names."""
 
 _KNOWN = 2000
-"""Maximum number of names to compare with a misspelled name."""
+"""Maximum number of known names to read for suggestions about an unknown name."""
 
 
 async def select(
@@ -46,18 +46,18 @@ async def select(
         tower: The session.
         query: Name of the query: ``"vm.get_vms"``.
         names: Names and ids.
-        where: Texts of ``--where``.
+        where: Values of the option ``--where``.
         noun: Noun for a resource in messages: ``VM``.
-        within: Filter that all of them must match as well.
-        by_name: Whether these resources have names; otherwise only ids count.
+        within: Filter that all resources must also match.
+        by_name: Whether the resources have names. If False, `names` must be ids.
 
     Returns:
-        The resources, each once, in the order of `names`; with `where`, sorted by name.
+        The resources without duplicates, in the order of `names`, or sorted by name with `where`.
 
     Raises:
-        UsageError: Neither or both of `names` and `where` are given, `where` may match everything,
-            or a name is unknown or ambiguous.
-        NotFound: Nothing matches `where`.
+        UsageError: `names` and `where` are both passed or both missing, `where` may match every
+            resource, or a name is unknown or ambiguous.
+        NotFound: No resource matches `where`.
     """
     if bool(names) is bool(where):
         raise UsageError(
@@ -95,15 +95,15 @@ async def find(
     within: Mapping[str, Any] | None = None,
     by_name: bool = True,
 ) -> list[Any]:
-    """Return the resources with these names or ids, each once.
+    """Return the resources with these names or ids, without duplicates.
 
     Args:
         tower: The session.
         query: Name of the query: ``"vm.get_vms"``.
-        names: Names and ids; an id takes precedence over a name.
+        names: Names and ids. If a text is both an id and a name, the id takes precedence.
         noun: Noun for a resource in messages.
-        within: Filter that all of them must match as well.
-        by_name: Whether these resources have names; otherwise only ids count.
+        within: Filter that all resources must also match.
+        by_name: Whether the resources have names. If False, `names` must be ids.
 
     Raises:
         UsageError: A name is unknown or ambiguous.
@@ -158,7 +158,7 @@ async def find_one(
     *,
     noun: str,
     within: Mapping[str, Any] | None = None,
-) -> Any:  # noqa: ANN401 - of the kind that the query returns
+) -> Any:  # noqa: ANN401 - a resource of the kind that the query returns
     """Return the resource with this name or id; see `find`."""
     [one] = await find(tower, query, [name], noun=noun, within=within)
     return one
@@ -181,5 +181,8 @@ def _both(where: Mapping[str, Any], within: Mapping[str, Any] | None) -> dict[st
 
 
 def _distinct(resources: Sequence[Any]) -> list[Any]:
-    """Return each resource once, and drop resources without an id, which no call can name."""
+    """Return the resources without duplicates and without resources that have no id.
+
+    No call can refer to a resource without an id.
+    """
     return list({one.id: one for one in resources if one.id}.values())

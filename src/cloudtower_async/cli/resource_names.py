@@ -1,4 +1,4 @@
-"""Names of resources and operations as users type them."""
+"""Names of resources and operations in the spelling of users."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _UNCOUNTED = (
     "replication_plan.get_replication_plan_without_executions",
     "vm.get_vm_gpu_device_info",
 )
-"""Queries of many resources without a matching query that counts them."""
+"""Queries that return a list of resources, but have no matching query for the count."""
 
-_MOST_ENDS = 5  # in a message
-_MOST_ELSEWHERE = 10  # operations of other resources
+_MOST_ENDS = 5  # suggested names in a message
+_MOST_ELSEWHERE = 10  # suggested operations of other resources
 
 _VERBS = {
     "clone": ("clone", "copy"),
@@ -53,21 +53,21 @@ _VERBS = {
     "unpause": ("resume",),
     "wait": ("get",),
 }
-"""Words of users and commands for actions, and the matching words of the API."""
+"""Words that users type for actions, and the words with the same meaning in the API."""
 
 _COMMANDS = {
     "image": "content_library_image",
     "snapshot": "vm_snapshot",
     "template": "content_library_vm_template",
 }
-"""Resources that have a shorter name in commands than in the API."""
+"""Names of resources in commands that are shorter than in the API."""
 
 
 def queries() -> dict[str, str]:
-    """Return the query of each kind of resource by name: ``vms`` and ``vm`` for vm.get_vms."""
+    """Return a dict from names of resources to queries: ``vms`` and ``vm`` to vm.get_vms."""
     methods = set(OPERATIONS.values())
     found: dict[str, str] = {}
-    # The shortest first, so that the name of a namespace means its main resource.
+    # Take short names first, so that the name of a namespace refers to its main resource.
     for method in sorted(methods, key=lambda name: (len(name), name)):
         if f"{method}_connection" in methods or method in _UNCOUNTED:
             namespace, _, name = method.partition(".")
@@ -79,7 +79,7 @@ def queries() -> dict[str, str]:
 
 
 def resource_names() -> list[str]:
-    """Return one name of each kind of resource, as users type it."""
+    """Return one name for each kind of resource, in the spelling of users: ``vm-snapshots``."""
     names: dict[str, str] = {}
     for name, method in queries().items():
         names.setdefault(method, name.replace("_", "-"))
@@ -87,25 +87,30 @@ def resource_names() -> list[str]:
 
 
 def operation_names() -> list[str]:
-    """Return the name of each operation, as users type it."""
+    """Return the names of all operations, in the spelling of the API: ``get-vms``."""
     return sorted(path.lstrip("/") for path in OPERATIONS)
 
 
 def find_query(resource: str) -> str | None:
-    """Return the query of a resource, or None if there is no such resource. See `query_for`."""
+    """Return the query of a kind of resource, or None if the name is unknown. See `query_for`."""
     return _by_letters(queries()).get(_letters(resource))
 
 
 def find_topic(name: str) -> str | None:
-    """Return the query of a resource by its name in the API or in commands, or None."""
+    """Return the query of a kind of resource, or None if the name is unknown.
+
+    The name may be from the API or from commands.
+    """
     return find_query(name) or find_query(_COMMANDS.get(name, ""))
 
 
 def query_for(resource: str) -> str:
-    """Return the query of a resource as users name it: ``VMs``, ``vm``, ``content-library-image``.
+    """Return the query of a kind of resource, by any spelling of its name.
+
+    Spellings are ``VMs``, ``vm`` and ``content-library-image``, for example.
 
     Raises:
-        UsageError: There is no such resource.
+        UsageError: No kind of resource has this name.
     """
     if method := find_query(resource):
         return method
@@ -114,7 +119,7 @@ def query_for(resource: str) -> str:
 
 
 def find_method(operation: str) -> str | None:
-    """Return the method of an operation, or None if there is no such operation."""
+    """Return the method of an operation, or None if the name is unknown."""
     return _by_letters(_methods()).get(_letters(_without_root(operation)))
 
 
@@ -131,15 +136,16 @@ def _without_root(path: str) -> str:
 
 
 def verb_methods(resource: str, words: Sequence[str]) -> list[str]:
-    """Return the operations that do something to a resource: ``vm start``, ``vm stop``.
+    """Return the operations that match a resource and an action: ``vm start``, ``vm stop``.
 
     Args:
         resource: Name of a resource or a namespace.
-        words: The action, in words of the command line or the API.
+        words: Words of the action, from the command line or the API.
 
     Returns:
-        The operation with exactly this name; otherwise all operations of the resource that contain
-        the words; otherwise operations of other resources: ``snapshot revert`` belongs to VMs.
+        The operation with exactly this name. If there is none, all operations of the resource whose
+        names contain the words. If there are none, operations of other resources: for example,
+        ``snapshot revert`` is an operation of VMs.
     """
     query = find_topic(resource)
     namespace = query.partition(".")[0] if query else resource.lower().replace("-", "_")
@@ -161,28 +167,28 @@ def _does(method: str, words: Sequence[str]) -> bool:
 
 
 def unknown_operation(name: str) -> str:
-    """Return the message about an unknown operation."""
+    """Return the error message about an unknown operation."""
     meant = _meant(_without_root(name), _shown(_methods()))
     return tr("there is no operation {name!r}{meant}", name=name, meant=meant)
 
 
 def unknown_topic(name: str) -> str:
-    """Return the message about a name that is neither a resource nor an operation."""
+    """Return the error message about a name that is neither a resource nor an operation."""
     known = {*resource_names(), *_shown(_methods())}
     meant = _meant(name, known) or tr("; `cloudtower-async resources` lists the resources")
     return tr("there is no resource and no operation {name!r}{meant}", name=name, meant=meant)
 
 
 def _shown(known: Iterable[str]) -> set[str]:
-    """Return the names that messages suggest."""
+    """Return those of the known names that messages may suggest, in the spelling of users."""
     return {one.replace("_", "-") for one in known if "." not in one}
 
 
 def _meant(name: str, known: Collection[str]) -> str:
-    """Return the end of a message that suggests names; empty if no name is similar."""
+    """Return the end of a message that suggests names, or an empty text if no name is similar."""
     typed = name.lower().replace("_", "-").replace(" ", "-")
     verb, _, rest = typed.partition("-")
-    # Another word for an action, or the last word of a name, is not a misspelling.
+    # First look for another word for the action, or a name that ends with the typed text.
     others = [f"{other}-{rest}".replace("_", "-") for other in _VERBS.get(verb, ())]
     same = [one for one in (*others, *(f"{other}s" for other in others)) if one in known]
     ends = sorted(

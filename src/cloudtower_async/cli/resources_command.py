@@ -1,4 +1,4 @@
-"""The command ``resources``: list what ``get`` can show."""
+"""The command ``resources``: list the resources that ``get`` can show."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def resources(resource: str | None = None, /) -> None:
     """List the resources that get can show, or the columns of one. Needs no server.
 
     Args:
-        resource: Show the columns of this resource: vm, content-library-images. Without it: list
-            all resources.
+        resource: Kind of resource whose columns are listed: vm, content-library-images. [default:
+            list all resources]
     """
     if resource is None:
         write_output(format_table(["resource"], [[name] for name in resource_names()]))

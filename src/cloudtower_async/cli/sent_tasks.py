@@ -1,4 +1,4 @@
-"""Middleware that records the tasks started by a command, and whether they have ended."""
+"""Middleware that records the tasks that a command starts, and which tasks have ended."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class SentTask(NamedTuple):
 
 
 class SentTasks:
-    """The tasks of a session: pass it to the session as middleware.
+    """Record of the tasks that a session starts. Pass it to the session as middleware.
 
     Attributes:
         tasks: Tasks by id, in the order in which they were started.
-        unanswered: Names of mutations that were sent, but got no answer.
-        on_sent: Function to call with the name of each mutation that was answered.
+        unanswered: Names of mutations that were sent, but to which the server did not respond.
+        on_sent: Function to call with the name of each mutation to which the server has responded.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class SentTasks:
         self._ended: set[str] = set()
 
     async def __call__(self, call: OperationCall, proceed: Proceed) -> Any:  # noqa: ANN401
-        """See `Middleware`."""
+        """Pass a call on, and record its tasks; see `Middleware`."""
         if call.kind == "query":
             answer = await proceed(call)
             if call.operation == _POLL:

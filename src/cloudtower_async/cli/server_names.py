@@ -1,7 +1,7 @@
-"""Names of resources for completion: read from the server with a short time-out, and cached.
+"""Names of resources for shell completion, read from the server and cached.
 
-The cache files contain names and times only. Completion never prompts: without a stored token or
-password, no names are completed.
+The time-out for the server is short. The cache files contain only names and times. Completion never
+prompts the user: without a stored token or password, no names are completed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SWITCH = "CLOUDTOWER_COMPLETE_NAMES"
-"""Variable that turns the completion of names off: ``false``."""
+"""Environment variable that turns off the completion of names if it is ``false``."""
 
-_TIMEOUT = 1.5  # seconds to connect, log in and read
-_FRESH = 60.0  # seconds for which names are used without asking again
-_PAUSE = 30.0  # seconds without asking after a failure
-_KEPT = 86_400.0  # seconds for which names are used if the server does not answer
-_MAX_NAMES = 2000  # of a kind of resource
+_TIMEOUT = 1.5  # time-out in seconds to connect, log in and read
+_FRESH = 60.0  # seconds for which cached names are used without asking the server
+_PAUSE = 30.0  # seconds without a request after a failure
+_KEPT = 86_400.0  # seconds for which cached names are used if the server fails
+_MAX_NAMES = 2000  # names of a kind of resource
 _MAX_LENGTH = 256  # characters of a name
-_MAX_FILES = 20  # servers
+_MAX_FILES = 20  # cache files, one for each server and user
 
 _OPTIONS = {
     "--endpoint": "endpoint",
@@ -52,10 +52,10 @@ class Known(TypedDict):
 
     Attributes:
         at: Time when the names were read, in seconds since 1970.
-        failed_at: Time of the last failure to read the names, in seconds since 1970; 0.0 if reading
-            has not failed since `at`.
+        failed_at: Time of the last failure to read the names, in seconds since 1970. 0.0 means that
+            reading has not failed since `at`.
         names: The names.
-        all: Whether these are all names on the server.
+        all: Whether `names` contains all names on the server.
     """
 
     at: float
@@ -65,11 +65,15 @@ class Known(TypedDict):
 
 
 def server_names(resource: str, part: str, options: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names of resources on the server, or those in the cache.
+    """Return the names of resources, from the server or from the cache.
+
+    Return an empty list if completion of names is turned off, credentials are missing, or the
+    server has failed and the cache is empty.
 
     Args:
         resource: Name of the resource: ``"vms"``.
-        part: Beginning of the names, which is needed if the server has more names than the cache.
+        part: Beginning of the names. It limits the names if the server has more than the cache can
+            hold.
         options: Options of the command line, as in `complete.Typed`.
     """
     if _switched_off() or "--token-stdin" in options or "--profiles" in options:
@@ -103,7 +107,7 @@ def _switched_off() -> bool:
 
 
 def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
-    """Return the options of the command's session, or None if the command would prompt."""
+    """Return the options of the command's session, or None if an option is invalid or missing."""
     from ..errors import InvalidSettings
     from ..options import from_environment
     from ..profiles import default_profile
@@ -133,7 +137,8 @@ def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[st
     """Read names from the server.
 
     Returns:
-        The names, and whether they are complete; or None if the server failed or was too slow.
+        The names, and whether these are all names on the server. None means that the server failed
+        or was too slow.
     """
     import anyio
     import msgspec
@@ -174,17 +179,21 @@ def _is_usable(name: str) -> bool:
 
 
 def _file(settings: Mapping[str, Any]) -> Path:
-    """Return the cache file of a server and a user; the name of the file reveals neither."""
+    """Return the path of the cache file for a server and a user.
+
+    The file name is a hash, so that it reveals neither the server nor the user.
+    """
     endpoint = settings["endpoint"]
     server = endpoint if isinstance(endpoint, str) else ",".join(endpoint)
-    # Users of different tokens may see different names, but no digest of a token is stored.
+    # Users with different tokens may see different names. They share a file, because no digest of a
+    # token may be stored.
     user = settings.get("username") or "token"
     digest = hashlib.sha256(f"{server}\n{user}".encode()).hexdigest()[:16]
     return cache_folder() / f"names-{digest}.json"
 
 
 def _read(file: Path) -> dict[str, Known]:
-    """Read the cache file; return nothing if it is broken."""
+    """Return the content of the cache file, or an empty dict if the file is missing or broken."""
     import msgspec
 
     try:
@@ -194,7 +203,7 @@ def _read(file: Path) -> dict[str, Known]:
 
 
 def _write(file: Path, kinds: Mapping[str, Known]) -> None:
-    """Write names that are not too old; delete old cache files."""
+    """Write the names that are not too old to the cache file, and delete old cache files."""
     now = time.time()
     fresh = {
         name: known

@@ -1,4 +1,4 @@
-"""Single resources in detail, for the commands ``… show``."""
+"""Details of resources, for the commands ``… show``."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def show_resources(
     *,
     by_name: bool = True,
 ) -> None:
-    """Print resources in detail: a field on each line, or in a format for programs.
+    """Print resources in detail, with a line for each field, or in the chosen output format.
 
     Args:
         query: Name of the query: ``"vm.get_vms"``.
-        names: Names or ids.
-        where: Texts of ``--where``.
-        noun: Noun for a resource in messages.
-        output: How to print them.
-        connection: How to reach the server.
-        by_name: Whether these resources have names.
+        names: Names or ids of the resources.
+        where: Values of the option ``--where``.
+        noun: Noun for a resource in messages: ``"VM"``.
+        output: Output options.
+        connection: Connection options.
+        by_name: Whether the resources have names. If False, `names` must be ids.
     """
     options = output or OutputOptions()
     details = options.output == "table" and not (options.columns or options.quiet)
@@ -90,7 +90,7 @@ async def _print_details(resources: list[Any]) -> None:
 
 
 def _details(resource: msgspec.Struct) -> str:
-    """Return the known fields of a resource as text, with one line for each field."""
+    """Return the fields of a resource that have a value as text, with one line for each field."""
     found = {name: _text(name, getattr(resource, name)) for name in resource.__struct_fields__}
     first = {name: found.pop(name) for name in ("name", "status", "id") if name in found}
     lines = {name: printable(text) for name, text in (first | found).items() if text}

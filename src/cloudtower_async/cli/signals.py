@@ -1,4 +1,4 @@
-"""Commands that SIGTERM ends: as Ctrl-C does, or as the normal end of a server."""
+"""Handling of SIGTERM: it ends a command like Ctrl-C, or ends a server normally."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
-    """Handle SIGTERM within the block; yields a function that waits for it.
+    """Handle SIGTERM within the block; yield a function that waits for the signal.
 
-    This also works if Ctrl-C is ignored, as for a script's background process. Windows has no
-    SIGTERM, so the function waits without end there.
+    This also works if Ctrl-C is ignored, as in a background process of a script. On Windows, which
+    has no SIGTERM, the function waits forever.
     """
     import anyio  # --help needs no event loop
 
@@ -31,10 +31,10 @@ def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
 
 @contextmanager
 def sigterm_as_interrupt() -> Generator[list[int]]:
-    """Turn SIGTERM into SIGINT within the block; yields the list of signals received so far.
+    """Turn SIGTERM into SIGINT within the block; yield the list of SIGTERM signals received so far.
 
-    asyncio turns SIGINT into the cancellation of the main task. A handler that raised an exception
-    could do so anywhere, also where a task group wraps the exception or nothing propagates it.
+    On SIGINT, asyncio cancels the main task. A handler that raises an exception would be worse: the
+    exception could be raised anywhere, also where a task group wraps it or where it is ignored.
     """
     received: list[int] = []
 
@@ -42,8 +42,8 @@ def sigterm_as_interrupt() -> Generator[list[int]]:
         received.append(number)
         signal.raise_signal(signal.SIGINT)
 
-    # Only the main thread can set a handler. If SIGINT is ignored, as for a script's background
-    # process, it would not end the process, so SIGTERM keeps its default action.
+    # Only the main thread can set a handler. If SIGINT is ignored, as in a background process of a
+    # script, SIGINT would not end the process. SIGTERM then keeps its default action.
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield received

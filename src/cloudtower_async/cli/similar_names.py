@@ -1,4 +1,4 @@
-"""Suggestions in messages about unknown names, in the language of the user."""
+"""Suggestions for error messages about unknown names, in the language of the user."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
-    """Return the end of a message about an unknown name: similar names, or an empty text.
+    """Return the end of an error message that suggests names similar to an unknown name.
+
+    Return an empty text if there is nothing to suggest.
 
     Args:
         name: The unknown name.
         known: The known names.
-        few: If none is similar, list all known names, unless there are many.
+        few: Whether to list all known names if no known name is similar. Many known names are not
+            listed.
     """
     known = list(known)
     near = similar_names(name, known)
@@ -27,10 +30,10 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def may_mean(names: Sequence[str]) -> str:
-    """Return the end of a message that suggests these names; an empty text without names."""
+    """Return the end of an error message that suggests `names`, or an empty text without names."""
     return tr("; did you mean {names}?", names=one_of(names)) if names else ""
 
 
 def one_of(names: Sequence[str]) -> str:
-    """Return the names with "or" between them."""
+    """Return the names as one text, with "or" between two names."""
     return tr(" or ").join(names)

@@ -39,7 +39,7 @@ _PRESETS: dict[Preset, Mapping[str, float]] = {
     },
     "fast": {"task_duration": 0.2, "settle_delay": 0.0},
 }
-"""Durations in seconds, which options override."""
+"""Durations in seconds for each preset. Options of the command override these durations."""
 
 
 def simulate(
@@ -57,21 +57,26 @@ def simulate(
 ) -> None:
     """Serve a simulated CloudTower on this machine, until SIGTERM or Ctrl-C.
 
-    Print the environment variables for clients. All changes are lost when the command ends.
+    The command prints environment variables for clients. All changes are lost when the command
+    ends.
 
     Args:
-        port: Port to listen on; 0: any free port.
+        port: Port to listen on. 0 means any free port.
         size: Size of the fleet: "3 clusters", "200 hosts, 20,000 VMs".
-        seed: The same seed results in the same fleet and the same faults.
-        preset: Durations: with realistic, tasks take 5 s and guests take minutes to start; with
-            fast, everything is done in moments.
-        task_duration: Seconds that a task takes.
-        settle_delay: Seconds that resources stay locked after their task has ended.
-        clock: Date and time at the start, such as 2026-01-31T08:00:00Z, or now.
-        tls: Serve HTTPS with a certificate of a new authority, whose file is printed.
-        faults: Share of all requests that fail, from 0 to 1: with an error, no answer, a reset
-            connection, half an answer, a late answer, …; some after they were executed.
-        behavior: Choice between behaviors of real servers.
+        seed: Seed of the fleet and the faults. The same seed results in the same fleet and the same
+            faults.
+        preset: Durations. With realistic, tasks take 5 s and guests take minutes to start. With
+            fast, tasks and guests take moments.
+        task_duration: Duration of a task in seconds.
+        settle_delay: Seconds for which resources stay locked after their task has ended.
+        clock: Date and time of the simulated clock at the start: now, or a date such as
+            2026-01-31T08:00:00Z.
+        tls: Serve HTTPS. The certificate is issued by a new authority. The command prints the path
+            of the file with the authority.
+        faults: Share of requests that fail, from 0 to 1. Faults include errors, missing, incomplete
+            and late responses, and reset connections. Some requests fail after the server has
+            executed them.
+        behavior: Choice between different behaviors of real servers.
     """
     try:
         fleet = FleetSize.parse(size)
@@ -99,13 +104,13 @@ def simulate(
 
 
 def simulator_options(preset: Preset, given: Mapping[str, object]) -> dict[str, Any]:
-    """Merge the given options with those of the preset; None means not given."""
+    """Merge options with the durations of a preset. Options that are None are ignored."""
     known = {name: value for name, value in given.items() if value is not None}
     return {**_PRESETS[preset], **known}
 
 
 def _date(text: str) -> datetime:
-    """Parse a date; without an offset it is in UTC."""
+    """Return a date and time, parsed from a text. Without an offset, the text is in UTC."""
     if text == "now":
         return datetime.now(UTC)
     try:
@@ -121,7 +126,10 @@ def _date(text: str) -> datetime:
 
 
 def _context(ca_file: Path) -> ssl.SSLContext:
-    """Create an authority, write its certificate to the file, and issue a server certificate."""
+    """Return a TLS context with a server certificate of a new certificate authority.
+
+    The certificate of the authority is written to `ca_file`.
+    """
     try:
         trustme: Any = importlib.import_module("trustme")
     except ModuleNotFoundError:
@@ -150,7 +158,10 @@ async def _serve(simulator: Simulator, port: int, ca_file: Path | None) -> None:
 
 
 def _print_variables(simulator: Simulator, ca_file: Path | None) -> None:
-    """Print the variables for clients; standard output has nothing but lines for a shell."""
+    """Print environment variables for clients to standard output, and a message to standard error.
+
+    A shell can therefore execute standard output as it is.
+    """
     size = simulator.size
     print_error(
         tr(

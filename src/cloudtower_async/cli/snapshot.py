@@ -41,13 +41,14 @@ def create(
 
     Args:
         vms: Names or ids of the VMs.
-        where: Filter that selects the VMs instead, as for `vm list`.
-        name: Name of the snapshot. By default it is the name of the VM and the time in UTC. With
-            several VMs, each name begins with that of the VM.
-        quiesce: Make the file systems of the guest consistent; needs running VM tools.
-        change: How to take them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        where: Filter that selects the VMs, as in `vm list --where`. Use it instead of names or ids.
+        name: Name of the snapshot. With several VMs, the name of the VM is put before this name.
+            [default: name of the VM and time in UTC]
+        quiesce: Make the file systems of the guest consistent. Requires VM tools running in the
+            guest.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
 
@@ -88,14 +89,14 @@ def revert(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Revert a stopped VM to a snapshot. Everything written since then is lost.
+    """Revert a stopped VM to a snapshot. Data written after the snapshot is lost.
 
     Args:
         name: Name or id of the snapshot.
-        vm: Name or id of its VM, if several snapshots have the name.
-        change: How to change the VM.
-        output: How to print the VM afterwards.
-        connection: How to reach the server.
+        vm: Name or id of the VM. Required if several snapshots have the same name.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -142,10 +143,11 @@ def delete(
     Args:
         names: Names or ids of the snapshots.
         vm: Name or id of the VM of the snapshots.
-        where: Filter that selects the snapshots instead, as for list.
-        change: How to delete them.
-        output: How to print those that were deleted.
-        connection: How to reach the server.
+        where: Filter that selects the snapshots, as in `list --where`. Use it instead of names or
+            ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -175,7 +177,7 @@ def delete(
 
 
 async def _of_vm(tower: Cloudtower, vm: str | None) -> dict[str, Any] | None:
-    """Return the filter for the snapshots of a VM; None: of any."""
+    """Return a filter for the snapshots of a VM, or None if `vm` is None."""
     if vm is None:
         return None
     found = await find_one(tower, "vm.get_vms", vm, noun="VM")

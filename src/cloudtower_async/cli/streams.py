@@ -1,4 +1,7 @@
-"""Standard streams: checked before a command runs, flushed so that write errors show at once."""
+"""Checks of the standard streams, and functions that write to them.
+
+Standard output is flushed after each write, so that write errors are noticed at once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _WRITE_SIZE = 1 << 16  # bytes
 
 @contextmanager
 def checked_streams() -> Generator[None]:
-    """Check standard output before the command runs, and flush it at the end.
+    """Check standard output before the block, and flush it after the block.
 
     Raises:
         OutputError: Standard output is closed, has no reader, or is not writable.
@@ -29,7 +32,7 @@ def checked_streams() -> Generator[None]:
     if cast("Any", sys.stdin) is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the end
     if cast("Any", sys.stderr) is None:
-        # Otherwise Python would print errors to standard output.
+        # Without this stream, Python would print errors to standard output.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     _check_output()
     sys.stdout = _buffered(sys.stdout)
@@ -39,12 +42,12 @@ def checked_streams() -> Generator[None]:
         try:
             sys.stdout.flush()
         except (OSError, ValueError):
-            drop_output()  # the exit code already reports a failure
+            drop_output()  # the exit code already reports the error
         sys.stdin, sys.stdout = stdin, stdout
 
 
 async def write_chunks(chunks: AsyncIterable[bytes]) -> None:
-    """Write to standard output in a thread, because its reader may be slow."""
+    """Write to standard output in a thread, because a slow reader would block the event loop."""
     import anyio.to_thread
 
     buffer = bytearray()
@@ -63,21 +66,21 @@ def write_output(data: bytes) -> None:
 
 
 def replace_unencodable() -> None:
-    """Replace characters that standard output cannot encode, instead of failing on them."""
+    """Let standard output replace characters that it cannot encode, instead of raising an error."""
     cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="replace")
 
 
 def print_error(text: str) -> None:
-    """Print a line to standard error; ignore failures."""
+    """Print a line to standard error. Ignore write errors."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
-        # The rest of its buffer must not fail again when the process exits.
+        # Replace the stream, so that Python does not write the rest of the buffer at exit.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def drop_output() -> None:
-    """Discard output that could not be written, so that Python does not retry at exit."""
+    """Discard output that could not be written, so that Python does not write it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -86,7 +89,7 @@ def _check_output() -> None:
         raise OutputError(tr("nothing was done: standard output is closed"))
     try:
         number = sys.stdout.fileno()
-    except (OSError, ValueError):  # a stream of the calling program
+    except (OSError, ValueError):  # a stream object of the calling program
         return
     if sys.platform == "win32":
         return
@@ -101,7 +104,11 @@ def _check_output() -> None:
 
 
 def _buffered(output: TextIO) -> TextIO:
-    """Buffer an unbuffered stream (PYTHONUNBUFFERED), which loses the rest of a partial write."""
+    """Return a buffered stream for an unbuffered stream, or the stream itself if it is buffered.
+
+    With PYTHONUNBUFFERED, streams are unbuffered. An unbuffered stream loses the rest of a partial
+    write.
+    """
     if not isinstance(getattr(output, "buffer", None), io.RawIOBase):
         return output
     return open(

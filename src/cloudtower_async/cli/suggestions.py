@@ -1,4 +1,4 @@
-"""Suggestions for unknown commands and operations."""
+"""Error messages about unknown commands and operations, with suggestions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def unknown_command(typed: str, chain: Sequence[str]) -> str:
-    """Return the message about a command that does not exist.
+    """Return the error message about a command that does not exist.
 
     Args:
         typed: The unknown word.
-        chain: The commands before it: ``("vm",)``.
+        chain: Commands before the unknown word: ``("vm",)``.
     """
     group = " ".join(chain)
     names = command_table()[group]["commands"]
@@ -39,7 +39,7 @@ def unknown_command(typed: str, chain: Sequence[str]) -> str:
 
 
 def suggest_for_operation(typed: str) -> str:
-    """Return the message about an operation that does not exist; it also suggests a command."""
+    """Return the error message about an unknown operation, with similar operations and commands."""
     message = unknown_operation(typed)
     if not (commands := same_commands(typed)):
         return message
@@ -49,7 +49,7 @@ def suggest_for_operation(typed: str) -> str:
 
 
 def same_commands(typed: str) -> list[str]:
-    """Return the commands with the same words, in any order, in backticks.
+    """Return the commands that consist of the same words in any order, each in backticks.
 
     ``stop-vm`` and ``vms-stop`` suggest ``vm stop``.
     """

@@ -1,4 +1,4 @@
-"""Tables of texts: laid out for a pipe, or to fit a terminal."""
+"""Layout of tables of texts, for a pipe or for the width of a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Room: TypeAlias = Literal["fit", "fold", "whole"]
 
 _GAP = "  "
-_FLEXIBLE_WIDTH = 32  # minimum columns of a text that may be cut
+_FLEXIBLE_WIDTH = 32  # minimum width of a column whose texts may be cut
 _STYLES = {
     "green": "RUNNING CONNECTED_HEALTHY CONNECTED HEALTHY SUCCESSED NORMAL",
     "yellow": "SUSPENDED PAUSED PENDING EXECUTING CONNECTING NOTICE SUBHEALTHY WARNING "
@@ -32,12 +32,12 @@ _STYLE_OF = {word: style for style, words in _STYLES.items() for word in words.s
 
 
 class Fit(NamedTuple):
-    """How a column behaves when space is short.
+    """Layout of a column, especially on a terminal that is too narrow for the table.
 
     Attributes:
-        kept: Whether the column stays when others are dropped.
-        flexible: Whether its texts may be cut.
-        right: Whether its texts are aligned to the right.
+        kept: Whether the column is shown even if other columns are left out.
+        flexible: Whether the texts of the column may be cut.
+        right: Whether the texts of the column are aligned to the right.
     """
 
     kept: bool = False
@@ -46,7 +46,7 @@ class Fit(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell with its padding, and a style or an empty text."""
+    """A table cell: text with padding, and a rich style, which may be empty."""
 
     text: str
     style: str
@@ -60,15 +60,16 @@ def format_table(
     headings: bool = True,
     room: Room = "fold",
 ) -> bytes:
-    """Format a table. In a pipe nothing is cut.
+    """Return a table as encoded text. In a pipe, no text is cut.
 
     Args:
         names: Names of the columns.
         rows: Texts of the cells.
-        fits: How the columns fit a terminal.
+        fits: Layouts of the columns. None means the default layout.
         headings: Whether to print a line with the names of the columns.
-        room: How to handle long lines on a terminal. fit: drop columns, then cut texts. fold: show
-            everything, on several lines. whole: let the terminal wrap the lines.
+        room: How to handle long lines on a terminal. ``fit`` leaves out columns, then cuts texts.
+            ``fold`` breaks long texts into several lines. ``whole`` lets the terminal wrap the
+            lines.
     """
     heads, lines = table_texts(names if headings else [""] * len(names), rows)
     fits = fits or [Fit()] * len(heads)
@@ -86,7 +87,7 @@ def format_table(
 def table_texts(
     names: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return headings and printable cells; a dash stands for an empty text."""
+    """Return translated headings and printable cells. An empty cell becomes a dash."""
     lines = [[printable(cell) or "-" for cell in row] for row in rows]
     return [heading(name) if name else "" for name in names], lines
 
@@ -94,16 +95,16 @@ def table_texts(
 def lay_out(
     heads: list[str], lines: list[list[str]], fits: Sequence[Fit], width: int | None
 ) -> list[list[Cell]]:
-    """Lay out a table as lines of cells, the headings first.
+    """Return a table as lines of cells. The first line has the headings.
 
-    Columns that are not kept are dropped from the right until the others fit. Only then are kept
-    columns cut.
+    If the table is too wide, columns without `Fit.kept` are left out, from the right, until the
+    remaining columns fit. If that is not enough, the remaining columns are cut.
 
     Args:
         heads: Headings.
-        lines: Printable texts.
-        fits: How the columns fit.
-        width: Columns of the terminal; None: no limit.
+        lines: Printable texts of the cells.
+        fits: Layouts of the columns.
+        width: Width of the terminal. None means that the width is not limited.
     """
     return list(_laid_out(heads, lines, fits, width))
 
@@ -127,11 +128,11 @@ def _laid_out(
 
 
 def line_text(line: Sequence[Cell], style: str = "") -> Text:
-    """Return a line of a table for rich.
+    """Return a line of a table as a rich text.
 
     Args:
         line: The cells.
-        style: Style of cells without a style.
+        style: Style for cells that have no style.
     """
     from rich.text import Text
 
@@ -142,7 +143,7 @@ def line_text(line: Sequence[Cell], style: str = "") -> Text:
 
 
 def _fitted(widths: list[int], fits: Sequence[Fit], width: int) -> tuple[list[int], list[int]]:
-    """Return the indexes of the columns to show, and the widths of all columns."""
+    """Return the indexes of the columns to show, and the new widths of all columns."""
     least = [
         min(natural, _FLEXIBLE_WIDTH) if fit.flexible else natural
         for natural, fit in zip(widths, fits, strict=True)
@@ -163,7 +164,7 @@ def _fitted(widths: list[int], fits: Sequence[Fit], width: int) -> tuple[list[in
         more = min(max(room, 0), widths[place] - least[place])
         final[place] += more
         room -= more
-    while room < 0:  # only kept columns are left
+    while room < 0:  # only columns with `kept` are left
         widest = max(shown, key=lambda place: final[place])
         if final[widest] <= 1:
             break
@@ -188,7 +189,7 @@ def _cell(text: str, width: int, fit: Fit, *, last: bool) -> Cell:
 
 
 def cell_width(text: str) -> int:
-    """Return the number of terminal columns that a text takes."""
+    """Return the width of a text in terminal columns."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -222,7 +223,7 @@ def painted(console: Console, lines: Sequence[Sequence[Cell]]) -> str:
 
 
 def _escapes(console: Console, style: str) -> tuple[str, str]:
-    """Return the escape sequences that begin and end a style."""
+    """Return the escape sequence that begins a style and the one that ends it."""
     from rich.text import Text
 
     with console.capture() as captured:
@@ -246,7 +247,7 @@ def _folded(
         box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=headings
     )
     for head, fit in zip(heads, fits, strict=True):
-        # An id must stay on one line, to be copied.
+        # Do not break an id, so that the user can copy it.
         justify: Literal["right", "left"] = "right" if fit.right else "left"
         table.add_column(head, no_wrap=head == heading("id"), overflow="fold", justify=justify)
     for line in lines:

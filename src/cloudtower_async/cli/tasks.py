@@ -50,8 +50,8 @@ def show(
 
     Args:
         ids: Ids of the tasks.
-        output: How to print them.
-        connection: How to reach the server.
+        output: Output options.
+        connection: Connection options.
     """
     show_resources("task.get_tasks", ids, None, "task", output, connection, by_name=False)
 
@@ -65,13 +65,14 @@ def wait(
 ) -> None:
     """Wait until tasks have ended, and show their progress.
 
-    On a terminal each has a bar; elsewhere each change is a line. The exit status is 1 if a task
-    failed, still ran after the time-out, or was unknown to the server for 30 seconds.
+    On a terminal, each task has a progress bar. Otherwise, a line is printed for each change of a
+    task. The exit status is 1 if a task failed, was still running after the time-out, or was
+    unknown to the server for 30 seconds.
 
     Args:
         ids: Ids of the tasks.
-        timeout: Time-out in seconds; 0: no limit.
-        connection: How to reach the server.
+        timeout: Time-out in seconds for all tasks together. 0 means no limit.
+        connection: Connection options.
     """
     if not ids:
         raise UsageError(tr("task wait: pass the ids of the tasks to wait for"))
@@ -92,7 +93,7 @@ async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) ->
 
 @contextmanager
 def _display(ids: Sequence[str]) -> Generator[Show]:
-    """Yield a function that shows a task that has changed."""
+    """Yield a function that displays a task after each change."""
     replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
@@ -115,7 +116,7 @@ def _display(ids: Sequence[str]) -> Generator[Show]:
     def show(task: Task) -> None:
         bar = task_bars[task.id]
         if task.status in ENDED:
-            # Its line stays above the bars of tasks that still run.
+            # Replace the bar with a line above the bars of the running tasks.
             bars.remove_task(bar)
             console.print(Text(_line(task), style=_STYLES[task.status]), soft_wrap=True)
         else:
@@ -132,7 +133,7 @@ def _display(ids: Sequence[str]) -> Generator[Show]:
 
 
 def _status(task: Task) -> str:
-    # A server that breaks its schema may send null in any field, as in the description.
+    # A server that violates its schema may send null as the status.
     return str(task.status or tr("(no status)"))
 
 

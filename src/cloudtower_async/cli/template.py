@@ -53,18 +53,20 @@ def deploy(
 
     Args:
         name: Name or id of the template.
-        vms: Names of the VMs.
-        cluster: Name or id of the cluster, which must have the template.
-        vcpu: Number of virtual CPUs, instead of the template's.
-        memory: Memory instead of the template's: 8GiB.
-        network: Name or id of a VM network, for a NIC instead of the template's; can be repeated.
-        hostname: Set the host name of each guest to the name of its VM; the template must support
+        vms: Names of the new VMs.
+        cluster: Name or id of the cluster. The template must be available on this cluster.
+        vcpu: Number of virtual CPUs. [default: as in the template]
+        memory: Memory: 8GiB. [default: as in the template]
+        network: Name or id of a VM network for a NIC. Repeat the option for several NICs. [default:
+            NICs of the template]
+        hostname: Set the host name of each guest to the name of the VM. The template must support
             cloud-init.
-        full_copy: Copy the disks, instead of sharing with the template what does not change.
-        start: Start the VMs.
-        change: How to make them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        full_copy: Copy the disks completely. By default, a VM shares unchanged data with the
+            template.
+        start: Start the VMs after creating them.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     targets = new_targets("template deploy", vms)
     size = None if memory is None else parse_size("--memory", memory)

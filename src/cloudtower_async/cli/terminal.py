@@ -1,4 +1,4 @@
-"""Properties of standard output: whether it is a terminal, and whether it has colors."""
+"""Properties of standard output: whether it is a terminal, and whether it supports colors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RICH_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 def make_console() -> Console:
     """Return a console for standard output.
 
-    ``NO_COLOR`` turns colors off. ``CLICOLOR_FORCE`` turns them on where there is no terminal.
+    ``NO_COLOR`` turns colors off. ``CLICOLOR_FORCE`` turns colors on even without a terminal.
     """
     from rich.console import Console
 
@@ -25,9 +25,10 @@ def make_console() -> Console:
 
 
 def is_plain() -> bool:
-    """Return whether standard output gets plain text, for which no console is needed.
+    """Return whether standard output needs only plain text, without a rich console.
 
-    A table in a pipe is made without importing rich, which takes as long as reading it.
+    This lets a command print a table to a pipe without importing rich. The import takes about as
+    long as reading the resources.
     """
     variables = any(os.environ.get(name) for name in _RICH_VARIABLES)
     return not (sys.stdout.isatty() or variables or _is_color_forced())

@@ -1,4 +1,4 @@
-"""The command ``top``: rank VMs or hosts by what they use, live on a terminal."""
+"""The command ``top``: rank VMs or hosts by CPU, memory or disk operations."""
 
 from __future__ import annotations
 
@@ -60,18 +60,20 @@ def top(
 ) -> None:
     """Rank VMs or hosts by CPU, memory or disk operations.
 
-    On a terminal the ranking is refreshed until q or Ctrl-C. In a pipe, and as JSON, it is written
-    once.
+    On a terminal, the ranking is refreshed until you press q or Ctrl-C. In a pipe, and with
+    --output json, the ranking is printed once.
 
     Args:
-        kind: What to rank.
-        by: Share of the CPU or memory in use, or disk operations per second.
-        limit: Maximum number of VMs or hosts.
-        cluster: Name or id of a cluster to look in; repeat it for more. Without it: all.
-        range_: Time range until now over which the server averages: a number and s, m, h, d or w.
+        kind: Kind of resources to rank.
+        by: What to rank by: CPU usage, memory usage, or disk operations per second.
+        limit: Maximum number of VMs or hosts to show.
+        cluster: Name or id of a cluster to search. Repeat the option for several clusters.
+            [default: all clusters]
+        range_: Length of the time range to average over, which ends now: a number and s, m, h, d or
+            w.
         interval: Seconds between two refreshes on a terminal. [default: 5]
-        output: table, or json with the whole ranking.
-        connection: How to reach the server.
+        output: Output format: a table, or the ranking as JSON.
+        connection: Connection options.
     """
     if output == "json" and interval is not None:
         raise UsageError(tr("JSON is written once: leave out --interval"))

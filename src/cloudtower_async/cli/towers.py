@@ -1,4 +1,4 @@
-"""Lists of resources of several servers: the option ``--profiles``."""
+"""Lists of resources of several servers, for the option ``--profiles``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Read: TypeAlias = "Callable[[Cloudtower, type[msgspec.Struct] | None], AsyncGenerator[object]]"
 
-_AT_A_TIME = 10  # servers
+_AT_A_TIME = 10  # servers that are read concurrently
 
 
 def list_on_towers(
@@ -39,23 +39,23 @@ def list_on_towers(
     listing: ListOptions,
     connection: ConnectOptions | None,
 ) -> None:
-    """Read the resources of several servers and print them as one list, in the order of profiles.
+    """Read the resources of several servers and print them as one list, profile by profile.
 
-    If a server fails, the error is printed to standard error, and the other servers are listed.
-    Call this outside the event loop, because it reads files.
+    If a server fails, the error is printed to standard error, and the resources of the other
+    servers are listed. Call this function outside an event loop, because it reads files.
 
     Args:
-        read: Function that reads the resources of a session; if a struct is given, it reads only
-            the fields of the struct.
+        read: Function that reads the resources of a session. If its second argument is a struct,
+            the function reads only the fields of the struct.
         printer: Printer for a struct with the column `TOWER`.
-        order_by: Value of ``orderBy`` in the requests; None: the servers sort by id.
-        listing: Which profiles and resources to list.
-        connection: Options of the command line, none of which may say how to reach a server.
+        order_by: Value of ``orderBy`` in the requests. None means that the servers sort by id.
+        listing: Selection options, with ``profiles``.
+        connection: Connection options. Only ``--verbose`` is allowed.
 
     Raises:
-        UsageError: A profile or an option cannot be used.
-        InvalidSettings: A profile cannot be used.
-        CloudtowerError: A server has failed; the others were listed.
+        UsageError: A profile is unknown, or an option is invalid.
+        InvalidSettings: A profile is invalid or has no token.
+        CloudtowerError: A server has failed. The resources of the other servers were printed.
     """
     language = content_language()
     options: SessionOptions = {} if language is None else {"content_language": language}

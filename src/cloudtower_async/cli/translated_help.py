@@ -1,4 +1,4 @@
-"""Help pages in the language of the user; in English the parser prints them itself."""
+"""Translated help pages. English help pages are printed by the argument parser itself."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PARSER_TEXTS = (
     mark("Display this message and exit."),
     mark("Display application version."),
 )
-"""Texts of the parser."""
+"""Texts of the argument parser."""
 
 
 def translated(markup: str) -> str:
-    """Return a text of help in the language of the user, paragraph by paragraph."""
+    """Return a text of a help page in the language of the user, translated by paragraph."""
     return "\n\n".join(tr(" ".join(part.split())) for part in markup.split("\n\n") if part.strip())
 
 
@@ -57,7 +57,7 @@ class TranslatedHelp(DefaultFormatter):
 
 
 def _entry(entry: HelpEntry) -> HelpEntry:
-    """Translate an entry, and what the parser adds to its description."""
+    """Return an entry with translated texts, including texts that the parser would add."""
     description = _description(entry.description)
     if not isinstance(description, InlineText):
         return entry
@@ -71,7 +71,7 @@ def _entry(entry: HelpEntry) -> HelpEntry:
     return entry.copy(description=description, choices=None, default=None, required=False)
 
 
-def _description(text: Any) -> Any:  # noqa: ANN401 - what the parser has made of a text
+def _description(text: Any) -> Any:  # noqa: ANN401 - the form in which the parser passes a text
     if isinstance(text, InlineText) and isinstance(text.primary_renderable, Markdown):
         markup = translated(text.primary_renderable.markup)
         return InlineText.from_format(markup, "markdown", force_empty_end=text.force_empty_end)

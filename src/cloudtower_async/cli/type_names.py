@@ -1,4 +1,4 @@
-"""Names of types for people: of fields of answers, and of arguments."""
+"""Readable names of the types of fields and arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _TYPE_NAMES = {
 
 
 def struct_type_name(kind: object) -> str:
-    """Return the name of the type of a struct's field; list the values of an enumeration."""
+    """Return the name of the type of a struct's field.
+
+    For an enumeration, return its values.
+    """
     if isinstance(kind, UnionType):
         return tr(" or ").join(
             struct_type_name(part) for part in get_args(kind) if part is not NoneType
@@ -38,7 +41,10 @@ def struct_type_name(kind: object) -> str:
 
 
 def argument_type_name(found: ArgType) -> str:
-    """Return the name of the type of an argument; list the values of an enumeration."""
+    """Return the name of the type of an argument.
+
+    For an enumeration, return its values.
+    """
     if found.is_filter:
         return tr("filter of {resource}", resource=found.filtered_resource)
     if found.item is not None:

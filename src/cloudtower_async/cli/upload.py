@@ -47,7 +47,7 @@ _ONE_CLUSTER: dict[str, type[ElfImage | SvtImage | ElfFile]] = {
     "svt-image": SvtImage,
     "elf-file": ElfFile,
 }
-_LINES = 10  # lines of progress for a whole file
+_LINES = 10  # number of progress lines for a whole file
 
 
 def upload(
@@ -64,21 +64,23 @@ def upload(
 ) -> None:
     """Upload a file and show the progress.
 
-    On a terminal the progress is a bar; elsewhere a line is printed for each tenth of the file. The
-    last line is the kind and the id of the result. Ctrl-C also cancels the upload on the server.
+    On a terminal, the command shows a progress bar. Otherwise, it prints a line for each tenth of
+    the file. The last line contains the kind and the id of the result. Ctrl-C also cancels the
+    upload on the server.
 
     Args:
         file: File to upload.
         cluster: Name or id of the cluster to upload to. An image of the content library can go to
             several clusters: repeat the option.
-        kind: Kind of the result.
+        kind: Kind of the result on the server.
         name: Name of the result. [default: name of the file]
-        resume: Upload task of an interrupted upload of this file; only the rest is sent. The state
-            of the upload was stored on this machine, and is checked first.
-        timeout: Seconds that the server may take after the last byte; 0: no limit.
-        settling_time: Seconds to wait for a chunk with an unknown outcome (for example after a 504)
-            to appear on the server before it is resent; longer than the time-out of any proxy.
-        connection: How to reach the server.
+        resume: Id of the upload task of an interrupted upload of this file. Only the rest is sent.
+            The state of the upload must be stored on this machine, and is checked first.
+        timeout: Maximum seconds to wait for the server after the last byte. 0 means no limit.
+        settling_time: Seconds to wait before a chunk with an unknown outcome is resent, for example
+            after status 504. In this time, the chunk may appear on the server. Pass a longer time
+            than the time-out of any proxy.
+        connection: Connection options.
     """
     names = cluster or []
     if kind == "application-package" and names:
@@ -87,7 +89,7 @@ def upload(
         raise UsageError(tr("--cluster: pass the name or id of the cluster to upload to"))
     if kind != "content-library-image" and len(names) > 1:
         raise UsageError(tr("--cluster: {kind} takes one cluster only", kind=kind))
-    # Outside the event loop, as this may ask for the password.
+    # Call `connect` outside the event loop, because it may prompt for the password.
     tower = connect(connection or ConnectOptions(), all_languages=False)
     options: UploadOptions = {
         "name": name,
@@ -112,7 +114,7 @@ async def _upload(
                         put(progress)
         except (UploadInterrupted, UploadTimeout) as exc:
             await memory.keep(exc.state)
-            told = str(exc).removesuffix(exc.hint)  # the hint is for programs
+            told = str(exc).removesuffix(exc.hint)  # the hint is for Python programs
             raise CloudtowerError(f"{told}{memory.advice}") from exc
         except (UploadError, anyio.get_cancelled_exc_class()):
             await memory.forget()
@@ -138,7 +140,7 @@ async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarg
 
 @contextmanager
 def _outlet(name: str) -> Generator[Put]:
-    """Yield a function that shows progress."""
+    """Yield a function that displays the progress of the upload."""
     replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
@@ -158,7 +160,7 @@ def _outlet(name: str) -> Generator[Put]:
 
     def put(progress: UploadProgress) -> None:
         nonlocal told
-        if not told:  # --resume needs this id if the process is killed
+        if not told:  # print the id, which --resume needs if the process is killed
             told = True
             task_id = printable(progress.upload_task_id)
             console.print(tr("upload task {id}", id=task_id), markup=False, soft_wrap=True)
@@ -186,7 +188,7 @@ def _as_lines(name: str) -> Put:
 
 
 def _pace(progress: UploadProgress) -> str:
-    """Describe the progress: amount, rate and time left."""
+    """Return the progress as text: amount, rate and time left."""
     amounts = f"{decimal(progress.sent)}/{decimal(progress.total)}"
     minutes, seconds = divmod(round(progress.seconds_left), 60)
     hours, minutes = divmod(minutes, 60)

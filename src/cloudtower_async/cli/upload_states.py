@@ -1,4 +1,4 @@
-"""States of uploads on this machine, so that `upload --resume` knows what was sent."""
+"""Files with the states of uploads, which `upload --resume` reads to send only the rest."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .language import tr
 
 
 def load_state(upload_task_id: str) -> UploadState:
-    """Read the state of an upload that was interrupted.
+    """Return the stored state of an interrupted upload.
 
     Raises:
-        UsageError: The state is not on this machine, or cannot be read.
+        UsageError: The state is not stored on this machine, or cannot be read.
     """
     path = _path(upload_task_id)
     try:
@@ -41,28 +41,28 @@ def load_state(upload_task_id: str) -> UploadState:
 
 
 class StateMemory:
-    """State of one upload, kept in a file until the upload has ended.
+    """File with the state of one upload. The file is deleted when the upload has ended.
 
     Args:
-        state: State of the upload to resume; None: a new upload.
+        state: State of the upload to resume, or None for a new upload.
     """
 
     def __init__(self, state: UploadState | None) -> None:
         self._id = None if state is None else state.upload_task_id
         self._failure: str | None = None
         self._forgotten = False
-        self._files = threading.Lock()  # a thread keeps writing after its caller was cancelled
+        self._files = threading.Lock()  # a thread may still write after the caller was cancelled
 
     @property
     def advice(self) -> str:
-        """Advice to the user after an interruption."""
+        """Advice to the user after an interrupted upload: how to resume, or to start again."""
         if self._id is None or self._failure is not None:
             why = self._failure or tr("it is not known what was sent")
             return tr("Start again: the state of the upload could not be stored: {why}", why=why)
         return tr("Continue with --resume {id}", id=self._id)
 
     async def keep(self, state: UploadState | None) -> None:
-        """Store the state; `advice` reports a failure."""
+        """Store the state in the file. If that fails, `advice` contains the error."""
         if state is None:
             return
         self._id = state.upload_task_id
@@ -74,7 +74,10 @@ class StateMemory:
             self._failure = None
 
     async def forget(self) -> None:
-        """Delete the state, because the upload can no longer be resumed; ignore cancellation."""
+        """Delete the file, because the upload cannot be resumed any more.
+
+        Cancellation does not interrupt the deletion.
+        """
         if self._id is None:
             return
         self._forgotten = True
@@ -85,7 +88,7 @@ class StateMemory:
             self._failure = str(exc.strerror)
 
     def _write(self, path: Path, text: str) -> None:
-        """Replace a file atomically; only its owner can read it."""
+        """Replace the file atomically. Only the owner can read the new file."""
         with self._files:
             if self._forgotten:
                 return
@@ -102,7 +105,7 @@ class StateMemory:
 
 
 def _path(upload_task_id: str) -> Path:
-    # An id is text from outside: it must not lead out of the folder.
+    # The id comes from outside. Hash it, so that it cannot contain a path to another folder.
     return (
         state_folder()
         / "uploads"

@@ -1,4 +1,4 @@
-"""Columns of tables for people: default columns of resources, and texts of their values."""
+"""Columns of tables for people: default columns of resources, and texts of the cells."""
 
 from __future__ import annotations
 
@@ -82,10 +82,11 @@ VIEWS = {
     "VmVolume": "name size used=used_size sharing cluster=cluster.name age=local_created_at"
     " | policy=elf_storage_policy path description",
 }
-"""Columns by resource. A column is a field, or a heading with an expression.
+"""Default columns by struct. A column is a field, or a heading, ``=`` and an expression.
 
-``age=`` shows the age of a time, ``a/b`` a share, and ``a..b`` the time between two times. The
-columns after the bar are for ``-o wide``, which also shows the id.
+The heading ``age`` shows the time since a field. The expression ``a/b`` shows a percentage, and
+``a..b`` shows the time between two fields. The columns after the bar are only shown with ``-o
+wide``, which also shows the id.
 """
 
 _AGES = ("local_created_at", "created_at")
@@ -116,13 +117,14 @@ class _Column:
 
 
 class View:
-    """Columns of a table of resources.
+    """Columns of a table of resources for people.
 
     Args:
         kind: Struct of the resources.
-        names: Names of the columns; None: default columns.
-        wide: Whether to add the id and further columns.
-        or_else: End of the error message about an unknown column that resembles no other.
+        names: Names of the columns. None means the default columns.
+        wide: Whether the default columns include the id and the columns for ``-o wide``.
+        or_else: Text that ends the error message about an unknown column, if no known column has a
+            similar name.
 
     Raises:
         UsageError: A column is unknown.
@@ -141,29 +143,29 @@ class View:
         self._or_else = or_else
         self._columns = [self._column(spec) for spec in chosen]
         self.fits: list[Fit] = self._fits()
-        # Show all columns that the user chose.
+        # Never leave out columns that the user chose.
         self.room: Room = "whole" if wide else "fit" if names is None else "fold"
         self.names: list[str] = [column.name for column in self._columns]
 
     @property
     def paths(self) -> list[Path]:
-        """The paths of all fields that are shown."""
+        """Paths of all fields that the columns show."""
         return [path for column in self._columns for path in column.paths]
 
     def cells(self, row: object) -> list[str]:
-        """Return the texts of a resource, one for each column."""
+        """Return the cell texts of the resource `row`, one for each column."""
         return [
             column.text(*[value_at(row, path) for path in column.paths]) for column in self._columns
         ]
 
     def order(self, text: str) -> SortOrder:
-        """Return the order that a user chose.
+        """Return the sort order that the user chose.
 
         Args:
-            text: Name of a column or a field; ``:desc`` or ``:asc`` may follow.
+            text: Name of a column or a field, optionally followed by ``:desc`` or ``:asc``.
 
         Raises:
-            UsageError: There is no such column or direction.
+            UsageError: The column or the direction is unknown.
         """
         name, colon, direction = text.partition(":")
         if colon and direction not in ("asc", "desc"):
@@ -211,14 +213,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class SortOrder:
-    """An order of resources by one column."""
+    """Sort order of resources by one column."""
 
     paths: tuple[Path, ...]
     key: Callable[..., object]
     descending: bool
 
     def sort(self, rows: Iterable[object]) -> list[object]:
-        """Return the resources in this order; resources without a value come last."""
+        """Return the resources in this order. Resources without a value come last."""
         known: list[tuple[Any, object]] = []
         unknown: list[object] = []
         for row in rows:
@@ -234,12 +236,12 @@ class SortOrder:
 def query_struct(
     kind: type[msgspec.Struct], paths: Iterable[Path], order_by: str | None
 ) -> type[msgspec.Struct]:
-    """Return a struct with the fields that are needed to show, to sort and to page.
+    """Return a struct with only the fields that are needed to show, sort and paginate.
 
     Args:
         kind: Struct of the resources.
-        paths: Paths of the fields that are shown or sorted by.
-        order_by: Value of ``orderBy`` in the request; None: the server sorts by id.
+        paths: Paths of the fields to show or to sort by.
+        order_by: Value of ``orderBy`` in the request. None means that the server sorts by id.
     """
     sorted_by = (order_by or "id_ASC").rpartition("_")[0]
     needed = [field_path(kind, name) for name in ("id", sorted_by) if has_column(kind, name)]
@@ -247,7 +249,7 @@ def query_struct(
 
 
 def name_column(kind: type[msgspec.Struct]) -> str:
-    """Return the field that names a resource: its name, or the id if it has no name."""
+    """Return ``"name"``, or ``"id"`` if the struct has no field ``name``."""
     return "name" if has_column(kind, "name") else "id"
 
 
@@ -272,7 +274,7 @@ def _fits_kind(kind: type[msgspec.Struct], spec: str) -> bool:
 
 
 def _derived_view(kind: type[msgspec.Struct]) -> list[str]:
-    """Return default columns for a resource that `VIEWS` does not list."""
+    """Return the default columns of a struct that is not in `VIEWS`."""
     names = [name for name in default_columns(kind) if name != "id"]
     columns = [
         f"{name.removesuffix('.name')}={name}" if name.endswith(".name") else name
@@ -294,7 +296,11 @@ def _age(value: object) -> float | None:
 
 
 def _comparable(value: object) -> tuple[int, object]:
-    """Return a sort key: numbers first, then texts, in which numbers count as such."""
+    """Return a sort key for a value.
+
+    Numbers come before texts. Numbers within texts are compared as numbers: ``web-2`` comes before
+    ``web-10``.
+    """
     if isinstance(value, int | float):
         return 0, value
     parts = _DIGITS.split(human.plain(value).casefold())

@@ -64,14 +64,14 @@ def start(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Start VMs. Those that run already stay as they are.
+    """Start VMs. VMs that are already running are not changed.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -103,16 +103,17 @@ def stop(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Shut VMs down by their guests, or power them off.
+    """Shut down VMs through their guest operating systems, or power off VMs.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        force: Cut the power at once, instead of asking the guest.
-        force_after: Ask the guest, and cut the power of VMs that are still on after this time: 2m.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        force: Power off the VMs at once, without shutting down the guests.
+        force_after: Shut down the guests, and power off VMs that are still running after this time:
+            2m.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     if force and force_after is not None:
         raise UsageError(tr("vm stop: pass --force or --force-after, not both"))
@@ -174,15 +175,15 @@ def restart(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Restart VMs by their guests, or reset them.
+    """Restart VMs through their guest operating systems, or reset VMs.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        force: Reset them, instead of asking the guest.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        force: Reset the VMs at once, without shutting down the guests.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -228,14 +229,14 @@ def suspend(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Suspend VMs: their memory is kept.
+    """Suspend VMs. The contents of the memory are preserved.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -265,11 +266,11 @@ def resume(
     """Resume suspended VMs.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -297,15 +298,15 @@ def migrate(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Move VMs to another host of their cluster.
+    """Migrate VMs to another host of the same cluster.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        to: Name or id of the host. By default, the server chooses one for each VM.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        to: Name or id of the host. By default, the server chooses a host for each VM.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     async def plan(tower: Cloudtower) -> CommandChange:
@@ -351,13 +352,13 @@ def clone(
     """Clone a VM.
 
     Args:
-        source: Name or id of the VM.
+        source: Name or id of the VM to clone.
         names: Names of the clones.
-        full_copy: Copy the disks, instead of sharing with the VM what does not change.
-        start: Start the clones.
-        change: How to make them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        full_copy: Copy the disks completely. By default, a clone shares unchanged data with the VM.
+        start: Start the clones after creating them.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     targets = new_targets("vm clone", names)
@@ -408,24 +409,25 @@ def create(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Create blank VMs; `template deploy` creates them from a template.
+    """Create blank VMs. To create VMs from a template, use `template deploy`.
 
     Args:
-        names: Names of the VMs.
+        names: Names of the new VMs.
         cluster: Name or id of the cluster.
         vcpu: Number of virtual CPUs.
         memory: Memory: 8GiB.
-        disk: Size of a new disk: 40GiB; repeat it for more.
-        volume: Name or id of a volume to attach; repeat it for more.
-        cd_rom: Name or id of an image of the content library; repeat it for more.
-        network: Name or id of a VM network, for a NIC; repeat it for more.
+        disk: Size of a new disk: 40GiB. Repeat the option for several disks.
+        volume: Name or id of a volume to attach. Repeat the option for several volumes.
+        cd_rom: Name or id of an image of the content library for a CD-ROM drive. Repeat the option
+            for several drives.
+        network: Name or id of a VM network for a NIC. Repeat the option for several NICs.
         description: Description of the VMs.
         firmware: Firmware of the VMs.
-        ha: Start a VM on another host when its host fails.
-        start: Start the VMs.
-        change: How to make them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        ha: High availability: if the host of a VM fails, start the VM on another host.
+        start: Start the VMs after creating them.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     targets = new_targets("vm create", names)
     memory_bytes = parse_size("--memory", memory)
@@ -490,16 +492,16 @@ def resize(
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Change the virtual CPUs and the memory of VMs.
+    """Change the number of virtual CPUs and the memory of VMs.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         vcpu: Number of virtual CPUs.
         memory: Memory: 8GiB.
-        change: How to change them.
-        output: How to print them afterwards.
-        connection: How to reach the server.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
     if vcpu is None and memory is None:
         raise UsageError(tr("vm resize: pass --vcpu or --memory"))
@@ -545,12 +547,12 @@ def delete(
     """Delete VMs and their disks.
 
     Args:
-        vms: Names or ids.
-        where: Filter that selects the VMs instead, as for list.
-        with_snapshots: Delete their snapshots, too.
-        change: How to delete them.
-        output: How to print those that were deleted.
-        connection: How to reach the server.
+        vms: Names or ids of the VMs.
+        where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
+        with_snapshots: Also delete the snapshots of the VMs.
+        change: Options of the change.
+        output: Output options.
+        connection: Connection options.
     """
 
     ask = question("Delete {number} VM on {place}?", "Delete {number} VMs on {place}?")
@@ -580,11 +582,11 @@ def delete(
 
 @vm.command
 def console(name: str, /, *, connection: ConnectOptions | None = None) -> None:
-    """Print the address of a VM's console, to open in a browser.
+    """Print the address of a VM's console. Open the address in a browser.
 
     Args:
         name: Name or id of the VM.
-        connection: How to reach the server.
+        connection: Connection options.
     """
     tower = connect(connection or ConnectOptions(), all_languages=False)
     address = anyio.run(_console_address, tower, name)
@@ -606,7 +608,7 @@ async def _targets(
 
 
 def vm_targets(vms: Sequence[Any]) -> list[ChangeTarget]:
-    """Return VMs as targets of a change. Their state is shown unless they are stopped."""
+    """Return VMs as targets of a change. The state of a VM is shown unless the VM is stopped."""
     return [
         ChangeTarget(
             one.name or one.id,
@@ -625,10 +627,10 @@ def _state(status: object) -> str:
 
 
 def new_targets(command: str, names: Sequence[str]) -> list[ChangeTarget]:
-    """Return the names of resources to create as targets.
+    """Return targets for resources that the command will create.
 
     Raises:
-        UsageError: No name is given, or a name is given twice.
+        UsageError: `names` is empty or contains a name twice.
     """
     if not names:
         raise UsageError(tr("{command}: pass the name of each VM to create", command=command))
@@ -644,7 +646,7 @@ async def _switch(
     on_progress: OnProgress,
     timeout: float | None,
 ) -> list[ChangeOutcome]:
-    """Run a recipe for power operations, and return the outcomes."""
+    """Run a recipe for a power operation on the targets, and return the outcomes."""
     by_id = {one.resource.id: one for one in targets}
     outcomes = await recipe(
         tower,
@@ -672,6 +674,9 @@ def _outcome(target: ChangeTarget, outcome: PowerOutcome) -> ChangeOutcome:
 
 
 def _sockets(found: Any, vcpu: int) -> int:  # noqa: ANN401 - a VM
-    """Return the VM's current number of sockets if `vcpu` is a multiple of it, otherwise 1."""
+    """Return the number of CPU sockets for a VM with `vcpu` virtual CPUs.
+
+    This is the current number of sockets if it divides `vcpu`, otherwise 1.
+    """
     sockets = found.cpu.sockets if found.cpu is not None else None
     return sockets if sockets and vcpu % sockets == 0 else 1

@@ -1,4 +1,4 @@
-"""``--watch``: refresh a table, and mark the rows that have changed."""
+"""The option ``--watch``: refresh a table, and mark the rows that have changed."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ async def watch(
 ) -> None:
     """Refresh a table until the user quits.
 
-    On a terminal the table stays on the screen. Elsewhere it is written once, followed by the rows
-    that change. New rows are marked with ``+``, changed rows with ``*`` and deleted rows with
-    ``-``.
+    On a terminal, the whole table is redrawn at each refresh. Otherwise, the table is printed once,
+    followed by the rows that change. New rows are marked with ``+``, changed rows with ``*`` and
+    deleted rows with ``-``.
 
     Args:
         read: Function that yields the resources.
-        printer: Columns and order of the table.
-        limit: Maximum number of resources; None: all.
+        printer: Printer with the columns and the order of the table.
+        limit: Maximum number of resources. None means all resources.
         interval: Seconds between two refreshes.
     """
     table = _WatchedTable(printer, headings=not printer.options.no_headers)
@@ -86,12 +86,13 @@ class _WatchedTable:
         self._before: dict[object, tuple[list[object], object]] | None = None
 
     def update(self, rows: list[object]) -> None:
-        """Take new rows and compare them with the previous ones."""
+        """Store new rows, and mark how they differ from the previous rows."""
         before, self._before = self._before, {}
         self._marked = []
         for row in rows:
             identity = value_at(row, ("id",))
-            # Compare what the server sent, because the text of an age always changes.
+            # Compare the values from the server. Texts cannot be compared, because the text of an
+            # age always changes.
             values = [value_at(row, path) for path in self._view.paths]
             mark = _SAME
             if before is not None:
@@ -103,7 +104,7 @@ class _WatchedTable:
             self._marked.append((_GONE, self._view.cells(gone)))
 
     def page(self, height: int | None) -> ScreenPage:
-        """Draw the table for a terminal."""
+        """Return the table as a page for a terminal."""
         head, *lines = self._lines(make_console().width)
         styled = [
             line_text(line, _STYLES.get(mark, ""))
@@ -113,7 +114,7 @@ class _WatchedTable:
         return ScreenPage(Group(*styled), [line_text(head)] if self._headings else [])
 
     def text(self, *, everything: bool) -> bytes:
-        """Return the table, or the lines that have changed, for a pipe."""
+        """Return the table as text for a pipe, or only the rows that have changed."""
         head, *lines = self._lines(None)
         shown = [
             line

@@ -1,4 +1,4 @@
-"""The option ``--where``: parsed into a filter of the API."""
+"""Parsing of the option ``--where`` into a filter of the API."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 
 def parse_where(texts: Sequence[str], operation: Operation[object]) -> dict[str, Any] | None:
-    """Return one filter that requires all values of ``--where`` to match.
+    """Return one filter that matches only if all values of ``--where`` match.
 
     Args:
-        texts: Each is a JSON object, or ``key=value`` such as ``cluster.name=prod``.
-        operation: Query that the filter is for.
+        texts: Values of ``--where``. Each value is a JSON object, or ``key=value``:
+            ``cluster.name=prod``.
+        operation: Query that the filter is passed to.
 
     Returns:
-        The filter, or None if there are no texts.
+        The filter, or None if `texts` is empty.
 
     Raises:
-        UsageError: A text has neither form, compares a resource instead of one of its fields, or
-            has an unknown key or a wrong value.
+        UsageError: A text is neither JSON nor ``key=value``, compares a resource instead of one of
+            its fields, or has an unknown key or an invalid value.
     """
     filters = cast(ArgType, member(arguments_of(operation).record, "where"))
     parts = [_checked(_parse_one(text, filters), operation) for text in texts]
@@ -44,10 +45,10 @@ def parse_where(texts: Sequence[str], operation: Operation[object]) -> dict[str,
 
 
 def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may be anything
-    """Parse JSON that a user typed or passed in a file.
+    """Parse JSON that the user typed or passed in a file, and return the value.
 
     Raises:
-        UsageError: The text is not JSON; `what` names it in the error.
+        UsageError: The text is not JSON. In the error message, `what` is the name of the text.
     """
     try:
         return msgspec.json.decode(text.decode() if isinstance(text, bytes) else text)
@@ -60,7 +61,10 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
-    """Return one part after validating it alone, so that errors name only the keys of this part."""
+    """Return `part` if it is valid.
+
+    Each part is validated alone, so that error messages name only the keys of this part.
+    """
     try:
         check(operation, {"where": part}, validate=True)
     except InvalidInput as exc:
@@ -94,7 +98,10 @@ def _parse_one(text: str, filters: ArgType) -> dict[str, Any]:
 
 
 def _parse_value(text: str, shape: ArgType) -> object:
-    """Convert a text to the type that the API expects; return it unchanged if that fails."""
+    """Return a text converted to the type that the API expects.
+
+    If the text cannot be converted, return it unchanged.
+    """
     if shape.kind is str:
         return text
     if shape.kind is list and shape.item is not None and not text.startswith("["):

@@ -1,4 +1,4 @@
-"""Recipes: common scenarios from the vendor's documentation, each as a function of a session."""
+"""Recipes: functions for common scenarios from the vendor's documentation. Each needs a session."""
 
 from __future__ import annotations
 

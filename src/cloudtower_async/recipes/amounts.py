@@ -1,4 +1,4 @@
-"""Figures that may be unknown, and their sums."""
+"""Figures that may be unknown, and sums of such figures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _FORMATS = {"B": format_bytes, "Hz": format_hertz, "cores": format_cores, "%": f
 
 
 class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """A figure as a number and as formatted text; ``str()`` returns the text.
+    """A figure as a number and as formatted text. ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`, or None if it is unknown. If some parts are unknown, the figure
-            covers only the known parts.
+        value: The figure in `unit`, or None if the figure is unknown. If some parts are unknown,
+            the figure covers only the known parts.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size, such as ``1.50TiB``. If some parts are
             unknown, a sum begins with ``≥`` and a percentage with ``≈``. If `value` is None, the
             text is ``unknown``.
-        unknown: Number of parts (clusters, or hosts) whose figure is unknown.
+        unknown: Number of parts (clusters or hosts) whose figure is unknown.
     """
 
     value: int | float | None
@@ -37,10 +37,10 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
-    """Return an amount with its text.
+    """Return an amount with the formatted text for it.
 
     Args:
-        value: The figure; None: unknown.
+        value: The figure, or None if it is unknown.
         unit: Unit of the figure.
         unknown: Number of parts whose figure is unknown.
     """
@@ -62,7 +62,7 @@ def total(parts: Iterable[float | None], unit: Unit) -> Amount:
 
 
 def usage(parts: Iterable[tuple[float | None, float | None]]) -> Amount:
-    """Return the usage in percent, 0 to 100.
+    """Return the usage of all parts together in percent, from 0 to 100.
 
     A part counts only if both its used amount and its total are known. The usage is unknown if the
     total is 0.

@@ -1,4 +1,4 @@
-"""Backups of VMs: a snapshot that is as consistent as the guest allows, and its LUN snapshots."""
+"""Backups of VMs. A backup is a snapshot of a VM and the LUN snapshots of its disks."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         vm: The VM as it was when the backup began.
-        snapshot: The new snapshot, with its ``consistent_type``; None if the snapshot could not be
-            made or read, in which case `error` says why.
+        snapshot: The new snapshot, with its ``consistent_type``. None means that the snapshot could
+            not be created or read. `error` then contains the reason.
         lun_snapshots: LUN snapshots of the disks in the snapshot.
         removed: Older snapshots that were deleted.
-        error: Why the backup failed, or None if the backup succeeded. If `snapshot` is set, the
-            failure happened after the snapshot was made.
+        error: Error that made the backup fail, or None if the backup succeeded. If `snapshot` is
+            set, the error occurred after the snapshot was created.
         snapshot_id: Id of the snapshot, or None if the server did not send the id. If `snapshot` is
-            None, a snapshot with this id may exist or be in progress; `error` says which.
+            None, a snapshot with this id may exist or still be created. See `error` for details.
         disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot. Their data
             cannot be read from LUN snapshots.
     """
@@ -60,38 +60,39 @@ async def backup_vm(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> Backup:
-    """Take a snapshot of a VM, wait for it, and find the LUN snapshots of its disks.
+    """Take a snapshot of a VM, wait for the snapshot, and find the LUN snapshots of its disks.
 
     `on_progress` reports the steps ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``. The VM is
     locked with `Cloudtower.lock` during the call. If the call is cancelled, the snapshot may still
-    be created. Older snapshots are deleted only after the new one exists.
+    be created. Older snapshots are deleted only after the new snapshot has been created.
 
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
-        name: Name of the snapshot; None: the prefix and the time in UTC, as in
+        name: Name of the snapshot. None means the prefix and the time in UTC:
             ``backup-20260131T020000Z``.
-        prefix: Prefix of the names of these backups.
+        prefix: Prefix of the names of the snapshots.
         keep: Number of backups to keep, including the new backup. Older snapshots are deleted only
-            if their names consist of `prefix` and a time; other snapshots stay. None: delete
-            nothing.
-        quiesce: Make the guest's file systems consistent, if its VM tools are running. Otherwise
-            the snapshot is crash-consistent, as after a power failure.
-        timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Function to call with the progress.
+            if their names consist of `prefix` and a time. None means that no snapshot is deleted.
+        quiesce: Whether to make the guest's file systems consistent. This requires VM tools running
+            in the guest. Without VM tools, or if False, the snapshot is crash-consistent: its data
+            is as after a power failure.
+        timeout: Seconds to wait for each task. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The backup. A failure after the snapshot was made is not raised, but stored in `error`.
+        The backup. If an error occurs after the snapshot was created, the error is not raised. It
+        is stored in `Backup.error`.
 
     Raises:
         NotFound: The VM does not exist.
         Ambiguous: Several VMs have the name.
-        TaskError: The task failed, or the snapshot was not made within `timeout`. The error's
-            `resource_ids` has the id of the snapshot. A `ReadBackFailed` means that the snapshot
-            was begun or made, but could not be read.
-        OutcomeUnknown: It is unknown whether the snapshot is being created.
+        TaskError: The task failed, or the snapshot was not created within `timeout`. The error's
+            `resource_ids` contains the id of the snapshot. A `ReadBackFailed` means that the
+            creation of the snapshot has begun or ended, but that the result could not be read.
+        OutcomeUnknown: It is unknown whether the server creates the snapshot.
         CallError: Another call failed.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -120,32 +121,33 @@ async def backup_vms(
     on_progress: OnProgress | None = None,
     on_backup: Callable[[Backup], object] | None = None,
 ) -> list[Backup]:
-    """Back up many VMs with `backup_vm`, up to `limit` at a time.
+    """Back up many VMs with `backup_vm`, up to `limit` VMs concurrently.
 
-    A VM that fails does not stop the others. If the call is cancelled, snapshots that were begun
-    may still be created.
+    If the backup of a VM fails, the other VMs are still backed up. If the call is cancelled,
+    snapshots whose creation has begun may still be completed by the server.
 
     Args:
         tower: The session to work with.
-        where: Filter of the VMs.
-        prefix: Prefix of the names of these backups.
-        keep: Number of backups to keep for each VM, including the new backup; None: delete nothing.
+        where: Filter that selects the VMs.
+        prefix: Prefix of the names of the snapshots.
+        keep: Number of backups to keep for each VM, including the new backup. None means that no
+            snapshot is deleted.
         quiesce: See `backup_vm`.
-        limit: Maximum number of VMs that are backed up at a time.
-        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
-        timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Function to call with the progress.
-        on_backup: Function to call with each finished backup, successful or failed, so that an
-            interrupted program knows what was done. The function must return at once.
+        limit: Maximum number of VMs to back up concurrently.
+        missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
+        timeout: Seconds to wait for each task. None means no limit.
+        on_progress: Function to call with each `Progress`.
+        on_backup: Function to call with each finished backup, successful or failed. An interrupted
+            program then knows which backups have finished. The function must return quickly.
 
     Returns:
-        The backup of each VM, sorted by name; `error` is set where a backup failed.
+        The backups of all VMs, sorted by VM name. The `error` of a failed backup is set.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -171,13 +173,14 @@ async def backup_vms(
 async def start_snapshot(
     tower: Cloudtower, vm: models.Vm, name: str, *, quiesce: bool
 ) -> WithTask[models.VmSnapshot]:
-    """Ask the server to take a snapshot of a VM, and return the answer.
+    """Start the creation of a snapshot of a VM, and return the server's answer.
 
     Args:
         tower: The session.
         vm: The VM.
         name: Name of the snapshot.
-        quiesce: Make the guest's file systems consistent, if its VM tools are running.
+        quiesce: Whether to make the guest's file systems consistent, if VM tools are running in the
+            guest.
     """
     quiesced = quiesce and vm.vm_tools_status == "RUNNING"
     answers = await tower.vm_snapshot.create_vm_snapshot(
@@ -194,7 +197,7 @@ async def start_snapshot(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Arguments of a backup recipe, the same for all its VMs."""
+    """Arguments of a backup recipe, which apply to all of its VMs."""
 
     recipe: str
     tower: Cloudtower
@@ -215,7 +218,7 @@ class _Plan:
             )
 
     async def back_up(self, tell: Telling, vm: models.Vm) -> Backup:
-        """Back up one VM, and return the result, which holds the error of a failed backup."""
+        """Back up one VM, and return the result. If the backup fails, the result has the error."""
         work = _Work(self, tell, vm)
         error: Exception | None = None
         try:
@@ -241,7 +244,7 @@ class _Work:
 
     Args:
         plan: Arguments of the recipe.
-        tell: Reports the progress.
+        tell: Reporter of the progress.
         vm: The VM.
     """
 
@@ -257,7 +260,7 @@ class _Work:
         self._vm = vm
 
     async def run(self) -> None:
-        """Make the snapshot, find its LUN snapshots, and delete older backups."""
+        """Create the snapshot, find its LUN snapshots, and delete older backups."""
         identified(self._vm, "vm.get_vms")
         async with self._tower.lock(self._vm.id):
             self.snapshot = await self._make_snapshot()
@@ -296,7 +299,10 @@ class _Work:
         self.disks_without = [disk for disk in disks if disk.snapshot_local_id not in there]
 
     async def _surplus(self, snapshot: models.VmSnapshot) -> Sequence[models.VmSnapshot]:
-        """Return the backups to delete, oldest first. The new snapshot is never among them."""
+        """Return the snapshots of old backups to delete, oldest first.
+
+        The new snapshot is never in the list.
+        """
         prefix, keep = self._plan.prefix, self._plan.keep
         if keep is None:
             return []
@@ -311,16 +317,19 @@ class _Work:
             if one.id
             and one.id != snapshot.id
             and ours.fullmatch(one.name or "")
-            # Check again what the filter asks for, because these snapshots will be deleted.
+            # Check the conditions of the filter again, because these snapshots will be deleted.
             and one.vm is not None
             and one.vm.id == self._vm.id
-            and one.entity_async_status is None  # otherwise it is being created or deleted now
+            and one.entity_async_status is None  # not being created or deleted at the moment
         ]
         older.sort(key=lambda one: one.name)
         return older[: max(0, len(older) + 1 - int(keep))]
 
     async def _remove(self, old: models.VmSnapshot) -> bool:
-        """Delete an old backup; return False if the backup was already deleted."""
+        """Delete the snapshot of an old backup.
+
+        Return True if this call deleted the snapshot, or False if the snapshot was already deleted.
+        """
         self._tell("remove")
         timeout = self._plan.timeout
         doubt: NotFound | OutcomeUnknown | None = None

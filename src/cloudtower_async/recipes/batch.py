@@ -1,4 +1,4 @@
-"""Select the resources of a recipe, and check answers about them."""
+"""Selection of the resources of a recipe, and checks of answers about these resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Named = TypeVar("Named", bound="Resource")
 
 
 def check_number(recipe: str, **numbers: int | None) -> None:
-    """Check that each argument is a whole number above 0, or None.
+    """Raise an error unless each argument is a whole number above 0 or None.
 
     Raises:
         InvalidInput: A value is not a whole number above 0.
@@ -30,20 +30,20 @@ def check_number(recipe: str, **numbers: int | None) -> None:
 async def chosen_vms(
     recipe: str, tower: Cloudtower, where: inputs.VmWhereInput, *, missing_ok: bool
 ) -> list[models.Vm]:
-    """Read the VMs that a recipe will change, sorted by name.
+    """Return the VMs that a recipe will change, sorted by name.
 
     Args:
-        recipe: Name of the recipe, for errors.
+        recipe: Name of the recipe for error messages.
         tower: The session.
-        where: Filter of the VMs.
-        missing_ok: Return an empty list if no VM matches.
+        where: Filter that selects the VMs.
+        missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: `where` may match every VM, and is not `EVERYTHING`.
-        InvalidInput: A field of `where` that is never null is None.
+        InvalidInput: `where` has None for a field that is never null on the server.
     """
-    # Imported here, so that importing recipes loads no generated code.
+    # Import here, so that importing `recipes` does not import the generated code.
     from ..inputs import VmWhereInput
 
     if where is not EVERYTHING and matches_all(where):
@@ -60,7 +60,7 @@ async def chosen_vms(
             endpoint=tower.endpoint,
             hint="Check `where`; pass missing_ok=True if no match is acceptable.",
         )
-    # A server may list a VM twice: remove duplicates, but keep every VM without an id.
+    # A server may list a VM twice. Remove duplicates, but keep every VM without an id.
     distinct = {vm.id or place: vm for place, vm in enumerate(vms)}
     return sorted(distinct.values(), key=lambda vm: (vm.name or "", vm.id or ""))
 
@@ -70,10 +70,10 @@ def identified(resource: Named, query: str) -> Named:
 
     Args:
         resource: The listed resource.
-        query: Name of the method, for errors.
+        query: Name of the method for error messages.
 
     Raises:
-        ResponseDecodeError: The resource has no id, so no call can name it.
+        ResponseDecodeError: The resource has no id, so that no call can refer to it.
     """
     if resource.id:
         return resource
@@ -87,11 +87,12 @@ def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) 
 
     Args:
         answers: The answers of the mutation, one per resource.
-        operation: Name of the method, for errors.
+        operation: Name of the method for error messages.
         tower: The session.
 
     Raises:
-        OutcomeUnknown: The server answered with no resource, with several, or without an id.
+        OutcomeUnknown: The answer has no resource, has several resources, or has a resource without
+            an id.
     """
     named = [one for one in answers if has_id(one)]
     if len(answers) == len(named) == 1:

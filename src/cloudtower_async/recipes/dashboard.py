@@ -1,4 +1,4 @@
-"""The state of a CloudTower on one page: alerts, disks, CPU, memory and storage of its clusters."""
+"""State of a CloudTower on one page: alerts, disks, CPU, memory and storage of its clusters."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from .dashboard_models import (
 
 T = TypeVar("T")
 
-_UNTOLD = "UNKNOWN"  # shown for a string that the server left out
+_UNTOLD = "UNKNOWN"  # text in place of a string that the server left out
 
 
 class Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Related resource, of which only the id is read."""
+    """Related resource. The dashboard reads only its id."""
 
     id: str
 
 
 class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of a cluster that the dashboard shows or sums up."""
+    """Fields of a cluster that the dashboard needs."""
 
     id: str
     name: str
@@ -64,7 +64,7 @@ class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of a host that the dashboard sums up."""
+    """Fields of a host that the dashboard needs."""
 
     cluster: Related
     total_memory_bytes: int
@@ -72,7 +72,10 @@ class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class DiskRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields by which the dashboard counts disks, as strings: they hash faster than enums."""
+    """Fields of a disk that the dashboard needs.
+
+    The fields are strings instead of enums, because strings are hashed faster.
+    """
 
     type: str
     health_status: str | None = None
@@ -86,21 +89,21 @@ async def build_dashboard(
     *,
     content_language: ContentLanguage | None = None,
 ) -> Dashboard:
-    """Read clusters, hosts, disks and alerts concurrently, and return sums of their figures.
+    """Read clusters, hosts, disks and alerts concurrently, and return a summary.
 
     The CPU figures cover all SMTX OS clusters. The memory figures cover the hosts of ELF clusters,
-    and SMTX OS clusters on VMware. A sum with unknown parts covers the known parts and counts the
-    unknown parts; see `Amount`.
+    and SMTX OS clusters on VMware. If some parts of a sum are unknown, the sum covers the known
+    parts, and the number of unknown parts is counted; see `Amount`.
 
     Args:
         tower: The session to read with.
-        cluster_ids: Ids of the clusters to show; None: all clusters. A cluster that does not exist,
-            or that the user may not see, is missing from the dashboard's `clusters`.
-        content_language: Language of the alerts' texts; None: the language of the session.
+        cluster_ids: Ids of the clusters to show. None means all clusters. If a cluster does not
+            exist, or the user may not see it, the cluster is missing from `Dashboard.clusters`.
+        content_language: Language of the texts of alerts. None means the language of the session.
 
     Raises:
         InvalidInput: `cluster_ids` is empty, which could mean no clusters or all clusters.
-        CallError: A call failed; the other calls were cancelled.
+        CallError: A call failed. The other calls were cancelled.
 
     Example:
         ::
@@ -139,7 +142,7 @@ async def build_dashboard(
 
 
 class _Request(Generic[T]):
-    """One of several concurrent requests; it holds the answer when all requests have ended."""
+    """One of several concurrent requests. After `send`, `answer` contains the answer."""
 
     answer: T
 
@@ -156,10 +159,12 @@ def summarise(
     disks: Iterable[DiskRow],
     alerts: Iterable[models.Alert],
 ) -> Dashboard:
-    """Return the dashboard for the given rows. Hosts of other clusters are left out.
+    """Return the dashboard for these rows.
 
-    Any field may be None, even if its type says otherwise: if a server breaks its schema, one
-    figure is unknown, and the others are still shown.
+    Hosts of clusters that are not in `clusters` are ignored.
+
+    Any field of a row may be None, even if its type does not allow None. If a server violates its
+    schema, one figure is unknown, and the other figures are still shown.
     """
     hosts_of: dict[str, list[HostRow]] = defaultdict(list)
     for host in hosts:
@@ -249,7 +254,7 @@ def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
 def disk_state(
     health: str | None, healthy: bool | None, usage_status: str | None
 ) -> Literal["healthy", "warning", "error", "unknown"]:
-    """Return the field of `DiskSummary` that counts a disk in this state."""
+    """Return the name of the field of `DiskSummary` that counts disks in this state."""
     if health is None and healthy is not None:
         health = "HEALTHY" if healthy else "UNHEALTHY"
     if health in _ERRORS:
@@ -286,7 +291,10 @@ def _cpu(clusters: Iterable[ClusterRow]) -> CpuSummary:
 def _memory_parts(
     cluster: ClusterRow, hosts: Sequence[HostRow]
 ) -> list[tuple[float | None, float | None]] | None:
-    """Return used and total memory of each part, or None if the memory does not count."""
+    """Return the used and the total memory of each part of a cluster.
+
+    A part is a host or the whole cluster. Return None if the memory of the cluster is not counted.
+    """
     if cluster.hypervisor == models.Hypervisor.ELF:
         missing = [(None, None)] * _missing_hosts(cluster, hosts)
         return [*((host.used_memory_bytes, host.total_memory_bytes) for host in hosts), *missing]
@@ -294,7 +302,8 @@ def _memory_parts(
         return None
     if cluster.hypervisor == models.Hypervisor.VMWARE:
         return [(cluster.used_memory_bytes, cluster.total_memory_bytes)]
-    # Memory on other hypervisors does not count. If the hypervisor is unknown, so is the memory.
+    # The memory of other hypervisors is not counted. If the hypervisor is unknown, the memory is
+    # also unknown.
     return [(None, None)] if cluster.hypervisor is None else None
 
 
@@ -334,5 +343,5 @@ def _available(cluster: ClusterRow) -> int | None:
     failed = cluster.failure_data_space
     if capacity is None or used is None or failed is None:
         return None
-    # An overfull cluster must not reduce the sum of the others.
+    # An overfull cluster must not reduce the sum of the other clusters.
     return max(0, capacity - used - failed)

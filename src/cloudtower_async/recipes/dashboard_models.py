@@ -11,7 +11,7 @@ from .amounts import Amount
 
 
 class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Number of active alerts by severity; `other` counts every other severity."""
+    """Number of active alerts by severity. `other` counts alerts of any other severity."""
 
     critical: int
     notice: int
@@ -23,7 +23,7 @@ class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
     """Active alerts by severity, newest first.
 
-    Alerts that belong to no cluster are included only when no clusters were chosen.
+    If the caller chose clusters, alerts that belong to no cluster are missing.
     """
 
     counts: AlertCounts
@@ -34,13 +34,15 @@ class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class DiskSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Number of disks of one type by health; each disk counts once.
+    """Number of disks of one type by health. Each disk is counted once.
 
     Attributes:
         healthy: Healthy disks.
-        warning: Disks that are not mounted, or only partly.
-        error: Disks that are unhealthy, subhealthy, or failed by SMART or software RAID.
-        unknown: Disks whose health is unknown, or has a value that this version does not know.
+        warning: Disks that are not mounted, or only partly mounted.
+        error: Disks that are unhealthy or subhealthy, or whose SMART or software RAID reports a
+            failure.
+        unknown: Disks whose health the server does not report, or whose health is a value unknown
+            to this version.
         total: All disks of the type.
     """
 
@@ -61,7 +63,7 @@ class CpuSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Memory in bytes, and its usage in percent."""
+    """Total and used memory in bytes, and usage in percent."""
 
     total: Amount
     used: Amount
@@ -69,11 +71,11 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Data space in bytes, and its usage in percent.
+    """Data space in bytes, and usage of the data space in percent.
 
-    `failed` is space that is currently unusable. `available` is the space that is neither used nor
-    failed. An overfull cluster counts as 0 available bytes, so it does not reduce the sum of the
-    others.
+    `failed` is space that is currently unusable. `available` is `total` minus `used` and `failed`.
+    An overfull cluster counts as 0 available bytes, so that the cluster does not reduce the sum of
+    the other clusters.
     """
 
     total: Amount
@@ -84,15 +86,18 @@ class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Figures of one cluster. A figure is None if it is unknown or does not apply to the type.
+    """Figures of one cluster.
+
+    A figure is None if it is unknown, or if it does not apply to this type of cluster.
 
     Attributes:
         type: Type of the cluster, such as ``"SMTX_OS"``.
         hypervisor: Hypervisor, such as ``"ELF"``.
-        connect_state: Connection from CloudTower to the cluster, such as ``"CONNECTED"``.
-        hosts: Number of hosts, including hosts that the server did not list and whose figures are
-            therefore unknown.
-        vms: Number of VMs, running or not.
+        connect_state: State of the connection from CloudTower to the cluster, such as
+            ``"CONNECTED"``.
+        hosts: Number of hosts. This includes hosts that the server did not list. The figures of
+            these hosts are unknown.
+        vms: Number of all VMs.
         running_vms: Number of running VMs.
         alerts: Number of active alerts.
     """
@@ -113,20 +118,20 @@ class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
-    """State of a CloudTower, or of chosen clusters, at one moment.
+    """State of a CloudTower or of chosen clusters at one point in time.
 
     Pass the struct to `msgspec.json.encode` to get JSON.
 
     Attributes:
-        built_at: Time when the last answer arrived, in UTC.
+        built_at: Time when the last answer of the server arrived, in UTC.
         clusters: Clusters, sorted by name.
         alerts: Active alerts.
-        disks: Disks by type, with the API's names of the types: ``"HDD"``, ``"SSD"``,
-            ``"NVMe_SSD"``, … Contains every type that this version knows, and every further type
-            that the server reports.
-        cpu: CPU of all the clusters together.
-        memory: Memory of all the clusters together.
-        storage: Storage of all the clusters together.
+        disks: Summary of the disks by type. The keys are the API's names of the types: ``"HDD"``,
+            ``"SSD"``, ``"NVMe_SSD"``, … The dict has every type that this version knows, and every
+            further type that the server reports.
+        cpu: CPU of all clusters together.
+        memory: Memory of all clusters together.
+        storage: Storage of all clusters together.
     """
 
     built_at: datetime

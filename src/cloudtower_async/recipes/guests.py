@@ -1,4 +1,4 @@
-"""Wait until the guest of a VM reports its IP addresses or its VM tools."""
+"""Waits for the guest of a VM, until it reports IP addresses or running VM tools."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ async def wait_for_addresses(
 ) -> Vm:
     """Wait until the guest of a VM reports an IP address.
 
-    A guest reports addresses through VM tools, 1 to 3 minutes after the tools have started.
-    Addresses of further NICs can appear later.
+    A guest reports addresses through VM tools, 1 to 3 minutes after the tools have started. If a VM
+    has several NICs, the addresses of some NICs can appear later.
 
     Args:
         tower: The session to work with.
         vm: The VM, or its id.
-        timeout: Seconds until ConditionTimeout; None: no limit.
+        timeout: Seconds after which ConditionTimeout is raised. None means no limit.
         interval: Maximum number of seconds between polls.
 
     Returns:
-        The VM, with its addresses in ``ips``.
+        The VM. Its ``ips`` contains the addresses.
 
     Raises:
-        ConditionFailed: The VM is gone.
-        ConditionTimeout: The time is over.
+        ConditionFailed: The VM no longer exists.
+        ConditionTimeout: The condition was not met within `timeout`.
         CallError: The VM cannot be read.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -48,22 +48,22 @@ async def wait_for_addresses(
 async def wait_for_tools(
     tower: Cloudtower, vm: Choice, *, timeout: float | None = 300.0, interval: float = 5.0
 ) -> Vm:
-    """Wait until VM tools run in the guest of a VM.
+    """Wait until VM tools are running in the guest of a VM.
 
     Args:
         tower: The session to work with.
         vm: The VM, or its id.
-        timeout: Seconds until ConditionTimeout; None: no limit.
+        timeout: Seconds after which ConditionTimeout is raised. None means no limit.
         interval: Maximum number of seconds between polls.
 
     Returns:
         The VM, as last read.
 
     Raises:
-        ConditionFailed: The VM is gone.
-        ConditionTimeout: The time is over.
+        ConditionFailed: The VM no longer exists.
+        ConditionTimeout: The condition was not met within `timeout`.
         CallError: The VM cannot be read.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::

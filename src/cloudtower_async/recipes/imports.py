@@ -35,10 +35,11 @@ async def import_template(
 ) -> models.ContentLibraryVmTemplate:
     """Import a template into the content library from an OVF file and its disk images.
 
-    The server parses the OVF, the images are uploaded one after the other, and the template is
-    created from both. `on_progress` reports the steps ``"upload"`` and ``"import"``. If the call is
-    cancelled during an upload, the partial upload is removed. If the call is cancelled during the
-    import, the server completes the import.
+    The server parses the OVF file. Then the disk images are uploaded one after the other. Finally,
+    the server creates the template from the parsed OVF and the images. `on_progress` reports the
+    steps ``"upload"`` and ``"import"``. If the call is cancelled during an upload, the partial
+    upload is removed. If the call is cancelled during the import, the server still completes the
+    import.
 
     Args:
         tower: The session to work with.
@@ -46,22 +47,23 @@ async def import_template(
         ovf: Path of the OVF file.
         disks: Paths of the disk images, in the order of the disks in the OVF.
         cluster: Name or id of the cluster that stores the first copy of the template.
-        nic_model: Model of the template's NICs. Choose their networks when you create a VM.
-        timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Function to call with the progress.
+        nic_model: Model of the template's NICs. You choose the networks of the NICs when you create
+            a VM.
+        timeout: Seconds to wait for each task. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The template, settled (see `Cloudtower.settle`).
+        The template, read after it has settled (see `Cloudtower.settle`).
 
     Raises:
         InvalidInput: A file cannot be read, or the number of images differs from the number of
-            disks.
+            disks in the OVF.
         NotFound: The cluster does not exist.
         UploadError: An image could not be uploaded.
         TaskError: The task failed, or the template was not created within `timeout`. The error's
-            `resource_ids` has the id of the template. A `ReadBackFailed` means that the template
-            was created, but could not be read.
-        CallError: A call failed. A `BadRequest` means that the file is not an OVF.
+            `resource_ids` contains the id of the template. A `ReadBackFailed` means that the
+            template was created, but could not be read.
+        CallError: A call failed. A `BadRequest` means that the server cannot parse the OVF file.
 
     Example:
         ::
@@ -109,7 +111,7 @@ async def import_template(
 
 
 async def _read(ovf: StrPath, disks: Sequence[StrPath]) -> tuple[bytes, list[int]]:
-    """Return the content of the OVF and the sizes of the images."""
+    """Return the content of the OVF file, and the sizes of the disk images in bytes."""
     path = anyio.Path(ovf)
     try:
         content = await path.read_bytes()
@@ -126,12 +128,12 @@ def _tell_upload(tell: Telling, name: str, before: int, total: int, news: Upload
 
 
 def _as_input(parsed: models.ParsedOVF) -> inputs.ParsedOVF:
-    """Convert the parsed OVF from the server's answer into an argument, without null fields.
+    """Return the parsed OVF from the server as an argument for the import, without null fields.
 
     Raises:
-        ResponseDecodeError: The answer lacks a field that the argument requires.
+        ResponseDecodeError: The parsed OVF lacks a field that the import requires.
     """
-    # Imported here, so that importing recipes loads no generated code.
+    # Import here, so that importing `recipes` does not import the generated code.
     from ..models import ParsedOVF
 
     told = _without_nulls(msgspec.to_builtins(parsed))

@@ -1,4 +1,4 @@
-"""Put hosts into maintenance mode, and take them out again."""
+"""Recipes that check hosts, put hosts into maintenance mode and take hosts out of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from .maintenance_results import (
 from .progress import OnProgress, Telling, follow, label, read_back
 
 _PAUSE = 1.0
-"""Seconds between reads of the result of a precheck whose task has ended."""
+"""Seconds between two polls for the result of a precheck, after the task of the precheck has
+ended."""
 
 
 async def check_maintenance(
@@ -32,19 +33,19 @@ async def check_maintenance(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> MaintenanceCheck:
-    """Find the VMs that keep a host from entering maintenance mode; nothing is changed.
+    """Find the VMs that prevent a host from entering maintenance mode, without changing anything.
 
     `on_progress` reports the step ``"check"``.
 
     Args:
         tower: The session to work with.
         host: Name or id of the host.
-        timeout: Seconds to wait for the check; None: no limit.
-        on_progress: Function to call with the progress.
+        timeout: Seconds to wait for the check. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Raises:
         NotFound: The host does not exist.
-        TaskError: The check failed, or took too long.
+        TaskError: The check failed, or did not end within `timeout`.
         CallError: A call failed. A `BadRequest` means that the host is not in service.
 
     Example:
@@ -68,24 +69,26 @@ async def enter_maintenance(
     timeout: float | None = 3600.0,
     on_progress: OnProgress | None = None,
 ) -> MaintenanceEntered:
-    """Check a host and put it into maintenance mode; its VMs move to other hosts.
+    """Check a host and put it into maintenance mode. Its VMs are moved to other hosts.
 
-    A host that is already in maintenance mode is left as it is. `on_progress` reports the steps
+    A host that is already in maintenance mode is not changed. `on_progress` reports the steps
     ``"check"`` and ``"enter"``. The host is locked with `Cloudtower.lock` during the call. If the
     call is cancelled during ``"enter"``, the server continues.
 
     Args:
         tower: The session to work with.
         host: Name or id of the host.
-        stop_vms: Allow shutting down VMs that cannot be moved.
-        timeout: Seconds to wait for each task; None: no limit.
-        on_progress: Function to call with the progress.
+        stop_vms: Whether to shut down VMs that cannot be moved. If False, the call raises
+            `VmsInTheWay` for such VMs.
+        timeout: Seconds to wait for each task. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Raises:
-        VmsInTheWay: VMs cannot be moved, and `stop_vms` is False or this user cannot see all of
-            them. Nothing was changed.
+        VmsInTheWay: Some VMs cannot be moved, and `stop_vms` is False or this user cannot see all
+            of these VMs. Nothing was changed.
         NotFound: The host does not exist.
-        TaskError: The check or the task that enters maintenance mode failed, or took too long.
+        TaskError: The check or the task that enters maintenance mode failed, or did not end within
+            `timeout`.
         CallError: A call failed. A `BadRequest` means that the host is already entering maintenance
             mode.
 
@@ -117,20 +120,21 @@ async def leave_maintenance(
 ) -> MaintenanceLeft:
     """Take a host out of maintenance mode, and bring back the VMs that were moved or shut down.
 
-    A host that is already in service is left as it is. `on_progress` reports the step ``"leave"``.
-    The host is locked with `Cloudtower.lock` during the call. If the call is cancelled, the server
-    continues.
+    A host that is not in maintenance mode is not changed. `on_progress` reports the step
+    ``"leave"``. The host is locked with `Cloudtower.lock` during the call. If the call is
+    cancelled, the server continues.
 
     Args:
         tower: The session to work with.
         host: Name or id of the host.
-        bring_back: Move VMs back that were moved away, and start those that were shut down.
-        timeout: Seconds to wait for the task; None: no limit.
-        on_progress: Function to call with the progress.
+        bring_back: Whether to move VMs back to the host, and to start VMs that were shut down for
+            the maintenance.
+        timeout: Seconds to wait for the task. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Raises:
         NotFound: The host does not exist.
-        TaskError: The task failed, or took too long.
+        TaskError: The task failed, or did not end within `timeout`.
         CallError: A call failed.
 
     Example:
@@ -151,7 +155,7 @@ async def leave_maintenance(
 
 
 async def _again(tower: Cloudtower, host: models.Host) -> models.Host:
-    """Read a host again; raise an error if the server answers with another host."""
+    """Read a host again and return it. Raise an error if the server sends another host."""
     found = await tower.get_one(tower.host.get_hosts, where={"id": host.id})
     if found.id != host.id:
         raise ResponseDecodeError(
@@ -186,7 +190,7 @@ async def _check(
         if result.done:
             break
         left = deadline - anyio.current_time()
-        if left <= 0:  # checked last: after a clock jump, read once more
+        if left <= 0:  # checked after the poll, so that a jump of the clock still allows a poll
             raise TaskTimeout([check.task_id], timeout)
         await anyio.sleep(min(_PAUSE, left))
     named = [one.vm_uuid for one in result.shutdown_vms or ()]
@@ -196,7 +200,10 @@ async def _check(
 
 
 async def _vms(tower: Cloudtower, local_ids: Iterable[str]) -> dict[str, models.Vm]:
-    """Return VMs by `local_id`, which is how the server names VMs in answers on maintenance."""
+    """Return a dict from `local_id` to VM, with the VMs that the server lists.
+
+    In answers about maintenance, the server refers to a VM by its `local_id`.
+    """
     wanted = list(dict.fromkeys(one for one in local_ids if one))
     if not wanted:
         return {}
@@ -212,7 +219,7 @@ async def _done(
     told: Callable[[float], None],
     timeout: float | None,
 ) -> models.Host:
-    """Wait until a host has entered or left maintenance mode, and read the host."""
+    """Wait until a host has entered or left maintenance mode, and return the host as read again."""
     await follow(tower, started, told, timeout, [host.id])
     return await read_back(tower, host, timeout)
 
@@ -233,7 +240,7 @@ async def _enter(
         data={"shutdown_vms": [vm.local_id for vm in check.must_stop]},
     )
     entered = await _done(tower, host, entering, partial(tell.step, label(host), "enter"), timeout)
-    # Remove duplicates; resources without an id are all kept.
+    # Remove duplicates, but keep every VM without an id.
     before = {vm.id or place: vm for place, vm in enumerate((*on, *check.must_stop))}
     now = await _now(tower, host, [vm.id for vm in before.values() if vm.id])
     done = MaintenanceEntered(host=entered, moved=[], stopped=[], unclear=[])
@@ -251,7 +258,7 @@ async def _enter(
 
 
 async def _now(tower: Cloudtower, host: models.Host, ids: list[str]) -> dict[str, models.Vm]:
-    """Read the VMs of a host again after it has entered maintenance mode.
+    """Return VMs by id, read again after a host has entered maintenance mode.
 
     Raises:
         ReadBackFailed: The VMs cannot be read.

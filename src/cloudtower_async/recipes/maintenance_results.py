@@ -1,4 +1,4 @@
-"""Results and errors of the recipes for host maintenance."""
+"""Results and errors of the recipes for maintenance mode."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         host: The host.
-        must_stop: VMs that cannot be moved to another host, and would have to be shut down.
-        unseen: Further VMs that cannot be moved, but that this user cannot see: the ``local_id`` of
-            each VM, or ``"unnamed"``.
+        must_stop: VMs that cannot be moved to another host, and must be shut down first.
+        unseen: Further VMs that cannot be moved, and that this user may not see. Each VM is given
+            by its ``local_id``, or as ``"unnamed"``.
     """
 
     host: models.Host
@@ -27,15 +27,15 @@ class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
 class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
     """Result of entering maintenance mode.
 
-    Each VM that was running on the host is in one of the lists.
+    Each VM that was running or suspended on the host is in one of the lists.
 
     Attributes:
-        host: The host as it now is.
-        moved: VMs that are on another host now.
+        host: The host after the operation.
+        moved: VMs that were moved to another host.
         stopped: VMs that were shut down.
-        unclear: VMs that may be neither on another host nor shut down: the server lists them on
-            this host or on no host, or lists them no longer. A VM that is no longer listed is shown
-            as it was before.
+        unclear: VMs whose outcome is unclear. The server lists these VMs on this host or on no
+            host, or no longer lists them. A VM that is no longer listed is in the list as it was
+            before.
     """
 
     host: models.Host
@@ -48,12 +48,12 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
     """Result of leaving maintenance mode.
 
     Attributes:
-        host: The host as it now is.
-        back: VMs that had been moved away and are on the host again.
-        started: VMs that had been shut down and are running again.
+        host: The host after the operation.
+        back: VMs that were moved back to the host.
+        started: VMs that were shut down for the maintenance and are running again.
         not_back: VMs that should have been moved back or started, but were not.
-        unseen: Names or ``local_id`` of further VMs that were not brought back, and that this user
-            cannot see.
+        unseen: Names or ``local_id`` of further VMs that were not moved back or started, and that
+            this user may not see.
     """
 
     host: models.Host
@@ -63,14 +63,14 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
     unseen: list[str] = []
 
 
-class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name says what happened
+class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name describes the problem
     """A host cannot enter maintenance mode unless VMs are shut down.
 
-    Either shutting down VMs was not allowed, or this user cannot see some of these VMs. Nothing was
-    changed.
+    The caller did not allow shutting down VMs, or this user may not see some of these VMs. Nothing
+    was changed.
 
     Attributes:
-        check: The host, and the VMs that cannot be moved.
+        check: Result of the check: the host, and the VMs that cannot be moved.
     """
 
     def __init__(self, check: MaintenanceCheck) -> None:

@@ -1,4 +1,4 @@
-"""Start, shut down and restart many VMs with few calls."""
+"""Recipes that start, shut down and restart many VMs with few calls."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class PowerOutcome(msgspec.Struct, kw_only=True, frozen=True):
     """Outcome of a power operation for one VM.
 
     Attributes:
-        vm: The VM after the operation; if the operation failed, the VM as last read.
-        result: ``"done"``; ``"already"``: the VM was in this state before; ``"forced"``: the guest
-            did not shut down, so the VM was powered off; or ``"failed"``.
-        error: Why the operation failed. If it is a `ReadBackFailed` and `result` is not
-            ``"failed"``, the operation succeeded, but the VM could not be read afterwards: `vm` is
-            the VM as it was before.
+        vm: The VM after the operation. If the operation failed, the VM as it was last read.
+        result: ``"done"`` means that the operation succeeded. ``"already"`` means that the VM
+            already had the wanted status. ``"forced"`` means that the guest did not shut down and
+            the VM was powered off. ``"failed"`` means that the operation failed.
+        error: Error that made the operation fail, or None. If `error` is a `ReadBackFailed` and
+            `result` is not ``"failed"``, the operation succeeded, but the VM could not be read
+            afterwards. `vm` is then the VM before the operation.
     """
 
     vm: models.Vm
@@ -53,26 +54,26 @@ async def start_vms(
 ) -> list[PowerOutcome]:
     """Start VMs in batches of `limit`, with one call for each batch.
 
-    A VM that fails does not stop the others. `on_progress` reports the step ``"start"``. If the
-    call is cancelled, the server still starts the VMs of the current batch.
+    If a VM fails, the operation continues with the other VMs. `on_progress` reports the step
+    ``"start"``. If the call is cancelled, the server still starts the VMs of the current batch.
 
     Args:
         tower: The session to work with.
-        where: Filter of the VMs. Running VMs are left alone. For a suspended VM, the result is
-            ``"failed"``.
-        limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
-        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
-        timeout: Seconds to wait for the VMs of each call; None: no limit.
-        on_progress: Function to call with the progress.
+        where: Filter that selects the VMs. Running VMs are not changed. For a suspended VM, the
+            result is ``"failed"``.
+        limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
+        missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
+        timeout: Seconds to wait for the VMs of each batch. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The outcome for each VM, sorted by name.
+        The outcomes of all VMs, sorted by VM name.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -95,26 +96,26 @@ async def restart_vms(
 ) -> list[PowerOutcome]:
     """Restart VMs through their guests in batches of `limit`, with one call for each batch.
 
-    With ``limit=1`` the VMs restart one after the other. For a VM that is not running, the result
-    is ``"failed"``. `on_progress` reports the step ``"restart"``. Failures and cancellation work as
-    in `start_vms`.
+    With ``limit=1``, the VMs restart one after the other. For a VM that is not running, the result
+    is ``"failed"``. `on_progress` reports the step ``"restart"``. For failures and cancellation,
+    see `start_vms`.
 
     Args:
         tower: The session to work with.
-        where: Filter of the VMs.
-        limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
-        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
-        timeout: Seconds to wait for the VMs of each call; None: no limit.
-        on_progress: Function to call with the progress.
+        where: Filter that selects the VMs.
+        limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
+        missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
+        timeout: Seconds to wait for the VMs of each batch. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The outcome for each VM, sorted by name.
+        The outcomes of all VMs, sorted by VM name.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
     """
     run = _Run("restart_vms", tower, timeout, missing_ok)
     return await run.over(where, limit, on_progress, run.restart, "RUNNING", None)
@@ -132,29 +133,29 @@ async def shut_down_vms(
 ) -> list[PowerOutcome]:
     """Shut down VMs through their guests in batches of `limit`, with one call for each batch.
 
-    `on_progress` reports the steps ``"shut down"`` and ``"power off"``. Failures and cancellation
-    work as in `start_vms`.
+    `on_progress` reports the steps ``"shut down"`` and ``"power off"``. For failures and
+    cancellation, see `start_vms`.
 
     Args:
         tower: The session to work with.
-        where: Filter of the VMs. Stopped VMs are left alone. For a suspended VM, the result is
-            ``"failed"``.
-        force_after: Seconds after which VMs that have not shut down are powered off, as if their
-            plug were pulled. VMs that cannot shut down are powered off at once. If None, no VM is
-            powered off, and VMs that have not shut down within `timeout` count as failed.
-        limit: Maximum number of VMs in a batch; the next batch begins when the last one has ended.
-        missing_ok: Return an empty list when no VM matches, instead of raising NotFound.
-        timeout: Seconds to wait for the VMs of each call; None: no limit.
-        on_progress: Function to call with the progress.
+        where: Filter that selects the VMs. Stopped VMs are not changed. For a suspended VM, the
+            result is ``"failed"``.
+        force_after: Seconds after which VMs that have not shut down are powered off, as in a power
+            failure. VMs that cannot shut down are powered off at once. If None, no VM is powered
+            off, and VMs that have not shut down within `timeout` have failed.
+        limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
+        missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
+        timeout: Seconds to wait for the VMs of each batch. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The outcome for each VM, sorted by name.
+        The outcomes of all VMs, sorted by VM name.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
         EmptyFilter: `where` may match every VM.
         CallError: The VMs cannot be read.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -190,7 +191,10 @@ class _Run:
         begins: str,
         ends: str | None,
     ) -> list[PowerOutcome]:
-        """Act on the VMs with the status `begins` in batches, and return all outcomes."""
+        """Call `act` for batches of the VMs with the status `begins`, and return all outcomes.
+
+        VMs with the status `ends` are not changed. VMs with another status fail.
+        """
         limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
         self.tell = Telling(on_progress, len(vms))
@@ -218,7 +222,10 @@ class _Run:
         act: Callable[[Sequence[models.Vm]], Awaitable[list[PowerOutcome]]],
         vms: Sequence[models.Vm],
     ) -> list[PowerOutcome]:
-        """Act on a batch of VMs. On an unexpected error, every VM has failed with this error."""
+        """Call `act` for a batch of VMs, and return the outcomes.
+
+        If `act` raises an error, every VM of the batch has failed with this error.
+        """
         try:
             return await act(vms)
         except Exception as error:
@@ -238,14 +245,14 @@ class _Run:
         return PowerOutcome(vm=came, result=result)
 
     async def start(self, vms: Sequence[models.Vm]) -> list[PowerOutcome]:
-        """Start a batch of VMs."""
+        """Start a batch of VMs, and return the outcomes."""
         came = await Switch(
             self.tower, self.tell, "start", _start, vms, timeout=self.timeout, ends="RUNNING"
         ).run()
         return [self.outcome(vm, came[vm.id], "done") for vm in vms]
 
     async def restart(self, vms: Sequence[models.Vm]) -> list[PowerOutcome]:
-        """Restart a batch of VMs."""
+        """Restart a batch of VMs, and return the outcomes."""
         came = await Switch(
             self.tower, self.tell, "restart", _restart, vms, timeout=self.timeout, ends=None
         ).run()
@@ -254,7 +261,10 @@ class _Run:
     async def shut_down(
         self, vms: Sequence[models.Vm], *, force_after: float | None
     ) -> list[PowerOutcome]:
-        """Shut down a batch of VMs; with `force_after`, power off those that do not shut down."""
+        """Shut down a batch of VMs, and return the outcomes.
+
+        If `force_after` is not None, power off VMs that do not shut down in time.
+        """
         came = await Switch(
             self.tower,
             self.tell,
@@ -266,7 +276,7 @@ class _Run:
             wait_for_status=True,
             hurry=force_after is not None,
         ).run()
-        planned = self.tower.mutations == "plan"  # so the VM stays on
+        planned = self.tower.mutations == "plan"  # nothing is sent, so the VM keeps running
         forced: set[str] = set()
         if force_after is not None:
             left = [vm for vm in vms if _may_be_on(came[vm.id])]
@@ -305,7 +315,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Return whether a VM is known not to have shut down, or its shut-down was refused."""
+    """Return whether a VM has certainly not shut down, or the server refused to shut it down."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed
@@ -314,9 +324,9 @@ def _may_be_on(came: Came) -> bool:
 
 
 def _off(came: Came) -> Came:
-    """Return the VM if it is off, otherwise an error that says why it may not be off."""
+    """Return the VM if it has stopped, otherwise an error with the reason."""
     if isinstance(came, ReadBackFailed) and came.done:
-        # The guest was told to shut down, and may still be shutting down.
+        # The guest has received the request to shut down, and may still be shutting down.
         return ReadBackFailed(came.resource_ids, came.reason, done=False)
     if isinstance(came, Exception) or came.status == "STOPPED":
         return came

@@ -22,13 +22,16 @@ T = TypeVar("T", bound="Resource")
 
 
 class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Progress of a recipe, reported each time that one of its subjects (VMs, hosts) changes.
+    """Report of the progress of a recipe.
+
+    A recipe reports each change of one of its subjects. A subject is a VM or host that the recipe
+    works on.
 
     Attributes:
         subject: Name of the VM or host that the report is about.
-        step: Current step of the subject; each recipe lists its steps. The last step of each
-            subject is ``"done"`` or ``"failed"``.
-        fraction: Share of the step that is done, 0 to 1, as far as the server reports it.
+        step: Current step of the subject. The docstring of each recipe lists the steps. The last
+            step of each subject is ``"done"`` or ``"failed"``.
+        fraction: Completed share of the step, from 0 to 1, as reported by the server.
         done: Number of subjects that have finished, successfully or not.
         total: Number of all subjects.
     """
@@ -41,25 +44,26 @@ class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 ENDS = ("done", "failed")
-"""Last steps of a subject."""
+"""Possible last steps of a subject."""
 
 OnProgress: TypeAlias = Callable[[Progress], object]
-"""Function that a recipe calls with each `Progress`, in the event loop: it must not block.
+"""Function that a recipe calls with each `Progress`. It runs in the event loop and must not block.
 
-An exception that the function raises stops the recipe like a cancellation, and propagates.
+If the function raises an exception, the recipe stops like after a cancellation, and raises the
+exception.
 """
 
 
 class Telling:
-    """Reporter of progress to the caller's function, if the caller passed one.
+    """Reporter of progress. It calls the caller's function, if the caller passed a function.
 
     Args:
-        on_progress: Function to call; None: report nothing.
+        on_progress: Function to call with each report. None means that progress is not reported.
         total: Number of subjects.
 
     Attributes:
-        raised: Exception that `on_progress` raised. This exception stops the recipe, unlike an
-            error of a single subject.
+        raised: Exception that `on_progress` raised, or None. This exception stops the recipe. The
+            error of a single subject does not stop it.
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
@@ -89,7 +93,7 @@ class Telling:
 
     @contextmanager
     def about(self, subject: str) -> Generator[None]:
-        """Report that a subject has finished when the block ends, with or without an error."""
+        """Run a block, then report that a subject has finished, successfully or with an error."""
         try:
             yield
         except Exception as error:
@@ -100,7 +104,7 @@ class Telling:
 
 
 def label(resource: models.Vm | models.Host) -> str:
-    """Return the name of a resource, or its id if the server left out the name."""
+    """Return the name of a resource, its id if it has no name, or ``"unnamed"`` without both."""
     return resource.name or resource.id or "unnamed"
 
 
@@ -116,19 +120,20 @@ async def follow(
     Args:
         tower: The session.
         started: Answer of the mutation.
-        tell: Function to call with the progress of the task, 0 to 1.
-        timeout: Seconds to wait for the task; None: no limit.
-        resource_ids: Ids of the resources that the task creates or changes, for errors.
+        tell: Function to call with the progress of the task, from 0 to 1.
+        timeout: Seconds to wait for the task. None means no limit.
+        resource_ids: Ids of the resources that the task creates or changes. Errors contain these
+            ids.
 
     Raises:
-        TaskError: The task failed or is not known to have ended.
-        ReadBackFailed: The task could not be watched.
+        TaskError: The task failed, or it is unknown whether the task has ended.
+        ReadBackFailed: The task could not be polled.
     """
     task: models.Task | None = None
     try:
         async for task in tower.progress(started, timeout=timeout):
             tell(min(max(task.progress or 0.0, 0.0), 1.0))
-        # The task has ended: this call sends no request, and raises the task's error.
+        # The task has ended, so this call sends no request. It raises the error of a failed task.
         await tower.wait(task)
     except TaskError as error:
         error.resource_ids = error.resource_ids or tuple(resource_ids)
@@ -145,25 +150,30 @@ async def carry_out(
     tell: Callable[[float], None],
     timeout: float | None,
 ) -> T:
-    """Settle one resource as `Cloudtower.settle` does, and report the progress of its task.
+    """Wait until one resource has settled, as `Cloudtower.settle` does, and return the resource.
+
+    The progress of the task is reported.
 
     Args:
         tower: The session.
         started: Answer of the mutation, with the resource.
-        tell: Function to call with the progress of the task, 0 to 1.
-        timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
+        tell: Function to call with the progress of the task, from 0 to 1.
+        timeout: Seconds to wait for the task, and again for the resource to settle. None means no
+            limit.
 
     Raises:
-        TaskError: The task failed or is not known to have ended, or the resource did not settle.
-        ReadBackFailed: The work is done, but the resource could not be read.
-        ResponseDecodeError: The task has succeeded, but the answer leaves out the resource's id.
+        TaskError: The task failed, it is unknown whether the task has ended, or the resource did
+            not settle.
+        ReadBackFailed: The task has succeeded, but the resource could not be read.
+        ResponseDecodeError: The task has succeeded, but the answer of the mutation lacks the id of
+            the resource.
         NotFound: The resource no longer exists.
     """
     identifier = getattr(started.data, "id", None)
     await follow(tower, started, tell, timeout, [identifier] if identifier else [])
     if not identifier:
         return await tower.settle(started, timeout=timeout)
-    # The answer names no task, so the resource may not exist.
+    # In plan mode, nothing was sent, so the resource may not exist.
     if isinstance(started, PlannedAnswer):
         data: T = started.data
         return data
@@ -182,14 +192,16 @@ async def created_resource(
     Args:
         tower: The session.
         answers: Answer of the mutation.
-        operation: Name of the method, for errors.
-        timeout: Seconds to wait for the task, and for the resource to settle; None: no limit.
-        tell: Function to call with the progress of the task, 0 to 1.
+        operation: Name of the method for error messages.
+        timeout: Seconds to wait for the task, and again for the resource to settle. None means no
+            limit.
+        tell: Function to call with the progress of the task, from 0 to 1.
 
     Raises:
-        OutcomeUnknown: The server answered with no resource, with several, or without an id.
+        OutcomeUnknown: The answer has no resource, has several resources, or has a resource without
+            an id.
         TaskError: See `carry_out`.
-        ReadBackFailed: The resource was created, but could not be read, or is not listed.
+        ReadBackFailed: The resource was created, but could not be read or is not listed.
     """
     created = only(answers, operation, tower)
     try:
@@ -203,7 +215,7 @@ def ignore_progress(_: float) -> None:
 
 
 async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
-    """Wait until a resource has settled, and return it as read again.
+    """Wait until a resource has settled, and return the resource as read again.
 
     Raises:
         SettleTimeout: The resource was still changing after `timeout` seconds.

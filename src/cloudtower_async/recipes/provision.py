@@ -1,4 +1,4 @@
-"""Create VMs: blank VMs, and VMs from templates of the content library."""
+"""Recipes that create blank VMs, and VMs from templates of the content library."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ async def create_blank_vm(
 ) -> models.Vm:
     """Create a blank VM with new or existing volumes, CD-ROMs and NICs.
 
-    The VM boots from its disks in the order given, then from its CD-ROMs. `on_progress` reports the
-    step ``"create"``. If the call is cancelled, the VM may still be created.
+    The boot order is the order of `disks`, followed by the order of `cd_roms`. `on_progress`
+    reports the step ``"create"``. If the call is cancelled, the VM may still be created.
 
     Args:
         tower: The session to work with.
@@ -44,28 +44,30 @@ async def create_blank_vm(
         vcpu: Number of virtual CPUs.
         memory: Memory in bytes.
         disks: Disks of the VM.
-        cd_roms: CD-ROMs of the VM: for each, the name or id of an image of the content library, or
-            None for an empty drive.
+        cd_roms: CD-ROM drives of the VM. Each item is the name or id of an image of the content
+            library, or None for an empty drive.
         nics: NICs of the VM.
         description: Description of the VM.
         firmware: Firmware: BIOS or UEFI.
-        ha: Restart the VM on another host when its host fails.
-        start: Start the VM once it is created.
-        timeout: Seconds to wait for the task; None: no limit.
-        on_progress: Function to call with the progress.
+        ha: Whether to restart the VM on another host if its host fails (high availability).
+        start: Whether to start the VM after creating it.
+        timeout: Seconds to wait for the task. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The VM, settled.
+        The VM, read after it has settled (see `Cloudtower.settle`).
 
     Raises:
-        NotFound: The cluster, or something that the VM needs, does not exist or is not in the
-            cluster. Nothing was created.
-        Ambiguous: Several resources have one of the names. Nothing was created.
-        TaskError: The VM was not created, or not in time; `resource_ids` of the error has its id. A
-            `ReadBackFailed` means that the VM was created, but could not be read.
-        OutcomeUnknown: It is unknown whether the VM is being created: search for its name.
+        NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
+            Nothing was created.
+        Ambiguous: Several resources have the same name as an argument. Nothing was created.
+        TaskError: The VM was not created, or not within `timeout`. The error's `resource_ids`
+            contains the id of the VM. A `ReadBackFailed` means that the VM was created, but could
+            not be read.
+        OutcomeUnknown: It is unknown whether the server creates the VM. Search for a VM with this
+            name.
         CallError: Another call failed.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
@@ -134,32 +136,37 @@ async def create_vm_from_template(
         tower: The session to work with.
         name: Name of the VM.
         template: Name or id of the template.
-        cluster: Name or id of the cluster, which must have the template.
-        vcpu: Number of virtual CPUs; None: as in the template.
-        memory: Memory in bytes; None: as in the template.
-        new_disks: Disks to add to those of the template; they come last in the boot order.
-        change_disks: Changes to disks of the template (bus or volume), by disk index from 0.
-        remove_disks: Indexes, from 0, of the template's disks to leave out.
-        nics: NICs to use instead of the template's; None: the NICs of the template.
-        cloud_init: Host name, networks, keys and more for the first boot of the guest. The task
-            fails if the template does not support cloud-init.
-        full_copy: Copy the disks in full, instead of sharing unchanged data with the template.
-        start: Start the VM once it is created.
-        timeout: Seconds to wait for the task; None: no limit.
-        on_progress: Function to call with the progress.
+        cluster: Name or id of the cluster. The template must be available on this cluster.
+        vcpu: Number of virtual CPUs. None means the number in the template.
+        memory: Memory in bytes. None means the memory in the template.
+        new_disks: Disks to add to the disks of the template. The added disks come last in the boot
+            order.
+        change_disks: Changes of the bus or volume of template disks. Each change has the index of a
+            disk, counted from 0.
+        remove_disks: Indexes of template disks to leave out, counted from 0.
+        nics: NICs that replace the NICs of the template. None means the NICs of the template.
+        cloud_init: Configuration for the first boot of the guest: host name, networks, keys and
+            more. The task fails if the template does not support cloud-init.
+        full_copy: Whether to copy the disks completely. If False, the VM shares unchanged data with
+            the template.
+        start: Whether to start the VM after creating it.
+        timeout: Seconds to wait for the task. None means no limit.
+        on_progress: Function to call with each `Progress`.
 
     Returns:
-        The VM, settled.
+        The VM, read after it has settled (see `Cloudtower.settle`).
 
     Raises:
-        NotFound: The cluster, or something that the VM needs, does not exist or is not in the
-            cluster. Nothing was created.
-        Ambiguous: Several resources have one of the names. Nothing was created.
-        TaskError: The VM was not created, or not in time; `resource_ids` of the error has its id. A
-            `ReadBackFailed` means that the VM was created, but could not be read.
-        OutcomeUnknown: It is unknown whether the VM is being created: search for its name.
+        NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
+            Nothing was created.
+        Ambiguous: Several resources have the same name as an argument. Nothing was created.
+        TaskError: The VM was not created, or not within `timeout`. The error's `resource_ids`
+            contains the id of the VM. A `ReadBackFailed` means that the VM was created, but could
+            not be read.
+        OutcomeUnknown: It is unknown whether the server creates the VM. Search for a VM with this
+            name.
         CallError: Another call failed.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::

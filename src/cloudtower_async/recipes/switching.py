@@ -1,4 +1,4 @@
-"""One power operation for several VMs: send it, watch its tasks, and read the VMs."""
+"""Power operation for several VMs: send the operation, follow its tasks, and read the VMs."""
 
 from __future__ import annotations
 
@@ -36,30 +36,33 @@ Result: TypeAlias = "models.Vm | Exception"
 """Outcome for a VM: the VM after the operation, or the error."""
 
 _INTERVAL = 2.0
-"""Maximum number of seconds between readings of VMs that are still changing."""
+"""Maximum number of seconds between two reads of VMs that are still changing."""
 
 _LAST_LOOK = 5.0
-"""Maximum number of seconds for a read that begins after the time-out."""
+"""Time-out in seconds of the last read, which begins after the time-out of the operation."""
 
 
 class Switch:
-    """Power operation for several VMs, in one call if the server accepts all of them.
+    """Power operation for several VMs. If the server accepts all VMs, one call is enough.
 
     A VM is read as soon as its task has ended, without waiting for other VMs. If the answer was
-    lost or does not name a VM, that VM is read, too: the operation has succeeded if the VM has the
+    lost or does not name a VM, the VM is also read. The operation has succeeded if the VM has the
     wanted status.
 
     Args:
         tower: The session.
         tell: Reporter of the progress.
         step: Step to report, such as ``"start"``.
-        call: Function that sends the operation; called with the session and the ids.
+        call: Function that sends the operation. Its arguments are the session and the ids of the
+            VMs.
         vms: The VMs.
-        timeout: Time-out in seconds, counted from the answer of the server; with `hurry`, it limits
-            the whole operation. None: no limit.
-        ends: Status of the VMs after the operation; None: the status does not show the outcome.
-        wait_for_status: After the tasks have ended, wait for the status `ends` as well.
-        hurry: Stop at the time-out: read no VMs after it, and do not wait longer for locks.
+        timeout: Time-out in seconds after the answer of the server. If `hurry` is True, the
+            time-out limits the whole operation. None means no limit.
+        ends: Status of the VMs after a successful operation. None means that the status does not
+            show whether the operation succeeded.
+        wait_for_status: Whether to wait for the status `ends` after the tasks have ended.
+        hurry: Whether to stop at the time-out, without a last read of the VMs, and without waiting
+            longer for locked VMs.
     """
 
     def __init__(
@@ -86,11 +89,11 @@ class Switch:
         self._hurry = hurry
         self._deadline = math.inf if timeout is None else anyio.current_time() + timeout
         self._results: dict[str, Result] = {}
-        # VMs to read. The value is None if the task has ended; otherwise, the value is the error to
-        # report if the VM does not have the wanted status.
+        # VMs to read, by id. If the task has ended, the value is None. Otherwise, the value is the
+        # error to report if the VM does not have the wanted status.
         self._unread: dict[str, Exception | None] = {}
-        self._latest: dict[str, models.Vm] = {}  # VMs that are still changing, as last read
-        self._read_error: CloudtowerError | None = None  # of the last reading
+        self._latest: dict[str, models.Vm] = {}  # changing VMs, as they were last read
+        self._read_error: CloudtowerError | None = None  # error of the last read
         self._answered = False
         self._news = anyio.Event()
 
@@ -106,7 +109,7 @@ class Switch:
 
     @property
     def _left(self) -> float:
-        """Return the seconds until the deadline; always above 0."""
+        """Return the seconds until the deadline, or 0.001 if the deadline has passed."""
         return max(self._deadline - anyio.current_time(), 0.001)
 
     async def _send_and_follow(self) -> None:
@@ -115,7 +118,7 @@ class Switch:
         self._news.set()
 
     async def _send_and_follow_all(self) -> None:
-        # Locked VMs must not delay the others.
+        # Locked VMs must not delay the other VMs.
         at_once = self._tower.with_options(lock_timeout=0)
         refused: dict[str, Exception] = {}
         answers = await self._send(at_once, list(self._vms.values()), refused)
@@ -141,13 +144,17 @@ class Switch:
     async def _send(
         self, tower: Cloudtower, vms: Sequence[models.Vm], refused: dict[str, Exception]
     ) -> list[WithTask[models.Vm]]:
-        """Send one call for all VMs. A VM that the server refuses does not affect the others."""
+        """Send one call for all VMs and return the answers.
+
+        If the server refuses a VM, the other VMs are sent again without it. `refused` receives the
+        errors by VM id.
+        """
         ids = [vm.id for vm in vms]
         if not ids:
             return []
         try:
             return await self._call(tower, ids)
-        except BadRequest as error:  # nothing was changed
+        except BadRequest as error:  # the server changed nothing
             locked = error.locked_resources if isinstance(error, ResourceLocked) else ()
             out = {one.id for one in locked} & {*ids}
             if len(ids) == 1:
@@ -170,12 +177,12 @@ class Switch:
     async def _follow_all(
         self, answers: list[WithTask[models.Vm]], accepted: set[str], refused: dict[str, Exception]
     ) -> None:
-        """Wait for the tasks of an answer.
+        """Wait for the tasks of the answers to one call.
 
         Args:
-            answers: The answer.
-            accepted: Ids of the VMs that the answer should name.
-            refused: VMs that the server did not accept, and why.
+            answers: Answers of the server, one for each VM.
+            accepted: Ids of the VMs that the answers should contain.
+            refused: Errors of the VMs that the server refused, by id.
         """
         if self._timeout is not None and not self._hurry:
             self._deadline = anyio.current_time() + self._timeout
@@ -217,7 +224,7 @@ class Switch:
         else:
             if vm_id is None or vm_id in self._results:
                 return
-            if isinstance(answer, PlannedAnswer):  # the VM does not change any more
+            if isinstance(answer, PlannedAnswer):  # in plan mode, the VM does not change
                 self._results[vm_id] = self._vms[vm_id]
             else:
                 self._to_read(vm_id, None)
@@ -228,7 +235,7 @@ class Switch:
 
     async def _read(self) -> None:
         """Read the VMs until all have the wanted status, or until the time-out."""
-        looks = 0  # since the last change
+        looks = 0  # number of reads since the last change
         while True:
             looks += 1
             if self._unread:
@@ -267,7 +274,7 @@ class Switch:
             self._results[vm_id] = why or ReadBackFailed([vm_id], error, done=True)
 
     def _take(self, vm_id: str, vm: models.Vm | None) -> None:
-        """Record the state of a VM, or that a VM that was listed before is gone (None)."""
+        """Record the current state of a VM. None means that the VM no longer exists."""
         if vm_id not in self._unread:
             return
         error = self._unread[vm_id]
@@ -288,7 +295,7 @@ class Switch:
         self._results[vm_id] = result
 
     def _unfinished(self, vm_id: str) -> Result:
-        """Return the outcome for a VM whose task has ended, but which was not ready in time."""
+        """Return the outcome for a VM whose task has ended, but which did not settle in time."""
         vm = self._latest.get(vm_id)
         if (
             vm is not None

@@ -1,4 +1,4 @@
-"""Disks, NICs and placement of a new VM."""
+"""Descriptions of the disks and NICs of a new VM, and lookups in its cluster."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDisk:
-    """A disk with a new volume, which is created with the VM.
+    """A disk with a new volume. The volume is created together with the VM.
 
     Attributes:
         size: Size in bytes.
-        name: Name of the volume; None: the name of the VM and the position of the disk.
+        name: Name of the volume. None means the name of the VM and the position of the disk.
         bus: Bus on which the guest sees the disk.
-        policy: Storage policy of the volume: replicas and provisioning.
+        policy: Storage policy of the volume: number of replicas and type of provisioning.
     """
 
     size: int
@@ -49,8 +49,8 @@ class Nic:
 
     Attributes:
         vlan: Name or id of a VM network in the VM's cluster.
-        model: NIC model that the guest sees.
-        mac_address: MAC address; None: the cluster chooses one.
+        model: Model of the NIC that the guest sees.
+        mac_address: MAC address. None means that the cluster chooses an address.
         enabled: Whether the NIC is connected.
     """
 
@@ -66,19 +66,19 @@ Disk: TypeAlias = NewDisk | ExistingVolume
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Target cluster of a new VM; finds resources of the cluster by name or id."""
+    """Cluster for a new VM, with lookups of resources in the cluster by name or id."""
 
     tower: Cloudtower
     cluster: models.Cluster | models.NestedCluster
 
     @classmethod
     async def find(cls, tower: Cloudtower, name: str) -> Place:
-        """Find the cluster."""
+        """Return the place for the cluster with this name or id."""
         asked = tower.resolve(tower.cluster.get_clusters, name)
         return cls(tower, await _one("cluster", name, asked))
 
     async def template(self, name: str) -> models.ContentLibraryVmTemplate:
-        """Find a template of the content library that the cluster has."""
+        """Return the template of the content library that is available on the cluster."""
         library = self.tower.content_library_vm_template
         asked = self.tower.get_one(
             library.get_content_library_vm_templates,
@@ -92,7 +92,7 @@ class Place:
     async def disks(
         self, vm_name: str, disks: Sequence[Disk], *, first: int
     ) -> inputs.VmDiskParams:
-        """Return the parameters for disks; the VM boots from them in this order."""
+        """Return the API parameters for disks. The boot order is the order of the disks."""
         new: list[inputs.MountNewCreateDisksParams] = []
         mounted: list[inputs.MountDisksParams] = []
         for boot, disk in enumerate(disks, first):
@@ -101,7 +101,7 @@ class Place:
                     "name": disk.name or f"{vm_name}-{boot}",
                     "size": disk.size,
                     "size_unit": "B",
-                    "elf_storage_policy": disk.policy,  # the name on servers of every version
+                    "elf_storage_policy": disk.policy,  # the key that all servers accept
                 }
                 new.append({"boot": boot, "bus": disk.bus, "vm_volume": volume})
             else:
@@ -110,7 +110,7 @@ class Place:
         return {"mount_new_create_disks": new, "mount_disks": mounted}
 
     async def volume(self, name: str) -> models.VmVolume:
-        """Find a volume of the cluster."""
+        """Return the volume of the cluster with this name or id."""
         asked = self.tower.get_one(
             self.tower.vm_volume.get_vm_volumes,
             where={"OR": [{"id": name}, {"name": name}], "cluster": {"id": self.cluster.id}},
@@ -118,7 +118,7 @@ class Place:
         return await self._one("volume", name, asked)
 
     async def cd_rom(self, image: str | None, boot: int) -> inputs.VmCdRomParams:
-        """Return the parameters for a CD-ROM."""
+        """Return the API parameters for a CD-ROM drive."""
         if image is None:
             return {"boot": boot}
         asked = self.tower.get_one(
@@ -132,7 +132,7 @@ class Place:
         return {"boot": boot, "content_library_image_id": found.id}
 
     async def nic(self, nic: Nic) -> inputs.VmNicParams:
-        """Return the parameters for a NIC."""
+        """Return the API parameters for a NIC."""
         asked = self.tower.get_one(
             self.tower.vlan.get_vlans,
             where={
@@ -156,7 +156,7 @@ class Place:
 
 
 async def _one(what: str, name: str, asked: Awaitable[T], place: str = "") -> T:
-    """Return the result of a lookup, or raise an error that names the resource."""
+    """Return the result of a lookup. If it fails, raise an error that names the resource."""
     try:
         return await asked
     except NotFound as error:
