@@ -1,61 +1,61 @@
 """Exceptions that this package raises.
 
     CloudtowerError
-    ├── InvalidSettings            endpoint, credentials, TLS files: names the option   (ValueError)
-    ├── InvalidInput               arguments that cannot be sent                        (ValueError)
-    │   └── EmptyFilter            a filter that may match everything, in a mutation
-    ├── MutationRefused            a mutation in a read-only session; nothing was sent
+    ├── InvalidSettings            an option of the session is invalid               (ValueError)
+    ├── InvalidInput               the arguments of a call are invalid               (ValueError)
+    │   └── EmptyFilter            the filter of a mutation may match everything
+    ├── MutationRefused            a mutation was called in a read-only session
     ├── PlanEnded                  the next step depends on a mutation that was only planned
     ├── SessionClosed              the session is closed, or belongs to another event loop
-    ├── CallError                  about one call
-    │   ├── ConnectionFailed       no connection, reset, cut off                   (ConnectionError)
+    ├── CallError                  a call failed
+    │   ├── ConnectionFailed       no connection could be made, or it broke     (ConnectionError)
     │   │   ├── NameNotResolved    the host name has no address
     │   │   ├── TLSFailed          the certificate was rejected, or the server has no TLS
-    │   │   ├── ProxyFailed        the proxy or the server behind it was not reached
+    │   │   ├── ProxyFailed        the proxy was not reached, or did not reach the server
     │   │   │   └── ProxyRefused   the proxy requires credentials or forbids the server
     │   │   ├── NoActive           no node of a pair is active
     │   │   └── MultipleActive     more than one node of a pair is active
     │   ├── CredentialsUnavailable the function passed as credentials= failed
-    │   ├── CallTimeout            no complete answer in time                         (TimeoutError)
-    │   ├── ResponseDecodeError    not JSON, empty, HTML, truncated, of a wrong type
+    │   ├── CallTimeout            the response was not complete in time           (TimeoutError)
+    │   ├── ResponseDecodeError    the response is not JSON, or has the wrong form
     │   │   └── PagingFailed       the pages of a result set cannot be read to the end
-    │   ├── GraphQLError           the answer to a GraphQL request has errors
-    │   ├── OutcomeUnknown         it may or may not have been executed; not retried
-    │   │   └── MutationTimeout    no answer in time; also a CallTimeout              (TimeoutError)
-    │   ├── Ambiguous              several resources match instead of one             (LookupError)
+    │   ├── GraphQLError           the response to a GraphQL request has errors
+    │   ├── OutcomeUnknown         a mutation may or may not have been executed
+    │   │   └── MutationTimeout    a mutation timed out; also a CallTimeout        (TimeoutError)
+    │   ├── Ambiguous              several resources match, but one was expected    (LookupError)
     │   ├── SetChanged             the result set changed too much between pages to continue
-    │   └── StatusError            the server answered with an error status
-    │       ├── BadRequest         400
-    │       │   └── ResourceLocked 400, another task holds the resource
-    │       ├── Unauthorized       401
+    │   └── StatusError            the server responded with an error status
+    │       ├── BadRequest         status 400
+    │       │   └── ResourceLocked status 400: another task has locked the resource
+    │       ├── Unauthorized       status 401
     │       │   └── LoginFailed    the credentials were rejected
-    │       ├── Forbidden          403
-    │       ├── NotFound           404, or no resource matches                        (LookupError)
-    │       ├── TooManyRequests    429
-    │       ├── ServerError        5xx
-    │       └── UnexpectedStatus   any other, redirects included
-    ├── TaskError
+    │       ├── Forbidden          status 403
+    │       ├── NotFound           status 404, or no resource matches               (LookupError)
+    │       ├── TooManyRequests    status 429
+    │       ├── ServerError        status 5xx
+    │       └── UnexpectedStatus   any other status, redirects included
+    ├── TaskError                  about the tasks that a mutation started
     │   ├── TaskFailed             the task ended as FAILED
-    │   ├── TaskTimeout            tasks still ran after the time-out                (TimeoutError)
-    │   ├── TaskNotFound           the server does not know the task
+    │   ├── TaskTimeout            tasks were still running after the time-out     (TimeoutError)
+    │   ├── TaskNotFound           the server does not list the task
     │   ├── UnknownTaskStatus      the task stays in a status that this version does not know
-    │   ├── SettleTimeout          the tasks ended, but the resources still change   (TimeoutError)
+    │   ├── SettleTimeout          the tasks ended, but the resources still change (TimeoutError)
     │   └── ReadBackFailed         the mutation was accepted, but its result could not be read
     ├── UploadError                about an upload
     │   ├── UploadInterrupted      a chunk could not be delivered; the upload can be resumed
-    │   ├── UploadFailed           ended by the server, cancelled, or its state is unknown
-    │   ├── UploadTimeout          everything was sent, but no result came in time   (TimeoutError)
+    │   ├── UploadFailed           the upload failed and has to start again
+    │   ├── UploadTimeout          everything was sent, but no result came in time (TimeoutError)
     │   └── SourceChanged          the size of the file changed during the upload
     ├── ConditionError             resources did not meet a condition
     │   ├── ConditionFailed        a resource was deleted, or fail_if was true for it
-    │   └── ConditionTimeout       not in time                                      (TimeoutError)
+    │   └── ConditionTimeout       resources did not meet the condition in time    (TimeoutError)
     ├── JobLocked                  another process runs the job; nothing was done
     ├── LeaseLost                  the lock of a job expired while the job was running
     ├── EffectMissing              a mutation was executed, but its effect cannot be found
-    ├── LockTimeout                other tasks of this process hold the lock          (TimeoutError)
+    ├── LockTimeout                other tasks of this process hold the lock       (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or its credential is missing
-    ├── Resync                     the change feed has forgotten changes: list again
-    └── TasksFailed                one or more of several tasks failed            (ExceptionGroup)
+    ├── Resync                     the change feed no longer has all changes: list again
+    └── TasksFailed                one or more of several tasks failed              (ExceptionGroup)
 
 ``str(error)`` is one line. It has a description of the error, the server's message, the operation
 and the server's address, and the next step for the user.
