@@ -266,7 +266,7 @@ class Ambiguous(CallError, LookupError):
         ids: Ids of the first few matching resources.
     """
 
-    default_hint = "Use one of these ids, or narrow the filter."
+    default_hint = "Pass the id of the right resource, or narrow the filter."
 
     def __init__(
         self,
@@ -284,7 +284,7 @@ class Ambiguous(CallError, LookupError):
 class SetChanged(CallError):
     """The result set changed too much between pages to continue."""
 
-    default_hint = "Read again, without order_by or with larger pages: that avoids this error."
+    default_hint = "Read the result set again, without order_by or with larger pages."
 
 
 class PagingFailed(ResponseDecodeError):
@@ -295,7 +295,7 @@ class PagingFailed(ResponseDecodeError):
     correct, but further resources may be missing.
     """
 
-    default_hint = "Report this error with the name of the operation; a filter may avoid it."
+    default_hint = "Report this error with the name of the operation. A filter may avoid the error."
 
 
 class StatusError(CallError):
@@ -355,7 +355,7 @@ class Unauthorized(StatusError):
     """HTTP 401: the token is missing, invalid or expired."""
 
     default_kind = FailureKind.LOGGED_OUT
-    default_hint = "The token is not valid (any more): open a new session, or pass a new token=."
+    default_hint = "The token is invalid or has expired: open a new session, or pass a new token=."
 
 
 class LoginFailed(Unauthorized):
@@ -395,7 +395,7 @@ class NotFound(StatusError, LookupError):
 
     default_kind = FailureKind.REFUSED
     default_hint = (
-        "Check the ids; if none is wrong, the server is too old for the operation "
+        "Check the ids. If all ids are right, the server is too old for the operation, "
         "or the endpoint is not a CloudTower."
     )
 
