@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Accounts:
-    """Passwords and tokens of the simulated server.
+    """Passwords, tokens and API keys of the simulated server.
 
     Args:
-        store: Store with the users.
-        ids: Generator of the tokens.
+        store: Store that contains the users.
+        ids: Generator for new tokens.
     """
 
     def __init__(self, store: Store, ids: Ids) -> None:
         self.strategies: list[dict[str, str]] = []
-        """Strategies that GraphQL's ``authnStrategies`` lists: ``{"id": …, "type": "LDAP"}``."""
+        """Result of the GraphQL query ``authnStrategies``: ``[{"id": …, "type": "LDAP"}]``."""
         self._store = store
         self._ids = ids
         self._passwords: dict[str, str] = {}
@@ -27,7 +27,7 @@ class Accounts:
         self._keys: dict[str, str] = {}
 
     def set_password(self, username: str, password: str) -> None:
-        """Set the password of a user, which stays valid if the user is renamed.
+        """Set the password of a user. The password stays valid if the user is renamed.
 
         Raises:
             ValueError: The user does not exist.
@@ -35,11 +35,11 @@ class Accounts:
         users = self._store.select("User", {"username": username})
         if not users:
             raise ValueError(f"there is no user {username}")
-        for user in users:  # one user per source
+        for user in users:  # the name can exist once per source
             self._passwords[user["id"]] = password
 
     def log_in(self, username: str, password: str, source: str) -> str | None:
-        """Return a new token, or None if the credentials are wrong."""
+        """Return a new session token, or None if the credentials are wrong."""
         users = self._store.select("User", {"username": username, "source": source})
         if not users or self._passwords.get(users[0]["id"]) != password:
             return None
@@ -48,7 +48,7 @@ class Accounts:
         return token
 
     def add_key(self, key: str, user: str) -> None:
-        """Accept an API key in place of a token."""
+        """Accept `key` as an API key of the user with the id `user`."""
         self._keys[key] = user
 
     def drop_key(self, key: str) -> None:
@@ -56,14 +56,14 @@ class Accounts:
         self._keys.pop(key, None)
 
     def user_of(self, token: str) -> str | None:
-        """Return the id of the user of an Authorization header, or None if the header is invalid.
+        """Return the id of the user that an Authorization header identifies, or None if invalid.
 
-        The header holds a token or an API key, bare or after ``Bearer``.
+        The header contains a token or an API key, with or without the prefix ``Bearer``.
         """
         token = token.removeprefix("Bearer ")  # the Terraform provider sends this form
         user = self._tokens.get(token) or self._keys.get(token)
         return user if user in self._store.table("User") else None
 
     def revoke_tokens(self) -> None:
-        """Invalidate every token, as if the server had ended its sessions. API keys stay valid."""
+        """Invalidate every session token. API keys stay valid."""
         self._tokens.clear()

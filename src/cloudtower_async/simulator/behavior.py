@@ -20,8 +20,9 @@ _CHOICES = {
 }
 
 _LOCKS_SINCE = "3.3.0"
+"""First version that locks the resources of a task."""
 _EVERY_LANGUAGE_SINCE = "4.4.0"
-"""First version with the content language ``*``. `_LOCKS_SINCE`: first version with locks."""
+"""First version that accepts the content language ``*``."""
 
 _FRACTIONAL = ("unique_logical_size", "used_cpu_hz", "used_memory_bytes")
 """Fields that the vendor's Go SDK had to change from integers to floats."""
@@ -48,34 +49,37 @@ class BehaviorOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """Choices between possible behaviors of a server, with the likelier ones as defaults.
+    """Choices between possible behaviors of a server. The defaults are the likelier behaviors.
 
     Args:
-        nothing_matches: Answer of a mutation whose filter matches nothing: ``"empty"`` is status
-            200 with an empty list, ``"404"`` is an error. Operations with a 304 in the schema
-            answer 304 in both cases.
+        nothing_matches: Response to a mutation whose filter matches no resource. ``"empty"``
+            returns status 200 with an empty list. ``"404"`` returns an error. Operations that
+            declare status 304 in the schema return 304 in both cases.
         fractions: Send fractions in sizes and frequencies, as real servers sometimes do.
-        long_metrics: Metrics of 10 VMs or more over a day or more: ``"cut"`` leaves out the older
-            half of the points and sets ``dropped``, ``"whole"`` sends them all.
-        guest_tools: Whether the guests of started VMs have VM tools. Without VM tools, the server
-            learns no addresses.
+        long_metrics: Response to a query for metrics of 10 or more VMs over a day or more.
+            ``"cut"`` omits the older half of the points and sets ``dropped``. ``"whole"`` sends all
+            points.
+        guest_tools: Whether VM tools run in the guests of started VMs. Without VM tools, the server
+            does not know the IP addresses of a VM.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
-        guest_address_delay: Seconds after that until the address of the first NIC is known; each
-            further NIC takes half of this time more.
-        guest_shutdown_delay: Seconds after a guest has shut itself down until its VM is shown as
-            stopped; see `Simulator.shut_down_guest`.
+        guest_address_delay: Seconds from the start of the VM tools until the IP address of the
+            first NIC is known. Each further NIC takes another half of this time.
+        guest_shutdown_delay: Seconds after a guest has shut itself down until the status of its VM
+            becomes ``STOPPED``. See `Simulator.shut_down_guest`.
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
-            changes the VM, as a synchronization with its cluster can do.
-        running_vms: Result of deleting, recycling or rolling back a VM that is not stopped:
-            ``"accepted"``: a task does it; ``"task_fails"``: the task fails; ``"refused"``: status
-            400.
-        taken_names: Failure for a name of a VM or a placement group that is taken: ``"refused"``:
-            status 400; ``"task_fails"``: the task fails. The codes are known from real servers, the
-            status 400 is a guess.
-        late_creates: Seconds after which a VM appears under a new id although its creation task was
-            made to fail, as after a time-out of the hypervisor. None: never.
-        version: Version of the server. Servers before 3.3.0 have no locks; servers before 4.4.0
-            lack the content language ``*``.
+            changes the VM. On real servers, a synchronization with the cluster can have this
+            effect.
+        running_vms: Result of deleting, recycling or rolling back a VM that is not stopped.
+            ``"accepted"``: a task executes the operation. ``"task_fails"``: the task fails.
+            ``"refused"``: the request fails with status 400.
+        taken_names: Result of using a name that another VM or placement group already has.
+            ``"refused"``: the request fails with status 400. ``"task_fails"``: the task fails. The
+            error codes are known from real servers; the status 400 is a guess.
+        late_creates: Delay in seconds after which a VM appears under a new id although its creation
+            task failed by fault injection. A real server shows this behavior after a time-out of
+            the hypervisor. With None, such a VM never appears.
+        version: Version of the server. Servers before 3.3.0 do not lock resources. Servers before
+            4.4.0 do not accept the content language ``*``.
 
     Raises:
         ValueError: A value is not one of the choices.
@@ -109,16 +113,16 @@ class Behavior:
 
     @property
     def locks(self) -> bool:
-        """Whether the server locks the resources of a task."""
+        """Whether the server locks the resources of a task while the task runs."""
         return not is_older(self.version, _LOCKS_SINCE)
 
     @property
     def every_language(self) -> bool:
-        """Whether the server knows the content language ``*``."""
+        """Whether the server accepts the content language ``*``."""
         return not is_older(self.version, _EVERY_LANGUAGE_SINCE)
 
     def shown(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a document as the server shows it, which may have fractions."""
+        """Return a document as the server sends it: with fractions if `fractions` is set."""
         if self.fractions:
             for field in _FRACTIONAL:
                 if isinstance(document.get(field), int | float):

@@ -1,4 +1,4 @@
-"""Change feed: the changes of the store by revision, until they are compacted."""
+"""Change feed: the changes of the store, numbered by revision. Old changes are removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ _FIRST = 2**53 + 1  # larger than any exact float, so that clients notice a loss
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
-    """One change of a row, with its revision and its time."""
+    """One change of a row in the change feed.
+
+    Args:
+        revision: Revision of this change.
+        previous: Revision of the change before this change.
+        row: The row before and after the change.
+        at: Date of the change, as the server writes dates.
+    """
 
     revision: int
     previous: int
@@ -27,7 +34,7 @@ class FeedEvent:
 
     @property
     def action(self) -> str:
-        """``INSERT``, ``UPDATE`` or ``DELETE``."""
+        """Kind of the change: ``INSERT``, ``UPDATE`` or ``DELETE``."""
         if self.row.before is None:
             return "INSERT"
         return "UPDATE" if self.row.after is not None else "DELETE"
@@ -37,20 +44,20 @@ class ChangeFeed:
     """Change feed of a store.
 
     Args:
-        store: Store to follow from now on.
-        clock: Clock for the dates of changes.
+        store: Store whose changes the feed records from now on.
+        clock: Clock that supplies the dates of changes.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.username = "changes"
-        """User name for HTTP Basic; the feed has separate credentials."""
-        self.password = "simulated-changes"  # noqa: S105 - of no server but this one
+        """User name for HTTP Basic authentication. The feed has its own credentials."""
+        self.password = "simulated-changes"  # noqa: S105 - only valid for the simulator
         self.available = True
-        """Whether the server has a change feed; older servers answer 404."""
+        """Whether the server has a change feed. Servers without a feed respond with status 404."""
         self.inclusive = False
-        """Whether an answer includes the change with the ``start_revision`` itself."""
+        """Whether a response includes the change whose revision equals ``start_revision``."""
         self.keep = 10_000
-        """Number of changes to keep; older changes are compacted."""
+        """Maximum number of changes in the feed. The feed removes the oldest changes."""
         self._store = store
         self._clock = clock
         self._current = self._compacted = _FIRST
@@ -66,36 +73,36 @@ class ChangeFeed:
 
     @property
     def compact_revision(self) -> str:
-        """Revision up to which changes are no longer kept."""
+        """Revision of the latest change that was removed from the feed."""
         return str(self._compacted)
 
     def events(self) -> list[FeedEvent]:
-        """Return the kept changes, the oldest first."""
+        """Return the changes in the feed, oldest first."""
         with self._store.lock:
             self._store.report()
             return list(self._events)
 
     def compact(self, *, keep: int = 0) -> None:
-        """Forget all changes except the latest `keep` changes."""
+        """Remove all changes from the feed except the latest `keep` changes."""
         with self._store.lock:
             self._store.report()
             while len(self._events) > keep:
                 self._compacted = self._events.popleft().revision
 
     def start_over(self) -> None:
-        """Forget all changes and restart the revisions, like a newly installed server."""
+        """Remove all changes and restart the revisions, as if the server was reinstalled."""
         with self._store.lock:
             self._store.report()
             self._events.clear()
             self._current = self._compacted = _FIRST
 
     def after(self, revision: int) -> Iterable[FeedEvent]:
-        """Return the changes after a revision, or from it on if `inclusive` is set."""
+        """Return the changes after a revision. If `inclusive` is set, include that revision."""
         least = revision if self.inclusive else revision + 1
         return (event for event in self.events() if event.revision >= least)
 
     def _note(self, row: RowChange) -> None:
-        # Revisions are not consecutive, as on a server that also counts hidden changes.
+        # Revisions have gaps, as on a real server, which also counts changes that it does not show.
         revision = self._current + 1 + len(self._events) % 3
         self._events.append(FeedEvent(revision, self._current, row, self._clock.timestamp()))
         self._current = revision

@@ -9,12 +9,14 @@ from .store.schema import timestamp
 
 
 class Clock:
-    """Clock of the server in seconds since its start, which tests can advance.
+    """Clock of the server. It counts seconds since its start, and tests can advance it.
 
     Args:
-        started_at: Date at the start of the clock; fixed by default.
-        running: Whether the clock follows real time; otherwise, only ``advance`` moves the clock.
-        per_request: Seconds that pass with every request, so that polling alone completes tasks.
+        started_at: Date at the start of the clock. The default is a fixed date.
+        running: Whether the clock follows real time. If False, only ``advance`` and
+            ``per_request`` move the clock.
+        per_request: Seconds by which each request advances the clock. With a value above 0, tasks
+            complete after enough polls, without real waiting.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class Clock:
         self._since = time.monotonic() if running else None
 
     def now(self) -> float:
-        """Return the seconds since the start."""
+        """Return the number of seconds since the start of the clock."""
         return self._passed + (0.0 if self._since is None else time.monotonic() - self._since)
 
     def advance(self, seconds: float) -> None:
@@ -38,5 +40,8 @@ class Clock:
         self._passed += seconds
 
     def timestamp(self, at: float | None = None) -> str:
-        """Return the date `at` seconds after the start (default: now), as the server writes it."""
+        """Return the date `at` seconds after the start, in the format of the server.
+
+        By default, `at` is the current time of the clock.
+        """
         return timestamp(self.started_at + timedelta(seconds=self.now() if at is None else at))

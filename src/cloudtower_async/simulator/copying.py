@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """The part of a `Cloudtower` that is needed here."""
+    """The part of `Cloudtower` that this module needs."""
 
     async def fetch_all(self, method: Callable[..., Awaitable[list[Any]]], /) -> list[Any]:
-        """Read all resources of a query."""
+        """Return all resources that a query method finds."""
         ...
 
 
 async def read_fleet(tower: Session, *, redact: bool) -> dict[str, Any]:
-    """Read all resources of a Tower, in the form that `Simulator.load` accepts.
+    """Return all resources of a Tower by query path, in the form that `Simulator.load` accepts.
 
-    Queries that the server lacks or that the user is not allowed to make are left out.
+    Queries are skipped if the server does not support them or if the user lacks the permission.
 
     Args:
-        tower: Session with the Tower, which is only read.
-        redact: Replace names, addresses, secrets and free texts; see `Redactor`.
+        tower: Session with the Tower. Only queries are sent.
+        redact: Replace names, addresses, secrets and free text; see `Redactor`.
 
     Raises:
         CallError: A query failed for another reason.
@@ -57,12 +57,11 @@ def _plain(fleet: dict[str, list[Any]], redact: bool) -> dict[str, Any]:
 
 
 class Redactor:
-    """Replacement of secrets, and of texts that may identify people, places and machines.
+    """Replacement of secrets and of strings that may identify people, places and machines.
 
-    Only harmless texts are kept: enum values, ids, dates, versions and short numbers. IP and MAC
-    addresses are replaced by other addresses. Every other text becomes the name of its field and a
-    number, even in fields without a rule. The same text always gets the same replacement, so that
-    relations stay intact.
+    Only harmless strings stay: enum values, ids, dates, versions and short numbers. IP and MAC
+    addresses are replaced by other addresses. Every other string becomes the name of its field and
+    a number. The same string always gets the same replacement, so relations stay intact.
     """
 
     def __init__(self) -> None:
@@ -71,7 +70,7 @@ class Redactor:
         self._harmless = _enum_values()
 
     def value(self, value: object, field: str = "") -> object:
-        """Return a copy of decoded JSON with its texts replaced."""
+        """Return a copy of decoded JSON in which the strings are replaced."""
         if isinstance(value, str):
             return self._text(value, field)
         if isinstance(value, list):
@@ -135,7 +134,7 @@ def _is_address(text: str) -> bool:
 
 
 def _enum_values() -> frozenset[str]:
-    """Return every value of every enum of the models."""
+    """Return all values of all enums in ``models``."""
     kinds = [getattr(models, name) for name in dir(models)]
     enums = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, enum.Enum)]
     return frozenset(str(member.value) for kind in enums for member in kind)

@@ -19,14 +19,14 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """Tools for creating resources.
+    """Everything that code needs for creating resources.
 
     Args:
         store: Store of the resources.
-        ids: Generator of ids.
+        ids: Generator for new ids.
         random: Random number generator.
         clock: Clock of the server.
-        targets: iSCSI target with the disks of the VMs, by cluster.
+        targets: By cluster id, the id of the iSCSI target that contains the disks of the VMs.
         behavior: Choices between the behaviors of real servers.
     """
 
@@ -38,6 +38,6 @@ class Factory:
     behavior: Behavior = field(default_factory=Behavior)
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
-        """Return a random date that is a number of days before the start of the server."""
+        """Return a random date `least_days` to `most_days` before the start of the server."""
         days = self.random.uniform(least_days, most_days)
         return self.clock.timestamp(-int(days * _DAY))

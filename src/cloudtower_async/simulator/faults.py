@@ -24,15 +24,16 @@ class Fault:
     """Fault of one request.
 
     Args:
-        kind: ``answer``: send this status and body; ``hang``: never answer; ``reset``: reset the
-            connection; ``truncate``: send half of the regular answer; ``slow``: delay the regular
-            answer.
-        executed: Execute the request before the fault. With ``truncate`` and ``slow``, requests are
-            always executed.
-        status: Status of the answer.
-        body: Body of the answer; None: an error body for the status.
+        kind: ``answer`` sends `status` and `body`. ``hang`` never sends a response. ``reset``
+            resets the connection. ``truncate`` sends half of the regular response. ``slow`` delays
+            the regular response.
+        executed: Execute the request before the fault. ``truncate`` and ``slow`` always execute the
+            request.
+        status: HTTP status of the response.
+        body: Body of the response. With None, the server sends an error body for the status.
         content_type: Content type of the body.
-        headers: Additional headers of the answer.
+        headers: Additional headers of the response.
+        seconds: Delay of the response in seconds, for the kind ``slow``.
     """
 
     kind: Trouble
@@ -62,14 +63,15 @@ EVERY_FAULT: tuple[Fault, ...] = (
     Fault(kind="answer", status=200, body=b'[{"id":', executed=True),
     Fault(kind="answer", status=200, body=_HTML, content_type="text/html"),
 )
-"""One fault of each kind, for `Faults.at_random`."""
+"""Faults of all kinds: the default choices of `Faults.at_random`."""
 
 
 class Faults:
     """Scripted faults: each method makes the next requests of an operation fail.
 
-    An operation is named by its path (``"get-vms"``); ``"*"``, the default, is any request. The
-    faults of an operation are used one after the other, followed by those of ``"*"``.
+    The argument `operation` is the path of an operation, for example ``"get-vms"``. The default
+    ``"*"`` means any request. The faults of an operation apply to its next requests, in the order
+    in which the faults were added. After these faults, the faults of ``"*"`` apply.
     """
 
     def __init__(self) -> None:
@@ -78,7 +80,7 @@ class Faults:
         self._lasting: dict[str, Fault] = {}
         self._share = 0.0
         self._choices: Sequence[Fault] = ()
-        self._random = random.Random(0)  # noqa: S311 - the same seed, the same faults
+        self._random = random.Random(0)  # noqa: S311 - reproducible, not secret
 
     def at_random(
         self, share: float, faults: Sequence[Fault] = EVERY_FAULT, *, seed: int = 0
@@ -86,9 +88,9 @@ class Faults:
         """Let a random share of all requests fail, in addition to other faults.
 
         Args:
-            share: Share of requests, 0 to 1; 0 turns random faults off.
-            faults: Possible faults, all equally likely.
-            seed: Seed of the random choices; the same seed gives the same faults.
+            share: Share of requests that fail, from 0 to 1. 0 turns random faults off.
+            faults: Possible faults. Each fault is equally likely.
+            seed: Seed of the random choices. The same seed gives the same faults.
         """
         self._share = share
         self._choices = tuple(faults)
@@ -104,19 +106,30 @@ class Faults:
         headers: dict[str, str] | None = None,
         executed: bool = False,
     ) -> None:
-        """Answer with this status, and with the body or an error body for the status."""
+        """Respond to the next requests with an error status.
+
+        Args:
+            operation: Path of the operation; ``"*"`` for any request.
+            status: HTTP status of the response.
+            times: Number of requests that fail.
+            body: Body of the response. By default, the server sends an error body for the status.
+            headers: Additional headers of the response.
+            executed: Execute the request before sending the error.
+        """
         more = tuple((headers or {}).items())
         fault = Fault(kind="answer", status=status, body=body, headers=more, executed=executed)
         self._add(operation, times, fault)
 
     def answer(self, operation: str, body: bytes, *, status: int = 200, times: int | None) -> None:
-        """Answer with this status and JSON body instead of executing requests.
+        """Respond with this status and JSON body instead of executing requests.
 
         Args:
-            operation: Path of the operation, or a whole path that begins with a slash.
-            body: JSON.
-            status: HTTP status of the answer.
-            times: Number of requests to answer this way; None: all, until `clear`.
+            operation: Path of the operation. For a URL path outside the API, the whole path with a
+                leading slash.
+            body: Body of the response, as JSON.
+            status: HTTP status of the response.
+            times: Number of requests that get this response. With None, all requests get it until
+                `clear` is called.
         """
         fault = Fault(kind="answer", status=status, body=body)
         if times is None:
@@ -125,19 +138,19 @@ class Faults:
             self._add(operation, times, fault)
 
     def hang(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Accept the request and never answer."""
+        """Accept the request and never send a response."""
         self._add(operation, times, Fault(kind="hang", executed=executed))
 
     def reset(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Reset the connection instead of answering."""
+        """Reset the connection instead of sending a response."""
         self._add(operation, times, Fault(kind="reset", executed=executed))
 
     def truncate(self, operation: str = EVERY, *, times: int = 1) -> None:
-        """Send half of the answer, then close the connection."""
+        """Send half of the response, then close the connection."""
         self._add(operation, times, Fault(kind="truncate", executed=True))
 
     def slow(self, seconds: float, operation: str = EVERY, *, times: int = 1) -> None:
-        """Delay the answer by a number of seconds."""
+        """Delay the response by the given number of seconds."""
         self._add(operation, times, Fault(kind="slow", executed=True, seconds=seconds))
 
     def garbage(
@@ -148,17 +161,17 @@ class Faults:
         body: bytes = b'[{"id":',
         executed: bool = False,
     ) -> None:
-        """Answer 200 with something that is not JSON."""
+        """Respond with status 200 and a body that is not valid JSON."""
         fault = Fault(kind="answer", status=200, body=body, executed=executed)
         self._add(operation, times, fault)
 
     def html(self, operation: str = EVERY, *, times: int = 1) -> None:
-        """Answer 200 with a web page, like the login page of a proxy."""
+        """Respond with status 200 and an HTML page, as the login page of a proxy would."""
         fault = Fault(kind="answer", status=200, body=_HTML, content_type="text/html")
         self._add(operation, times, fault)
 
     def delay(self, seconds: float, operation: str = EVERY) -> None:
-        """Delay every request from now on by a number of seconds; 0 turns the delay off."""
+        """Delay all requests of an operation from now on by `seconds`. 0 turns the delay off."""
         self._delays[_known(operation)] = seconds
 
     def clear(self) -> None:
@@ -169,7 +182,7 @@ class Faults:
         self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
-        """Return the fault of the next request, or None, and use the fault up."""
+        """Remove and return the fault for the next request, or return None if it has no fault."""
         for name in (operation, EVERY):
             if coming := self._coming.get(name):
                 return coming.popleft()
@@ -180,7 +193,7 @@ class Faults:
         return None
 
     def delay_of(self, operation: str) -> float:
-        """Return the delay of a request of this operation, in seconds."""
+        """Return the delay of requests of this operation in seconds; 0 without a delay."""
         return self._delays.get(operation, self._delays.get(EVERY, 0.0))
 
     def _add(self, operation: str, times: int, fault: Fault) -> None:
@@ -188,7 +201,7 @@ class Faults:
 
 
 def _known(operation: str) -> str:
-    """Return the name of an operation, or raise ValueError if no request can have the name."""
+    """Return `operation` unchanged, or raise ValueError if no request can have this path."""
     if operation.startswith("/"):  # outside the API
         inside = operation.removeprefix(API_ROOT.rstrip("/"))
         if inside != operation or inside in OPERATIONS:

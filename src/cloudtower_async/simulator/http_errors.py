@@ -12,18 +12,25 @@ T = TypeVar("T")
 
 
 class BadRequestError(ValueError):
-    """The request is malformed (HTTP 400); the text names the place."""
+    """The request is malformed (HTTP status 400). The message names the invalid part."""
 
 
 class DocumentNotFoundError(KeyError):
-    """The document does not exist; it may have been removed."""
+    """The document does not exist. It may have been deleted."""
 
     def __init__(self, resource: str, identifier: str) -> None:
         super().__init__(f"there is no {resource} {identifier}")
 
 
 class HttpError(Exception):
-    """The server rejects the request with this status."""
+    """The server rejects the request.
+
+    Args:
+        status: HTTP status of the response.
+        message: Error message.
+        code: Error code in the error body. With None, the body has no error code.
+        props: Details in the error body. With None, the body has no details.
+    """
 
     def __init__(
         self, status: int, message: str, *, code: str | None = None, props: object = None
@@ -36,14 +43,17 @@ class HttpError(Exception):
 
 
 class NoMatchError(HttpError):
-    """The filter of a mutation matches nothing; `Behavior.nothing_matches` decides the answer."""
+    """The filter of a mutation matches no resource.
+
+    `Behavior.nothing_matches` determines the response.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(404, message)
 
 
 def require_member(body: object, name: str, kind: type[T]) -> T:
-    """Return a required member of a body.
+    """Return the value of a required member of a request body.
 
     Raises:
         BadRequestError: The member is missing or has another type.

@@ -19,17 +19,20 @@ T = TypeVar("T")
 
 
 def append_bounded(kept: list[T], one: T, most: int | None) -> None:
-    """Append a value, and drop the oldest values beyond `most`, if there is a limit."""
+    """Append a value to a list, and remove the oldest values if there are more than `most`.
+
+    If `most` is None, no values are removed.
+    """
     kept.append(one)
     if most is not None:
         del kept[: max(len(kept) - most, 0)]
 
 
 def sent(requests: Iterable[Request], path: str) -> list[Any]:
-    """Return the bodies of the requests of one operation, in the order of arrival.
+    """Return the bodies of all requests of one operation, in the order of arrival.
 
     Raises:
-        ValueError: No operation has this path; it may be misspelled.
+        ValueError: No operation has this path. The path may be misspelled.
     """
     if f"/{path}" not in OPERATIONS:
         raise ValueError(f"{path}: no operation has this path")
@@ -37,9 +40,9 @@ def sent(requests: Iterable[Request], path: str) -> list[Any]:
 
 
 def mutations(requests: Iterable[Request]) -> list[Request]:
-    """Return the requests for mutations, in the order of arrival.
+    """Return the requests of mutations, in the order of arrival.
 
-    Logins are not included, because they change no resource.
+    The result does not contain logins, because a login changes no resource.
     """
     return [request for request in [*requests] if _changes(request)]
 

@@ -1,4 +1,4 @@
-"""Simulator: an HTTP server on loopback with a generated fleet."""
+"""Simulated CloudTower: an HTTP server on loopback with a generated fleet."""
 
 from __future__ import annotations
 
@@ -49,30 +49,31 @@ if TYPE_CHECKING:
 class Simulator:
     """Simulated CloudTower for tests: a real HTTP server on loopback with a generated fleet.
 
-    Any number of clients can use the server, also from other threads and processes. Operations that
-    the simulator does not model are answered with status 501.
+    Any number of clients can use the server, including clients in other threads and processes. If
+    the simulator does not model an operation, the server responds with status 501.
 
     Args:
         size: Size of the fleet, as a `FleetSize` or a string such as ``"3 clusters, 200 VMs"``.
-        clusters: Number of clusters; overrides ``size``.
-        hosts_per_cluster: Number of hosts per cluster; overrides ``size``.
-        vms: Number of VMs; overrides ``size``.
-        seed: Seed of the fleet; the same seed generates the same fleet.
+        clusters: Number of clusters. Overrides the number in ``size``.
+        hosts_per_cluster: Number of hosts per cluster. Overrides the number in ``size``.
+        vms: Number of VMs. Overrides the number in ``size``.
+        seed: Seed of the fleet. The same seed generates the same fleet.
         username: Name of the user who can log in.
-        password: The password of that user.
-        port: Port to listen on; 0 for any free port.
-        tls: Serve HTTPS with this context.
-        fleet: Fleet to use instead of a generated one: answers of queries by path, or a JSON file
-            with them; see ``load``.
-        standby: Also listen on a second address, as the passive node of a pair.
-        clock: Clock of the server; by default, the clock follows real time.
-        version: Server version, 3.0.0 or later. Operations of later versions are unknown, but
-            answers have the fields of the newest version. Servers before 3.3.0 have no locks;
-            servers before 4.4.0 lack the content language ``*``.
-        task_duration: Seconds that a task takes.
+        password: Password of the user who can log in.
+        port: Port to listen on. With 0, the operating system chooses a free port.
+        tls: TLS context for serving HTTPS. By default, the server uses plain HTTP.
+        fleet: Fleet to use instead of a generated fleet: a mapping from the paths of queries to
+            their results, or the path of a JSON file with such a mapping. See ``load``.
+        standby: Listen on a second address as well, as the passive node of an active/passive pair.
+        clock: Clock of the server. By default, the clock follows real time.
+        version: Server version, 3.0.0 or later. The server rejects operations of later versions,
+            but its responses contain the fields of the newest version. Servers before 3.3.0 do not
+            lock resources. Servers before 4.4.0 do not accept the content language ``*``.
+        task_duration: Duration of each task in seconds.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
-        keep_requests: Number of latest requests to record; None: all.
-        behavior: Choices between the behaviors of real servers, by keyword:
+        keep_requests: Number of requests to record. Older requests are removed. With None, all
+            requests are recorded.
+        behavior: Choices between the behaviors of real servers, as keyword arguments:
             ``nothing_matches="404"``, ``fractions=True``. See `Behavior`.
 
     Example:
@@ -82,37 +83,40 @@ class Simulator:
     """
 
     store: Store
-    """State of the server; change it to set up a test."""
+    """Resources of the server. Tests can change the resources."""
 
     tasks: TaskEngine
-    """Task engine, which can make tasks fail, hide them or pause them."""
+    """Task engine. Tests can use it to make tasks fail, to hide tasks and to pause tasks."""
 
     accounts: Accounts
-    """Passwords and tokens."""
+    """Passwords, tokens and API keys of the users."""
 
     uploads: Uploads
-    """State of each upload; contents are not kept."""
+    """Uploads and their states. The uploaded contents are not stored."""
 
     changes: ChangeFeed
-    """Change feed: its credential, entries and compaction."""
+    """Change feed of the server, with its credentials."""
 
     metrics: MetricLimits
-    """Limits of the metrics in answers."""
+    """Limits for metrics in responses."""
 
     requests: list[Request]
-    """Received requests in order, without those that a passive node redirected.
+    """Requests in the order of arrival, except requests that a passive node redirected.
 
-    Only the latest requests are kept: 10,000, or ``keep_requests``.
+    The list contains the latest ``keep_requests`` requests, by default 10,000.
     """
 
     executed: list[Request]
-    """Requests that were executed, even if their answers were lost."""
+    """Requests that were executed successfully, even if the response did not reach the client."""
 
     nodes: list[Node]
-    """Nodes of the server: one, or two for a pair. A test can set the ``state`` of each node."""
+    """Nodes of the server: one node, or two nodes for an active/passive pair.
+
+    A test can set the ``state`` of each node.
+    """
 
     url: str
-    """Address of the first node: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+    """URL of the first node: ``http://127.0.0.1:…``, or ``https://localhost:…`` with TLS."""
 
     def __init__(
         self,
@@ -123,7 +127,7 @@ class Simulator:
         vms: int | None = None,
         seed: int = 1,
         username: str = "root",
-        password: str = "simulated",  # noqa: S107 - of no server but this one
+        password: str = "simulated",  # noqa: S107 - only valid for the simulator
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         fleet: Mapping[str, Any] | str | PathLike[str] | None = None,
@@ -144,9 +148,9 @@ class Simulator:
         self.username = username
         self.password = password
         self.clock: Clock = clock or Clock()
-        """Clock of the server; ``clock.advance(60)`` saves a minute of waiting."""
+        """Clock of the server. ``clock.advance(60)`` lets a minute pass without waiting."""
         self.faults: Faults = Faults()
-        """Fault injection: errors, hanging requests, connection resets, delays."""
+        """Fault injection: errors, hanging requests, connection resets and delays."""
         self._port = port
         self._tls = tls
         self._fleet = fleet
@@ -160,7 +164,7 @@ class Simulator:
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
-        # Generating a large fleet takes seconds, so a thread does it.
+        # Generating a large fleet takes seconds and must not block the event loop.
         self._server = server = await anyio.to_thread.run_sync(self._build)
         self.requests = server.requests
         self.executed = server.executed
@@ -171,7 +175,7 @@ class Simulator:
         try:
             for node, port in zip(self.nodes, (self._port, 0), strict=False):
                 await node.start(port, self._tls)
-        except BaseException:  # the port is taken, or the start was cancelled
+        except BaseException:  # the port is in use, or the start was cancelled
             await self.__aexit__(None, None, None)
             raise
         self.url = server.state.url = self.nodes[0].url
@@ -191,15 +195,15 @@ class Simulator:
             gc.unfreeze()
 
     def switch(self) -> None:
-        """Switch the roles of the nodes of a pair."""
+        """Exchange the roles of the active node and the passive node."""
         for node in self.nodes:
             node.state = "passive" if node.state == "active" else "active"
 
     def sent(self, path: str) -> list[Any]:
-        """Return the bodies of the requests of one operation, in the order in which they came.
+        """Return the bodies of all requests of one operation, in the order of arrival.
 
         Args:
-            path: Path of the operation: ``"start-vm"``.
+            path: Path of the operation, for example ``"start-vm"``.
 
         Raises:
             ValueError: No operation has this path.
@@ -207,41 +211,42 @@ class Simulator:
         return request_log.sent(self.requests, path)
 
     def mutations(self) -> list[Request]:
-        """Return the requests for mutations, without logins. A dry run sends no such request."""
+        """Return the requests of mutations, except logins. A dry run sends no mutation."""
         return request_log.mutations(self.requests)
 
     @classmethod
     def load(cls, path: str | PathLike[str], **options: Any) -> Self:  # noqa: ANN401
-        """Return a simulator with the fleet of a file.
+        """Return a simulator with the fleet of a JSON file.
 
-        The file was written by ``save``, or contains answers of a real server as JSON:
-        ``{"get-vms": [...], "get-clusters": [...], ...}``. Include as many answers as possible:
-        resources that other resources only mention are generated. Unfinished work does not
-        continue: its tasks are shown as failed, and ``entityAsyncStatus`` is null everywhere.
+        The file was written by ``save``, or contains results of queries to a real server:
+        ``{"get-vms": [...], "get-clusters": [...], ...}``. Include the results of as many queries
+        as possible. If the file has no result for a resource type, the simulator generates the
+        resources of this type to which other resources refer. Tasks that had not ended do not
+        continue. Their status becomes ``FAILED``, and ``entityAsyncStatus`` of all resources
+        becomes null.
 
         Args:
             path: Path of the file.
-            options: Options of the class.
+            options: Keyword arguments for the constructor.
         """
         return cls(fleet=Path(path), **options)
 
     @classmethod
     async def copy_of(cls, tower: Session, *, redact: bool = True, **options: Any) -> Self:  # noqa: ANN401
-        """Return a simulator with a copy of the fleet of a Tower, which is only read.
+        """Return a simulator with a copy of the fleet of a Tower. The Tower is not changed.
 
-        Names, addresses, free texts and secrets are replaced, and so is any other text that is not
-        known to be harmless. The same text always gets the same replacement. Ids, enum values,
-        dates, versions and numbers stay. Save the copy with ``save``, and review it before you
-        share it.
+        By default, names, addresses, secrets and all other strings are replaced. Only ids, enum
+        values, dates, versions and short numbers stay. The same string always gets the same
+        replacement. Save the copy with ``save``. Review the file before you share it.
 
         Args:
             tower: Session with the Tower to copy.
-            redact: Replace the texts; False keeps all texts, including the secrets that the server
-                shows.
-            options: Options of the class.
+            redact: Whether strings are replaced. With False, the copy contains all strings,
+                including the secrets in responses of the Tower.
+            options: Keyword arguments for the constructor.
 
         Raises:
-            CallError: The Tower cannot be read.
+            CallError: A query to the Tower failed.
 
         Example:
             ::
@@ -256,14 +261,15 @@ class Simulator:
     def answer(
         self, path: str, value: object, *, status: int = 200, times: int | None = None
     ) -> None:
-        """Answer the requests of an operation with this value instead of executing them.
+        """Respond to requests of an operation with a fixed value instead of executing them.
 
         Args:
-            path: Path of the operation: ``"get-vms"``. A path outside the API begins with a slash:
-                ``"/observability/obs/api/v3/services"``.
-            value: Answer, sent as JSON; may contain structs of ``models``.
-            status: HTTP status of the answer.
-            times: Number of requests to answer this way; None: all, until ``faults.clear()``.
+            path: Path of the operation, for example ``"get-vms"``. For a URL path outside the API,
+                the whole path with a leading slash: ``"/observability/obs/api/v3/services"``.
+            value: Value that is sent as JSON. The value may contain structs of ``models``.
+            status: HTTP status of the response.
+            times: Number of requests that get this response. With None, all requests get it until
+                ``faults.clear()`` is called.
 
         Raises:
             ValueError: No operation has this path.
@@ -277,7 +283,7 @@ class Simulator:
         self.faults.answer(path, javascript.encode(plain), status=status, times=times)
 
     async def save(self, path: str | PathLike[str]) -> None:
-        """Write the current fleet to a file."""
+        """Write the current fleet to a JSON file that ``load`` can read."""
         with self.store.lock:
             content = msgspec.json.encode(dump.save(self.store))
         await anyio.Path(path).write_bytes(content)
@@ -287,7 +293,7 @@ class Simulator:
 
         Args:
             hosts: Number of hosts.
-            fields: Values of fields of the cluster, by their API names.
+            fields: Values for fields of the cluster, by the names in the API.
         """
         with self.store.lock:
             return builders.build_cluster(self._factory, hosts, fields)
@@ -303,8 +309,8 @@ class Simulator:
 
         Args:
             status: Status of the VM.
-            host: Id of the VM's host; by default the host with the most free memory.
-            fields: Values of fields of the VM: ``name="web-1", cluster=an_id``.
+            host: Id of the host for the VM. By default, the host with the most free memory.
+            fields: Values for fields of the VM: ``name="web-1", cluster=an_id``.
         """
         with self.store.lock:
             return builders.build_vm(self._factory, status, host, fields)
@@ -313,19 +319,20 @@ class Simulator:
         """Add an alert, and return the alert.
 
         Args:
-            about: Id of a VM, a host, a disk or a cluster; by default the first cluster.
-            fields: Values of fields of the alert: ``severity="INFO"``.
+            about: Id of the VM, host, disk or cluster that the alert concerns. By default, the
+                first cluster.
+            fields: Values for fields of the alert: ``severity="INFO"``.
         """
         with self.store.lock:
             return builders.build_alert(self._factory, about, fields)
 
     def shut_down_guest(self, vm: str) -> None:
-        """Let the guest of a VM shut itself down, as by a command inside the guest.
+        """Shut down the guest of a VM, as a command inside the guest would.
 
-        The VM is shown as running for another ``guest_shutdown_delay`` seconds.
+        The status of the VM stays ``RUNNING`` for another ``guest_shutdown_delay`` seconds.
 
         Args:
-            vm: The id of the VM.
+            vm: Id of the VM.
 
         Raises:
             KeyError: The VM does not exist.
@@ -338,8 +345,11 @@ class Simulator:
                 raise ValueError(exc.message) from None
 
     def unmodelled(self) -> list[str]:
-        """Return the names of the operations that are answered with status 501:
-        ``"vm.create_vm"``."""
+        """Return the names of all operations that the simulator does not model.
+
+        A name has the form ``"vm.create_vm"``. The server responds to requests of these operations
+        with status 501.
+        """
         return sorted(name for path, name in OPERATIONS.items() if not find_handler(path[1:]))
 
     def _make_fleet(self, store: Store) -> Factory:
@@ -382,7 +392,10 @@ class Simulator:
 
 
 def _while_running(name: str, kind: str) -> property:
-    """Return a property for an attribute that exists only while the simulator runs."""
+    """Return a property for an attribute that exists while the simulator is running.
+
+    At other times, reading the property raises AttributeError.
+    """
 
     def get(simulator: Simulator) -> object:
         try:
@@ -406,9 +419,9 @@ for _name, _kind in Simulator.__annotations__.items():
 
 @contextmanager
 def _not_collected() -> Generator[None]:
-    """Exclude objects that the block creates from garbage collection, until ``gc.unfreeze``.
+    """Exclude the objects created in this block from garbage collection until ``gc.unfreeze``.
 
-    A fleet contains no garbage, and a collection among millions of objects takes seconds.
+    The millions of objects of a large fleet contain no garbage, but collecting them takes seconds.
     """
     collecting = gc.isenabled()
     gc.disable()

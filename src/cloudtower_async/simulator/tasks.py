@@ -1,11 +1,11 @@
-"""Task engine: work that takes time, and its effects at the end.
+"""Task engine: it runs tasks, which take time and change resources when they end.
 
-Nothing runs in the background. Every reader calls ``advance`` first, which runs all events that are
-due, in order. A task is PENDING for a tenth of its time, EXECUTING for the rest, then SUCCESSED or
-FAILED.
+Nothing runs in the background. Before code reads the state of tasks, it calls ``advance``, which
+runs all due events in order. A task is PENDING for a tenth of its duration and EXECUTING for the
+rest. Then its status is SUCCESSED or FAILED.
 
-A task whose work is impossible fails. Any other exception is a bug of the simulator, and is logged
-with its traceback.
+If the work of a task raises an expected error, the task fails. All other exceptions are bugs of the
+simulator and are logged with their traceback.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Failure:
     """Failure of a task.
 
     Args:
-        message: Description of the failure.
-        code: The server's code.
-        ec: Error code of the underlying component.
+        message: Error message.
+        code: Error code of the server.
+        ec: Error code of the component below the server.
     """
 
     message: str = "the host did not answer"
@@ -51,7 +51,7 @@ class Failure:
     ec: str = "JOB_FAILED"
 
     def show_in(self, task: Document) -> None:
-        """Set the failure in a task, with a nested message as the server writes it."""
+        """Mark a task as failed, with an error message in the format of the server."""
         inner = msgspec.json.encode({"ec": self.ec, "error": {"msg": self.message}}).decode()
         message = f"{task['description']} failed \r\ncode: {self.code}\r\nmessage: {inner}"
         task |= {"status": "FAILED", "error_code": self.code, "error_message": message}
@@ -62,7 +62,7 @@ def _succeed() -> Failure | None:
 
 
 def do_nothing() -> None:
-    """Do nothing: the default of a step of a task."""
+    """Do nothing. This function is the default for steps of a task."""
 
 
 def _ready() -> bool:
@@ -71,14 +71,15 @@ def _ready() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Effects of a task when it ends.
+    """Effects of a task when the task ends.
 
     Args:
-        succeed: Function to call at the end; if it returns a Failure, the task fails.
-        fail: Function to call if the task has failed.
-        settle: Function to call after `succeed` or `fail`, delayed by the settle delay.
-        ready: Function to call when the time is over. The task continues as long as the function
-            returns False.
+        succeed: Function that performs the work when the task ends. If the function returns a
+            Failure, the task fails.
+        fail: Function to call after the task has failed.
+        settle: Function to call after the task has ended and the settle delay has passed.
+        ready: Function to call when the duration of the task has passed. The task continues to run
+            as long as the function returns False.
     """
 
     succeed: Callable[[], Failure | None] = _succeed
@@ -102,7 +103,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Scheduled event outside of any task."""
+    """Scheduled event that does not belong to a running task."""
 
     at: float
     number: int
@@ -114,7 +115,7 @@ class _Event:
 
 
 def _show(task: Document, **fields: object) -> None:
-    """Set only fields that differ, because each change of a document costs time."""
+    """Set the fields whose values differ, because each change of a document costs time."""
     for name, value in fields.items():
         if task[name] != value:
             task[name] = value
@@ -127,7 +128,7 @@ class TaskEngine:
         store: Store of the tasks and the resources.
         clock: Clock of the server.
         ids: Generator of ids.
-        duration: Seconds that a task takes.
+        duration: Duration of each task in seconds.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
     """
 
@@ -147,32 +148,33 @@ class TaskEngine:
         self._moment: float | None = None
 
     def later(self, seconds: float, about: str, happen: Callable[[], None]) -> None:
-        """Schedule an event, which `forget` can drop.
+        """Schedule an event. `forget` removes the event again.
 
         Args:
-            seconds: Delay from now; in the work of a task, from the end of the task.
-            about: Id of the resource of the event.
-            happen: Function to call for the event. The resource may no longer exist.
+            seconds: Delay of the event. In the work of a task, the delay starts at the end of the
+                task. Otherwise, the delay starts now.
+            about: Id of the resource that the event changes.
+            happen: Function that performs the event. The resource may no longer exist then.
         """
         now = self._clock.now() if self._moment is None else self._moment
         number = next(self._event_numbers)
         heapq.heappush(self._events, _Event(now + seconds, number, about, happen))
 
     def forget(self, about: str) -> None:
-        """Drop the scheduled events of a resource."""
+        """Remove all scheduled events of a resource."""
         self._events = [event for event in self._events if event.about != about]
         heapq.heapify(self._events)
 
     def fail_next(self, failure: Failure | None = None, *, times: int = 1) -> None:
-        """Let the next tasks that start fail."""
+        """Make the next `times` tasks that start fail. The default failure is ``Failure()``."""
         self._failures.extend([failure or Failure()] * times)
 
     def hide_next(self, *, polls: int, times: int = 1) -> None:
-        """Hide the next tasks that start from the next `polls` answers of get-tasks."""
+        """Hide each of the next `times` tasks from its first `polls` get-tasks responses."""
         self._hidden_polls.extend([polls] * times)
 
     def start(self, values: dict[str, Any], work: Work) -> str:
-        """Start a task with these fields, and return its id."""
+        """Start a task with these field values, and return the id of the task."""
         now = self._clock.now()
         identifier = self._ids.cuid()
         task = self._store.add(
@@ -201,10 +203,10 @@ class TaskEngine:
         return identifier
 
     def pause(self, identifier: str) -> None:
-        """Pause a task that has not ended; its status is PAUSED until ``resume``.
+        """Pause a task. Its status is PAUSED until ``resume`` is called.
 
         Raises:
-            ValueError: The task does not exist, or has ended.
+            ValueError: The task does not exist, or the task has ended.
         """
         with self._store.lock:
             running = self._open(identifier)
@@ -213,10 +215,10 @@ class TaskEngine:
                 running.task["status"] = "PAUSED"
 
     def resume(self, identifier: str) -> None:
-        """Resume a paused task where it stopped.
+        """Resume a paused task. The pause does not count toward the duration of the task.
 
         Raises:
-            ValueError: The task does not exist, or has ended.
+            ValueError: The task does not exist, or the task has ended.
         """
         with self._store.lock:
             running = self._open(identifier)
@@ -228,15 +230,15 @@ class TaskEngine:
                 self.advance()
 
     def runs(self, identifier: str) -> bool:
-        """Return whether a task has not ended yet."""
+        """Return whether a task exists and has not ended yet."""
         running = self._running.get(identifier)
         return running is not None and not running.ended
 
     def abort(self, identifier: str, failure: Failure) -> None:
-        """Fail a task that has not ended.
+        """End a task now with a failure.
 
         Raises:
-            ValueError: The task does not exist, or has ended.
+            ValueError: The task does not exist, or the task has ended.
         """
         running = self._open(identifier)
         now = self._clock.now()
@@ -245,7 +247,7 @@ class TaskEngine:
         self.advance()
 
     def hidden(self) -> set[str]:
-        """Return the tasks that the current answer of get-tasks does not show yet."""
+        """Return the ids of the tasks to hide from one get-tasks response, and count the poll."""
         hidden: set[str] = set()
         for identifier, running in self._running.items():
             if running.hidden_polls > 0:
@@ -254,7 +256,7 @@ class TaskEngine:
         return hidden
 
     def advance(self) -> None:
-        """Run all events that are due."""
+        """Run all events and end all tasks that are due."""
         now = self._clock.now()
         with self._store.together():
             for running in sorted(self._running.values(), key=lambda one: one.ends):
@@ -263,13 +265,13 @@ class TaskEngine:
             self._happen_until(now)
 
     def _happen_until(self, end: float) -> None:
-        """Run due events in order; an event can add another event."""
+        """Run the events that are due at `end`, in order. Events can schedule more events."""
         while self._events and self._events[0].at <= end:
             event = heapq.heappop(self._events)
             self._moment = event.at
             try:
                 event.happen()
-            except DocumentNotFoundError:  # the resource of the event is gone
+            except DocumentNotFoundError:  # the resource of the event was deleted
                 pass
             except Exception:
                 _log.exception("bug of the simulator: an event about %s", event.about)
@@ -307,7 +309,7 @@ class TaskEngine:
             self._clean_up(running, running.work.fail)
 
     def _result(self, running: _Running) -> Failure | None:
-        """Run the work, and return its failure, or None if the work succeeded."""
+        """Run the work of a task. Return its failure, or None if the work succeeded."""
         self._moment = running.ends
         try:
             return running.work.succeed()
@@ -324,7 +326,7 @@ class TaskEngine:
             self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
-        """Run a step after the work; ignore documents that no longer exist."""
+        """Run a step that follows the work. Ignore that a document was deleted."""
         try:
             step()
         except DocumentNotFoundError:
@@ -333,7 +335,11 @@ class TaskEngine:
             _log.exception("bug of the simulator: %s", running.task["description"])
 
     def _open(self, identifier: str) -> _Running:
-        """Return a task that has not ended, or raise ValueError."""
+        """Return a task that has not ended.
+
+        Raises:
+            ValueError: The task does not exist, or the task has ended.
+        """
         running = self._running.get(identifier)
         if running is not None and not running.ended:
             return running

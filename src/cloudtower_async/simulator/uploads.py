@@ -1,4 +1,4 @@
-"""Uploads: each chunk is counted and hashed, and the last chunk completes the upload."""
+"""Uploads: chunks are counted and hashed, and the last chunk completes the upload."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class UploadDestination:
 
     Args:
         resource_type: Resource type of the upload task.
-        args: Arguments of the upload task, which name the result.
-        finish: Function that creates the result.
+        args: Arguments of the upload task. They contain the id of the new resource.
+        finish: Function that creates the new resource.
     """
 
     resource_type: str
@@ -41,12 +41,12 @@ class ReceivedUpload:
     """State of the upload of one file.
 
     Args:
-        name: Name of the file, as given by the client.
-        size: Size in bytes, as announced by the client.
-        target: Result of the upload.
-        received: Number of bytes received.
-        digest: SHA-256 of the received bytes.
-        error: Reason of a failure that no test requested.
+        name: File name that the client sent.
+        size: Size of the file in bytes that the client sent.
+        destination: Destination of the upload.
+        received: Number of received bytes.
+        digest: SHA-256 hash object of the received bytes.
+        error: Exception that made the upload fail. It is None if a test made the upload fail.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ReceivedUpload:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the received bytes, in hexadecimal."""
+        """SHA-256 digest of the received bytes, in hexadecimal."""
         return self.digest.hexdigest()
 
 
@@ -66,16 +66,21 @@ class Uploads:
     """Uploads of a server, including uploads that have ended.
 
     Args:
-        factory: Factory with the store of the upload tasks.
-        duration: Seconds from the last chunk to the end of the task.
+        factory: Factory whose store contains the upload tasks.
+        duration: Seconds from the last chunk to the end of the upload task.
     """
 
     def __init__(self, factory: Factory, *, duration: float) -> None:
         self.chunk_size = MAX_CHUNK
-        """Maximum size of a chunk. The first chunk may be larger, because its sender does not know
-        the limit."""
+        """Maximum size of a chunk in bytes.
+
+        The first chunk may be larger, because the client does not know the limit yet.
+        """
         self.as_volumes = False
-        """Whether clusters store images of the content library as volumes instead of ELF images."""
+        """Whether clusters store images of the content library as volumes or as ELF images.
+
+        True means volumes, False means ELF images.
+        """
         self.duration = duration
         self._factory = factory
         self._uploads: dict[str, ReceivedUpload] = {}
@@ -83,7 +88,7 @@ class Uploads:
         self._failures = 0
 
     def __getitem__(self, identifier: str) -> ReceivedUpload:
-        """Return the state of the upload of an upload task.
+        """Return the state of the upload with the given upload task id.
 
         Raises:
             KeyError: The upload does not exist.
@@ -91,12 +96,12 @@ class Uploads:
         return self._uploads[identifier]
 
     def fail_next(self, *, times: int = 1) -> None:
-        """Fail the next uploads when they are complete."""
+        """Make the next `times` uploads fail after their last chunk."""
         with self._factory.store.lock:
             self._failures += times
 
     def begin(self, upload: ReceivedUpload) -> Document:
-        """Begin an upload, and return its upload task."""
+        """Start an upload, and return its upload task."""
         factory, now = self._factory, self._factory.clock.timestamp()
         task = factory.store.add(
             "UploadTask",
@@ -116,7 +121,11 @@ class Uploads:
         return task
 
     def receive(self, task: Document, part: FilePart, content: bytes) -> None:
-        """Receive the next chunk."""
+        """Process the next chunk of an upload.
+
+        Raises:
+            HttpError: The chunk is empty or too large.
+        """
         upload = self._uploads[task["id"]]
         first = not upload.received
         if part.size > self.chunk_size and not first:
@@ -134,14 +143,14 @@ class Uploads:
             self._ending.append((self._factory.clock.now() + self.duration, task, upload))
 
     def cancel(self, task: Document) -> None:
-        """Cancel an upload."""
+        """Cancel an upload: the status of its task becomes FAILED."""
         self._end(task, "FAILED")
 
     def advance(self) -> None:
-        """End the uploads that are due."""
+        """End the uploads whose duration after the last chunk has passed."""
         while self._ending and self._ending[0][0] <= self._factory.clock.now():
             _, task, upload = self._ending.popleft()
-            if not is_open(task):  # cancelled since then
+            if not is_open(task):  # cancelled after the last chunk
                 continue
             if self._failures:
                 self._failures -= 1
@@ -150,11 +159,11 @@ class Uploads:
                 self._finish(task, upload)
 
     def _finish(self, task: Document, upload: ReceivedUpload) -> None:
-        # A failure here must not affect the next request.
+        # `advance` runs at the start of any request, which must not fail because of this upload.
         try:
             upload.destination.finish()
         except Exception as exc:
-            if not isinstance(exc, DocumentNotFoundError):  # not a bug: the cluster is gone
+            if not isinstance(exc, DocumentNotFoundError):  # the cluster was deleted
                 _log.exception("bug of the simulator: the upload of %s", upload.name)
             upload.error = exc
             self._end(task, "FAILED")
@@ -167,11 +176,11 @@ class Uploads:
 
 
 def is_open(task: Document) -> bool:
-    """Return whether an upload can still be completed."""
+    """Return whether an upload has not ended yet."""
     return task["status"] in {"INITIALIZING", "UPLOADING", "PAUSED"}
 
 
 def check_size(part: FilePart, left: int) -> None:
-    """Refuse a chunk that is empty or larger than the rest of the file."""
+    """Reject a chunk that is empty or larger than `left`, the number of bytes still expected."""
     if not 0 < part.size <= left:
         raise HttpError(400, f"a chunk of {part.size} bytes where {left} are left to come")

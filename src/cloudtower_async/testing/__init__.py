@@ -1,10 +1,10 @@
-"""Tools for testing code that uses this package: a simulated CloudTower, and sample structs.
+"""Tools for testing code that uses this package: a simulated CloudTower and sample structs.
 
-Both work without extra dependencies: ``async with Simulator(vms=100, seed=7) as sim: ...``,
-``make(models.Vm, name="web-1")``.
+`Simulator` and `make` need no extra dependencies:
+``async with Simulator(vms=100, seed=7) as sim: ...``, ``make(models.Vm, name="web-1")``.
 
-pytest loads the plugin in this package at every start, so other modules are only loaded at first
-use.
+pytest imports this package at every start to load its plugin. Therefore, the package imports other
+modules only when they are first used.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if not TYPE_CHECKING:  # with this function, a type checker would accept any nam
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value: object = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value  # later look-ups find the name directly
+        globals()[name] = value  # later lookups do not call this function
         return value
 
 

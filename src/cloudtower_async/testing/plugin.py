@@ -1,6 +1,7 @@
-"""pytest plugin: fixtures with a simulated CloudTower for a test, a module or the whole run.
+"""pytest plugin: fixtures with a simulated CloudTower for one test, one module or the whole run.
 
-pytest loads this module at every start if the package is installed, so it imports little.
+If the package is installed, pytest loads this module at every start. Therefore, the module imports
+few other modules.
 """
 
 from __future__ import annotations
@@ -42,19 +43,18 @@ _SHARED_OPTIONS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker ``tower``, and support for pytest-asyncio if that plugin is in use."""
+    """Register the marker ``tower``. If pytest-asyncio is active, add support for it."""
     config.addinivalue_line("markers", _MARKER)
     if config.pluginmanager.hasplugin("asyncio"):
         config.pluginmanager.register(_PytestAsyncio(), "cloudtower-async-asyncio")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Reject markers that would have no effect."""
+    """Fail the test if its marker ``tower`` would have no effect."""
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
         for node, _ in item.iter_markers_with_node("tower"):
-            # A module's marker also applies to tests in the module that use the simulator of the
-            # whole run.
+            # A marker on a module is allowed: other tests of the module may use it.
             if not isinstance(node, (pytest.Module, pytest.Package, pytest.Session)):
                 pytest.fail(
                     _NOT_ITS_OWN.format(item.nodeid, _SHARED_OPTIONS[fixture]), pytrace=False
@@ -63,13 +63,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # runs after the plugins that run coroutines
 def pytest_fixture_setup(
-    fixturedef: Any,  # noqa: ANN401 - its type says that `func` is final, yet this is how it is done
+    fixturedef: Any,  # noqa: ANN401 - its type declares `func` as final, but this hook sets it
     request: pytest.FixtureRequest,
 ) -> Generator[None, object, object]:
-    """Reject the fixture `tower` if no plugin runs coroutines.
+    """Fail tests that use the fixture `tower` if no plugin runs coroutines.
 
-    pytest would also reject the fixture, but only once: the fixture would then be broken for later
-    tests.
+    pytest itself would reject the fixture for the first such test only. For later tests, the
+    fixture would be broken.
     """
     function = fixturedef.func
     if not _is_ours(function):
@@ -86,16 +86,16 @@ def pytest_fixture_setup(
 
 
 class _PytestAsyncio:
-    """Support for pytest-asyncio, which runs the fixture `tower` in the event loop of the test.
+    """Support for pytest-asyncio: it runs the fixture `tower` in the event loop of the test.
 
-    In its strict mode, pytest-asyncio only runs fixtures that were made with its decorator. In both
-    modes, a fixture without a loop scope may get another event loop than the test.
+    In strict mode, pytest-asyncio only runs fixtures created with its own decorator. In strict and
+    auto mode, a fixture without a loop scope may run in a different event loop than the test.
     """
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # runs before pytest-asyncio inspects the fixture
     def pytest_fixture_setup(
         self,
-        fixturedef: Any,  # noqa: ANN401 - as above
+        fixturedef: Any,  # noqa: ANN401 - its type declares `func` as final
         request: pytest.FixtureRequest,
     ) -> Generator[None, object, object]:
         """Mark the fixture as a pytest-asyncio fixture until it is torn down."""
@@ -114,12 +114,12 @@ class _PytestAsyncio:
 
 
 def _is_ours(function: Callable[..., object]) -> bool:
-    """Return whether this is the fixture `tower` of this module, not wrapped yet."""
+    """Return whether `function` is the fixture `tower` of this module and is not wrapped yet."""
     return function.__module__ == __name__ and inspect.isasyncgenfunction(function)
 
 
 def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN401 - a literal
-    """Return the scope of the event loop in which pytest-asyncio runs a test."""
+    """Return the scope of the event loop in which pytest-asyncio runs a test: ``"module"``."""
     named = marker.kwargs.get("loop_scope") or marker.kwargs.get("scope")
     try:
         return named or config.getini("asyncio_default_test_loop_scope")
@@ -131,8 +131,9 @@ def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN
 def tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
     """A simulated CloudTower for one test.
 
-    The simulator runs in its own event loop in a thread. So tests need no event loop, and may block
-    their own event loop. ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets its options.
+    The simulator runs in a separate thread with its own event loop. Tests need no event loop. A
+    test that has an event loop may block that loop.
+    ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets the options of the simulator.
     """
     with _running(_options(request.node)) as simulator:
         yield simulator
@@ -140,9 +141,9 @@ def tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
 
 @pytest.fixture(scope="module")
 def module_tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
-    """A simulated CloudTower that the tests of a module share.
+    """A simulated CloudTower shared by all tests of a module.
 
-    ``pytestmark = pytest.mark.tower(...)`` in the module sets its options.
+    ``pytestmark = pytest.mark.tower(...)`` in the module sets the options of the simulator.
     """
     with _running(_options(request.node)) as simulator:
         yield simulator
@@ -150,15 +151,15 @@ def module_tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulato
 
 @pytest.fixture(scope="session")
 def session_tower_options() -> dict[str, Any]:
-    """Options of the simulator that all tests share; override it in ``conftest.py``."""
+    """Options of `session_tower_simulator`. Override this fixture in ``conftest.py``."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def session_tower_simulator(session_tower_options: dict[str, Any]) -> Generator[Simulator]:
-    """A simulated CloudTower that all tests share.
+    """A simulated CloudTower shared by all tests of the run.
 
-    The fixture ``session_tower_options`` returns its options.
+    The fixture ``session_tower_options`` provides the options of the simulator.
     """
     with _running(session_tower_options) as simulator:
         yield simulator
@@ -166,7 +167,7 @@ def session_tower_simulator(session_tower_options: dict[str, Any]) -> Generator[
 
 @pytest.fixture
 async def tower(tower_simulator: Simulator) -> AsyncGenerator[Cloudtower]:
-    """A session with the simulator, logged in."""
+    """A logged-in session with the simulator of the fixture ``tower_simulator``."""
     from ..client import Cloudtower
 
     async with Cloudtower(
@@ -177,7 +178,7 @@ async def tower(tower_simulator: Simulator) -> AsyncGenerator[Cloudtower]:
 
 @contextmanager
 def _running(options: dict[str, Any]) -> Generator[Simulator]:
-    """Run a simulator in a thread."""
+    """Run a simulator in a separate thread until the block ends."""
     from anyio.from_thread import start_blocking_portal
 
     from ..simulator.simulator import Simulator
@@ -191,7 +192,7 @@ def _running(options: dict[str, Any]) -> Generator[Simulator]:
 
 
 def _options(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
-    """Return the options that markers set; the nearest marker takes precedence."""
+    """Return the simulator options set by the markers; the nearest marker takes precedence."""
     options: dict[str, Any] = {}
     for marker in node.iter_markers("tower"):
         given = dict(zip(("size",), marker.args, strict=False))

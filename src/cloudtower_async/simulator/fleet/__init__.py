@@ -1,1 +1,1 @@
-"""The generated fleet."""
+"""Generator of the simulated fleet."""

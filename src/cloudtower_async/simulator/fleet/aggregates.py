@@ -1,4 +1,4 @@
-"""Totals of hosts and clusters, summed over their VMs and disks."""
+"""Totals of hosts and clusters: sums over their VMs and disks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from ..store.filters import Document
     from ..store.store import Store
 
-_HOST_IDLE = 0.03  # share of a host's CPU that its own services use
+_HOST_IDLE = 0.03  # share of a host's CPU that the services of the host use
 
 
 def refresh_host(store: Store, identifier: str) -> None:
-    """Update the totals of a host from its VMs and disks."""
+    """Recalculate the totals of a host from its VMs and disks."""
     host = store.get("Host", identifier)
     cluster = store.get("Cluster", host["cluster"])
     every_vm, every_disk = store.table("Vm"), store.table("Disk")
@@ -43,7 +43,10 @@ def refresh_host(store: Store, identifier: str) -> None:
 
 
 def refresh_cluster(store: Store, identifier: str) -> None:
-    """Update the totals of a cluster from its hosts, once per `Store.together` block."""
+    """Schedule the recalculation of a cluster's totals from its hosts.
+
+    Within a `Store.together` block, the totals are recalculated once, at the end of the block.
+    """
     store.follows(_add_up_cluster, identifier)
 
 
@@ -68,15 +71,18 @@ def _add_up_cluster(store: Store, identifier: str) -> None:
 
 
 def refresh_around(store: Store, vm: Document) -> None:
-    """Update the totals of a VM's host and cluster."""
+    """Recalculate the totals of the host and the cluster of a VM."""
     refresh_host(store, vm["host"])
     refresh_cluster(store, vm["cluster"])
 
 
 def add_written(store: Store, cluster: str, size: int) -> None:
-    """Add `size` bytes of data, times the number of replicas, to the hosts of a cluster."""
+    """Add all replicas of `size` bytes to the used data space of the hosts of a cluster.
+
+    A negative `size` removes data.
+    """
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
-    sign = 1 if size > 0 else -1  # so that exactly the added amount can be removed again
+    sign = 1 if size > 0 else -1  # rounding must be the same for adding and removing
     share, rest = divmod(abs(size) * REPLICAS, len(hosts))
     for place, host in enumerate(hosts):
         written = share + (rest if place == 0 else 0)
@@ -121,11 +127,11 @@ def _disk_figures(disks: list[Document]) -> dict[str, Any]:
     }
 
 
-def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - whole numbers or not, as the field is
-    """Return the sum of the values; a missing value counts as 0."""
+def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - int or float, depending on the field
+    """Return the sum of the values. A value of None counts as 0."""
     return sum(value or 0 for value in values)
 
 
 def _share(vm: Document, amount: str, percentage: str) -> float:
-    """Return the used part of an amount of a VM, or 0 if the amount or percentage is missing."""
+    """Return a percentage of an amount, both from fields of a VM. None counts as 0."""
     return (vm[amount] or 0) * (vm[percentage] or 0) / 100

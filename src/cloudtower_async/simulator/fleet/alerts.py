@@ -1,4 +1,4 @@
-"""Alert rules and alerts, with their texts in both languages."""
+"""Alert rules and alerts, with texts in English and Chinese."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """Texts as (en-US, zh-CN); ``{name}`` is the name of the alert's resource."""
+    """Alert rule with its texts.
+
+    Each text is a pair: English, Chinese. ``{name}`` stands for the name of the resource that the
+    alert concerns.
+    """
 
     name: str
     severity: str
@@ -96,7 +100,7 @@ _EVERYDAY = (
 
 
 def add_alert_rules(factory: Factory) -> None:
-    """Add the alert rules."""
+    """Add the global alert rules, which apply to all clusters."""
     for rule in (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY):
         thresholds = [{"quantile": None, "severity": rule.severity, "value": rule.threshold}]
         factory.store.add(
@@ -120,7 +124,7 @@ def add_alert_rules(factory: Factory) -> None:
 
 
 def add_cluster_rules(factory: Factory, cluster: Document) -> None:
-    """Add the rules to a cluster."""
+    """Add an alert rule for each global alert rule to a cluster."""
     for rule in factory.store.table("GlobalAlertRule").values():
         factory.store.add(
             "AlertRule",
@@ -137,7 +141,10 @@ def add_cluster_rules(factory: Factory, cluster: Document) -> None:
 
 
 def add_alerts(factory: Factory, everyday: int) -> None:
-    """Add alerts for broken hardware, and everyday alerts, a third of which have ended."""
+    """Add alerts for failed disks and disconnected clusters, and `everyday` other alerts.
+
+    About a third of the other alerts have ended.
+    """
     store = factory.store
     for disk in list(store.table("Disk").values()):
         if not disk["healthy"]:
@@ -153,8 +160,10 @@ def add_alerts(factory: Factory, everyday: int) -> None:
 
 
 def add_alert(factory: Factory, about: str, subject: Document, *, ended: bool) -> Document:
-    """Add an alert about a document, by the first rule for its resource type, and return the
-    alert."""
+    """Add an alert that concerns `subject`, and return the alert.
+
+    The alert follows the first rule for the resource type `about`.
+    """
     rules = (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY)
     rule = next(rule for rule in rules if rule.about == about)
     return _add_alert(factory, rule, subject, ended=ended)
@@ -165,7 +174,7 @@ def _add_alert(factory: Factory, rule: _Rule, subject: Document, *, ended: bool)
     host = subject.get("host") if rule.about in {"Disk", "Vm"} else None
     host = subject["id"] if rule.about == "Host" else host
     cluster = subject["id"] if rule.about == "Cluster" else subject.get("cluster")
-    if cluster is None:  # a disk refers to its host only
+    if cluster is None:  # a disk has no reference to its cluster
         cluster = store.get("Host", subject["host"])["cluster"]
     seconds = factory.random.uniform(-20 * _DAY, -_DAY)
     start = factory.clock.timestamp(seconds)

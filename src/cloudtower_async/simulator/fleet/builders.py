@@ -1,4 +1,4 @@
-"""Add single clusters, VMs and alerts to a fleet."""
+"""Functions that add single clusters, VMs and alerts to a fleet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
 
 
 def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Document:
-    """Add a cluster with hosts, networks and alert rules, but without VMs, and return it."""
+    """Add a cluster with hosts, networks and alert rules but no VMs, and return the cluster."""
     number = len(factory.store.table("Cluster"))
     cluster = add_cluster(factory, number, vmware=False, connected=True)
     add_cluster_rules(factory, cluster)
@@ -49,7 +49,13 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
 
 
 def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> Document:
-    """Add an alert about a VM, host, disk or cluster (default: the first cluster); return it."""
+    """Add an alert that concerns a VM, host, disk or cluster, and return the alert.
+
+    Args:
+        factory: Tools for creating resources.
+        about: Id of the VM, host, disk or cluster. By default, the first cluster.
+        fields: Values for fields of the alert.
+    """
     store = factory.store
     if about is None:
         about = next(iter(store.table("Cluster")))

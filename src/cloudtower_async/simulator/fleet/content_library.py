@@ -1,4 +1,4 @@
-"""VM templates of the content library, with their copies in clusters."""
+"""VM templates of the content library, and their copies in the clusters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLICY = "REPLICA_2_THIN_PROVISION"
 
 
 def add_templates(factory: Factory) -> None:
-    """Generate the templates, each with a copy in every cluster that runs VMs."""
+    """Add the templates to the content library, and a copy of each template to each ELF cluster."""
     store = factory.store
     clusters = [one for one in store.table("Cluster").values() if one["hypervisor"] == "ELF"]
     for number, (name, system, vcpu, memory) in enumerate(_TEMPLATES):
@@ -68,7 +68,7 @@ def add_templates(factory: Factory) -> None:
 
 
 def fill_in_images(factory: Factory) -> None:
-    """Set the clusters of the content library's images: those with a copy of the image."""
+    """Set ``elf_image_uuids`` of the content library images: the UUIDs of their ELF images."""
     for image in factory.store.table("ContentLibraryImage").values():
         copies = [factory.store.get("ElfImage", one) for one in image.get("elf_images") or ()]
         image["elf_image_uuids"] = [copy["local_id"] for copy in copies]
@@ -100,7 +100,7 @@ def _add_copy(
 
 
 def _nic(factory: Factory, cluster: Document) -> dict[str, Any]:
-    """Return a NIC in the first network of a cluster."""
+    """Return the values of a NIC in the first VLAN of a cluster."""
     store = factory.store
     vds = store.get("Vds", cluster["vdses"][0])
     vlan = store.get("Vlan", vds["vlans"][0])

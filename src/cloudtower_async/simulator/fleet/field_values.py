@@ -1,4 +1,4 @@
-"""Plausible values of fields, by name and type."""
+"""Plausible field values, chosen by the name and the type of the field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNKNOWN = re.compile(
     r"|maintenance_\w+|internal_\w+|password_\w+|last_out_of_sync\w*|original_\w+|\w+_pass_phrase"
     r"|usage|encrypt_method|ibdev|placement\w+|plan_id|preset|sync_replication_object_status"
 )
-"""Optional fields that are null as a rule."""
+"""Names of optional fields that are always null."""
 
 _BEST = (
     *("SUCCESSED", "SUCCESS", "SUCCEED", "HEALTHY", "NORMAL", "RUNNING", "Running", "CONNECTED"),
@@ -34,14 +34,15 @@ _BEST = (
     *("CRASH_CONSISTENT", "COUNT", "DAILY", "DAY", "AUTO", "FULL", "IN_USE", "ENABLE", "ISCSI"),
     *("ALLOW", "VM", "UTC", "BIOS", "MANAGEMENT", "PERCENT", "DEFAULT", "NFS3", "UPLOADING"),
 )
-"""Enum values for a healthy state."""
+"""Preferred enum values, mostly for a healthy state."""
 
 _TRUE = re.compile(
     r"enabled?|\w+_enabled|healthy|valid|is_valid|up|running|physical|thin_provision|\w*provision"
     r"|keep\w*|installed|ha|default_ha|compression|is_preferred|binded|file"
 )
 
-# The first match counts. Bytes come last, because many names contain "size".
+# The first matching pattern determines the number. The patterns for bytes are near the end, because
+# many field names contain "size".
 _NUMBERS: tuple[tuple[str, float], ...] = (
     (r"rd_iops_max|wr_iops_max|priority", 0),
     (r"\w*replica_num", 2),
@@ -111,10 +112,10 @@ _TEXTS: tuple[tuple[str, Callable[[FieldValues], object]], ...] = (
 
 
 class FieldValues:
-    """Values of the fields of one document, which are consistent with each other.
+    """Consistent values for the fields of one document.
 
     Args:
-        factory: Factory with ids and the clock.
+        factory: Factory that supplies ids, random numbers and the clock.
         name: Name of the document.
         number: Number of the document within its resource type.
     """
@@ -127,7 +128,7 @@ class FieldValues:
         self._later = self._born * factory.random.uniform(0.1, 0.9)
 
     def date(self, days: float) -> str:
-        """Return the date that is a number of days after the start of the server."""
+        """Return the date `days` days after the start of the server."""
         return self.factory.clock.timestamp(days * _DAY)
 
     def born(self) -> str:
@@ -135,25 +136,25 @@ class FieldValues:
         return self.factory.clock.timestamp(self._born)
 
     def later(self) -> str:
-        """Return a date between the creation of the document and now."""
+        """Return a date between the creation of the document and the start of the server."""
         return self.factory.clock.timestamp(self._later)
 
     def address(self) -> str:
-        """Return an IP address, which is unique unless the range is used up."""
+        """Return an IP address. Addresses repeat after 62,500 documents of a resource type."""
         return f"10.201.{self.number // 250 % 250}.{self.number % 250 + 1}"
 
     def serial(self) -> str:
-        """Return the lower half of a MAC address."""
+        """Return the second half of a MAC address."""
         digits = f"{self.factory.random.getrandbits(24):06x}"
         return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 
     def of(self, field: str, annotation: Any, *, inside: bool = False) -> Any:  # noqa: ANN401
-        """Return a value for a field by its name and type.
+        """Return a value that fits the name and the type of a field.
 
         Args:
             field: Name of the field in the API.
             annotation: Type of the field in the model.
-            inside: Whether the field belongs to an object inside the document.
+            inside: Whether the field belongs to a nested object of the document.
         """
         kind = annotation
         parts = [part for part in get_args(annotation) if part is not types.NoneType]
@@ -187,7 +188,10 @@ class FieldValues:
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
-        """Return a list with one item, or an empty list for strings, whose contents are unknown."""
+        """Return a list with one item. For a list of strings, return an empty list.
+
+        The meaning of the strings is unknown.
+        """
         if item is str:
             return []
         return [self.of(field.removesuffix("s"), item)]
@@ -206,5 +210,5 @@ def _number(field: str, kind: type[int | float]) -> float:
 
 @functools.cache
 def fields_of(struct: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    """Return names and types of the fields of a model."""
+    """Return the API name and the type of each field of a model."""
     return tuple((field.encode_name, field.type) for field in msgspec.structs.fields(struct))

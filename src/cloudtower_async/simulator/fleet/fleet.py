@@ -1,4 +1,4 @@
-"""Generate a fleet of any size; the same seed generates the same fleet."""
+"""Generate a fleet of any size. The same seed generates the same fleet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 _VMS_PER_SPARE_VOLUME = 20
-_MOST_SPARE_VOLUMES = 10  # of a cluster
+_MOST_SPARE_VOLUMES = 10  # maximum per cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +37,17 @@ class FleetSize:
     """Size of a fleet.
 
     With three or more clusters, one cluster runs VMware. With four or more clusters, one cluster is
-    disconnected and lacks figures. Hosts are large enough for their VMs.
+    disconnected, so the usage of its hosts and VMs is unknown. Hosts are large enough for their
+    VMs.
 
     Args:
         clusters: Number of clusters.
         hosts_per_cluster: Number of hosts per cluster.
         vms: Number of VMs in all clusters.
         snapshots: Number of VM snapshots.
-        alerts: Number of ordinary alerts; each broken disk and disconnected cluster adds another.
-        tasks: Number of tasks that have ended in the past.
+        alerts: Number of ordinary alerts. Each failed disk and each disconnected cluster adds one
+            more alert.
+        tasks: Number of tasks that ended before the server started.
     """
 
     clusters: int = 2
@@ -66,8 +68,8 @@ class FleetSize:
     def parse(cls, text: str) -> Self:
         """Parse a size such as ``"3 clusters, 200 hosts, 20,000 VMs"``.
 
-        Hosts are spread evenly over the clusters, so the number of hosts is rounded up. Parts that
-        the text leaves out have their default values.
+        Each cluster gets the same number of hosts, so the total number of hosts is rounded up. If a
+        number is missing in the text, its default applies.
 
         Raises:
             ValueError: The text is not a valid size.
@@ -100,7 +102,7 @@ _UNITS = {
 def build_fleet(
     store: Store, clock: Clock, ids: Ids, size: FleetSize, *, seed: int = 1, root: str = "root"
 ) -> Factory:
-    """Fill the store with a fleet, and return the factory for later additions."""
+    """Fill the store with a generated fleet, and return a factory for adding more resources."""
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
     user = add_users(factory, root)
     add_alert_rules(factory)
@@ -135,7 +137,7 @@ def _add_whole_cluster(factory: Factory, number: int, vms: list[VmPlan], hosts: 
 def fill_cluster(
     factory: Factory, cluster: Document, number: int, vms: list[VmPlan], hosts: int
 ) -> None:
-    """Add hosts and VMs to a cluster, and update its totals."""
+    """Add hosts and VMs to a cluster, and recalculate the totals of the hosts and the cluster."""
     if hosts:
         plan = plan_cluster(vms, hosts)
         added = add_hosts(factory, cluster, number, plan)

@@ -21,7 +21,10 @@ _HZ = 2_400_000_000
 
 
 def add_cluster(factory: Factory, number: int, *, vmware: bool, connected: bool) -> Document:
-    """Generate a cluster without hosts, with its switch and networks."""
+    """Add a cluster with a virtual switch, VLANs, an iSCSI target and storage policies.
+
+    The cluster has no hosts yet.
+    """
     name = f"{_NAMES[number % len(_NAMES)]}-{number // len(_NAMES) + 1:02}"
     address = f"10.{10 + number % 240}.0"
     store = factory.store
@@ -81,12 +84,12 @@ def add_cluster(factory: Factory, number: int, *, vmware: bool, connected: bool)
 def add_hosts(
     factory: Factory, cluster: Document, number: int, plan: ClusterPlan
 ) -> list[Document]:
-    """Generate the hosts of a cluster, with their disks."""
+    """Add the planned hosts and their disks to a cluster, and return the hosts."""
     hosts: list[Document] = []
     vmware = cluster["hypervisor"] == "VMWARE"
     sockets = max(2, plan.host_cores // 64)
     brand = "Intel(R) Xeon(R) Gold 6240R CPU @ 2.40GHz"
-    # Each host has its share of the cluster's data; the first host has the remainder.
+    # The data of the cluster is spread evenly over its hosts. The first host gets the remainder.
     share, rest = divmod(plan.data_written, len(plan.hosts))
     for place in range(len(plan.hosts)):
         address = f"10.{10 + number % 240}.{1 + place // 250}.{1 + place % 250}"
@@ -154,8 +157,11 @@ def _is_stretched(number: int) -> bool:
 
 
 def _last_disk(random: Random, number: int, place: int) -> tuple[str, bool]:
-    """Return the health of a host's last disk, and whether the disk is in use; the first hosts show
-    each case."""
+    """Return the health status of a host's last disk, and whether the disk is mounted.
+
+    The first three hosts of the first cluster have a different result each, so that every fleet
+    contains unhealthy and unmounted disks.
+    """
     known = {(0, 0): ("UNHEALTHY", False), (0, 1): ("HEALTHY", False), (0, 2): ("SUBHEALTHY", True)}
     if found := known.get((number, place)):
         return found
@@ -171,7 +177,7 @@ def _add_disks(
     cache = ("SATA_OR_SAS_SSD", "BOOT", 480 * TB // 1000) if all_flash else ("SSD", "CACHE", 2 * TB)
     data = ("NVMe_SSD" if all_flash else "HDD", "DATA", plan.data_disk_size)
     for place, (kind, function, size) in enumerate([cache] * 2 + [data] * plan.data_disks):
-        # Only the last disk of a host can fail, so that the others still hold the data.
+        # Only the last disk of a host can be unhealthy, because the data must survive.
         health, mounted = last if place == plan.data_disks + 1 else ("HEALTHY", True)
         device = f"sd{chr(ord('a') + place % 26)}{'' if place < 26 else place // 26}"
         factory.store.add(
@@ -248,7 +254,7 @@ def _add_networks(factory: Factory, cluster: Document) -> None:
 
 
 def _add_target(factory: Factory, cluster: Document) -> None:
-    """Add the iSCSI target that holds the disks of VMs and their snapshots."""
+    """Add the iSCSI target of a cluster, which contains VM disks and their snapshots."""
     name = factory.ids.uuid()
     target = factory.store.add(
         "IscsiTarget",

@@ -25,11 +25,11 @@ _STOPPED = Failure("the server was started anew")
 def load_fleet(
     store: Store, clock: Clock, dump: Mapping[str, Any], *, seed: int, root: str
 ) -> Factory:
-    """Fill the store with the fleet of a dump, and return the factory.
+    """Fill the store with the fleet of a dump, and return a factory for adding more resources.
 
-    The login user is added unless the dump has a user with that name. Work that was in progress in
-    the dump does not continue: open tasks are shown as failed, ``entityAsyncStatus`` is cleared,
-    and a host that was entering maintenance mode is back in service.
+    If the dump has no user named `root`, that user is added. Unfinished work of the dump does not
+    continue. Tasks that had not ended become failed tasks. ``entityAsyncStatus`` is set to null. If
+    a host was entering maintenance mode, the host returns to normal operation.
     """
     ids = Ids.behind(seed, dump.values())
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret
@@ -48,7 +48,7 @@ def load_fleet(
 
 
 def _come_to_rest(store: Store, clock: Clock) -> None:
-    """End all unfinished work, because no server would continue the work."""
+    """End all unfinished work of a dump, because nothing continues this work."""
     for task in store.table("Task").values():
         if task["status"] in {"PENDING", "EXECUTING", "PAUSED"}:
             task["finished_at"] = clock.timestamp()

@@ -18,7 +18,7 @@ _OLD_TASKS = (
 
 
 def add_old_tasks(factory: Factory, number: int, user: Document) -> None:
-    """Add tasks that ended before the server started; one task in eight has failed."""
+    """Add tasks that ended before the server started. Every eighth task has failed."""
     vms = list(factory.store.table("Vm").values())
     for place in range(number if vms else 0):
         vm = factory.random.choice(vms)

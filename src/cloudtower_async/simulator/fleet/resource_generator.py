@@ -1,4 +1,4 @@
-"""Generator of resources from specifications, with their number and relations."""
+"""Generator of resources. Specifications define the number and the relations of the resources."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ if TYPE_CHECKING:
     from ..store.schema import Relation
     from ..store.store import Store
 
-_LOOKED_AT = 64  # maximum number of candidates for the other end of a relation
+_LOOKED_AT = 64  # maximum number of candidates for the target of a relation
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Specification of generated resources.
+    """Specification of resources to generate.
 
     Args:
-        resource: Resource type.
-        per: Resource type of the homes: `times` documents are generated for each home, and related
-            to it. Empty: `times` documents for the whole fleet.
-        times: Number of documents for each home.
+        resource: Resource type of the generated documents.
+        per: Resource type of the parents. The generator adds `times` documents for each parent and
+            relates the documents to the parent. If `per` is empty, the generator adds `times`
+            documents for the whole fleet.
+        times: Number of documents for each parent.
         most: Maximum number of documents in the whole fleet.
-        only: Field and value: generate documents only for homes whose field, or whose cluster's
-            field, has this value.
-        values: Values of fields for which no plausible value should be guessed. In texts, ``{n}``
-            stands for a number, and ``{home}`` for the name of the home.
-        rows: Values of the first document, the second document, …
-        many: Number of related documents of a to-many relation; 0 relates all documents nearby, and
-            -1 distributes them among the documents of one home.
+        only: Field name and value. Parents are skipped if the field has another value. If the
+            parent has no such field, the field of its cluster is compared.
+        values: Fixed values for fields; the other fields get plausible values. In strings, ``{n}``
+            stands for the number of the document, and ``{home}`` for the name of the parent.
+        rows: Fixed values for the first document, for the second document, and so on.
+        many: Number of related documents for each to-many relation. 0 relates all candidates. -1
+            distributes the candidates among the documents of one parent.
         without: To-one relations that stay null.
     """
 
@@ -57,7 +58,7 @@ class ResourceGenerator:
     """Generator of resources from their specifications.
 
     Args:
-        factory: Factory with the store, which already has the other resources.
+        factory: Factory whose store already contains clusters, hosts and VMs.
     """
 
     def __init__(self, factory: Factory) -> None:
@@ -65,7 +66,7 @@ class ResourceGenerator:
         self._store = factory.store
 
     def make(self, spec: Spec) -> None:
-        """Generate all documents of a specification."""
+        """Add all documents of a specification to the store."""
         made = 0
         for home in self._homes(spec):
             for place in range(spec.times):
@@ -73,13 +74,15 @@ class ResourceGenerator:
                     made += 1
 
     def add(self, spec: Spec, number: int, place: int, home: Document | None) -> Document | None:
-        """Generate one document, unless a required related document is missing.
+        """Add one document to the store, and return the document.
+
+        Return None if the target of a required relation is missing. Then no document is added.
 
         Args:
-            spec: Specification.
-            number: Number of the document in the fleet.
-            place: Number of the document within its home.
-            home: Document that the new document belongs to.
+            spec: Specification of the document.
+            number: Number of the document in the fleet, counted from 0.
+            place: Number of the document within its parent, counted from 0.
+            home: Parent of the document, or None without a parent.
         """
         store, resource = self._store, spec.resource
         default = f"{_WORD.sub('-', resource).lower()}-{number + 1}"
@@ -133,7 +136,11 @@ class ResourceGenerator:
     def _one(
         self, relation: Relation, near: _Near, home: Document | None, per: str, place: int
     ) -> str | None:
-        """Return the id at the other end of a to-one relation: the home, or a document nearby."""
+        """Return the id of the target of a to-one relation, or None if there is no candidate.
+
+        The target is the parent if its resource type fits. Otherwise, the target is a document that
+        shares dependencies with the new document.
+        """
         if home is not None and relation.target == per:
             return str(home["id"])
         ends = near.of(relation.target)
@@ -142,13 +149,16 @@ class ResourceGenerator:
             ends = [end for end in ends if end.get(back.field) is None]
         if not ends:
             return None
-        # A document that represents another document has the same name.
+        # Prefer a target with the name of the parent: it represents the same object.
         same = (end for end in ends if home is not None and end.get("name") == home.get("name"))
         return str(next(same, ends[place % len(ends)])["id"])
 
 
 class _Near:
-    """Direct and indirect dependencies of a document, which its other relations share."""
+    """Direct and indirect to-one relations of a document.
+
+    The targets of its other relations must agree with these: a VM of the same cluster, for example.
+    """
 
     def __init__(self, store: Store, ends: Iterable[tuple[str, str]]) -> None:
         self._store = store
@@ -157,7 +167,7 @@ class _Near:
             self.add(resource, identifier)
 
     def add(self, resource: str, identifier: str) -> None:
-        """Add a dependency, with its own dependencies."""
+        """Add a related document and, recursively, the targets of its to-one relations."""
         if resource in self._above:
             return
         self._above[resource] = identifier
@@ -167,7 +177,7 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Return some documents of a resource that share the dependencies of this document."""
+        """Return up to 64 documents of a resource type that agree with the relations so far."""
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)
@@ -175,7 +185,10 @@ class _Near:
         return list(islice(every if anchored is None else anchored, _LOOKED_AT))
 
     def names(self) -> dict[str, Any]:
-        """Return fields that name the dependencies: ``vm_name``, ``cluster_local_id``."""
+        """Return values for fields that copy names and ids of related documents.
+
+        Such fields are ``vm_name`` and ``cluster_local_id``.
+        """
         found: dict[str, Any] = {}
         for resource in ("Vm", "Cluster", "Host"):
             if identifier := self._above.get(resource):
@@ -201,8 +214,7 @@ class _Near:
             if relation.inverse and not relation.many:
                 parents = self._anchored(relation.target, deep=False)
                 if parents is not None:
-                    # Later documents come first, because earlier documents belong to the server
-                    # itself.
+                    # Prefer later documents, because the first documents are internal.
                     later = reversed(list(islice(parents, _LOOKED_AT)))
                     ids = [one for up in later for one in up.get(relation.inverse) or ()]
                     return [store.get(resource, one) for one in ids]
@@ -210,7 +222,7 @@ class _Near:
 
 
 def plain_fields(resource: str, values: FieldValues) -> dict[str, Any]:
-    """Return all plain fields of a resource with plausible values; relations are left out."""
+    """Return plausible values for all fields of a resource type, except for its relations."""
     struct = getattr(models, resource, None)
     if struct is None:
         return {"id": values.factory.ids.cuid()}

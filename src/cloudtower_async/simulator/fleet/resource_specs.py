@@ -218,7 +218,7 @@ _SECURITY = (
     Spec("VirtualPrivateCloud", "", 2, rows=({"name": "blue"}, {"name": "green"})),
     Spec("VirtualPrivateCloudRouteTable", "VirtualPrivateCloud", values={"default_for_vpc": True}),
     Spec("VirtualPrivateCloudSubnet", "VirtualPrivateCloud", 2),
-    # Older clients, which do not know groups of subnets, expect a subnet.
+    # Floating IPs, NAT and router gateways need an external subnet: older clients lack the groups.
     Spec("VirtualPrivateCloudExternalSubnet", "VirtualPrivateCloud", values={"exclusive": True}),
     Spec("VirtualPrivateCloudExternalSubnetGroup", without=("vpc",)),
     *(
@@ -297,4 +297,4 @@ RESOURCE_SPECS: tuple[Spec, ...] = (
     *_PROTECTION,
     *_LABELS,
 )
-"""All resources that are generated from specifications."""
+"""Specifications of all resources that the resource generator creates."""

@@ -1,4 +1,4 @@
-"""Sizes of VMs, and of hosts that are large enough for them."""
+"""Sizes of VMs, and sizes of hosts that are large enough for their VMs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ VCPUS_PER_CORE = 3
 """Maximum number of virtual CPUs per core."""
 
 REPLICAS = 2
-_MEMORY_USE = 0.8  # share of a host's memory that its VMs use
-_STORAGE_USE = 0.6  # share of a cluster's capacity that its data uses
+_MEMORY_USE = 0.8  # maximum share of a host's memory for VMs
+_STORAGE_USE = 0.6  # maximum share of a cluster's capacity for data
 
 _VM_SIZES = ((1, 2), (2, 4), (2, 8), (4, 8), (4, 16), (8, 16), (8, 32))  # vCPUs, GiB
 _VM_SIZE_WEIGHTS = (10, 30, 20, 20, 10, 6, 4)
@@ -25,7 +25,15 @@ _DISK_GIB = (20, 40, 80, 100, 200)
 
 @dataclass(frozen=True, slots=True)
 class VmPlan:
-    """Plan of a VM: its size, and the written part of its disks."""
+    """Plan of a VM.
+
+    Args:
+        number: Number of the VM in the fleet.
+        vcpu: Number of virtual CPUs.
+        memory: Memory in bytes.
+        disks: Size of each disk in bytes.
+        written: Number of bytes written to each disk.
+    """
 
     number: int
     vcpu: int
@@ -36,7 +44,7 @@ class VmPlan:
 
 @dataclass(slots=True)
 class HostPlan:
-    """Plan of a host, with its VMs."""
+    """Plan of a host: its VMs, and their total memory in bytes and number of virtual CPUs."""
 
     vms: list[VmPlan] = field(default_factory=lambda: list[VmPlan]())
     memory: int = 0
@@ -45,7 +53,16 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """Plan of a cluster, whose hosts all have the size that the fullest host needs."""
+    """Plan of a cluster. All hosts have the same size, which is enough for the fullest host.
+
+    Args:
+        hosts: Plans of the hosts.
+        host_memory: Memory of each host in bytes.
+        host_cores: Number of CPU cores of each host.
+        data_disks: Number of data disks of each host.
+        data_disk_size: Size of each data disk in bytes.
+        data_written: Number of bytes written in the cluster, with all replicas.
+    """
 
     hosts: list[HostPlan]
     host_memory: int
@@ -56,16 +73,19 @@ class ClusterPlan:
 
 
 def plan_vm(number: int, random: Random) -> VmPlan:
-    """Choose the size of a VM."""
+    """Return a plan for a VM with a random size."""
     vcpu, gib = random.choices(_VM_SIZES, _VM_SIZE_WEIGHTS)[0]
     disks = [random.choice(_DISK_GIB) * GIB for _ in range(random.choice((1, 1, 1, 2, 3)))]
-    # Use whole MiB, so that sums are whole numbers.
+    # Round down to whole MiB.
     written = [int(size * random.uniform(0.1, 0.8)) >> 20 << 20 for size in disks]
     return VmPlan(number, vcpu, gib * GIB, tuple(disks), tuple(written))
 
 
 def plan_cluster(vms: list[VmPlan], hosts: int) -> ClusterPlan:
-    """Spread VMs over hosts, the largest VM first, each to the host with the most free space."""
+    """Distribute VMs over hosts, and return the plan of the cluster.
+
+    The VM with the most memory comes first. Each VM goes to the host with the most free memory.
+    """
     plans = [HostPlan() for _ in range(hosts)]
     for vm in sorted(vms, key=lambda vm: (-vm.memory, vm.number)):
         emptiest = min(plans, key=lambda plan: plan.memory)

@@ -15,7 +15,7 @@ _IO_LIMITS = ("max_bandwidth", "max_bandwidth_policy", "max_iops", "max_iops_pol
 
 
 def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, Any]:
-    """Return the fields that a snapshot copies from its VM as soon as it is created."""
+    """Return the initial values of a VM snapshot. Some values are copied from the VM."""
     same = ("clock_offset", "cluster", "cpu", "cpu_model", "firmware", "ha", "ha_priority")
     size = ("io_policy", "memory", "vcpu", "win_opt")
     return {
@@ -29,7 +29,10 @@ def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, 
 
 
 def freeze(factory: Factory, snapshot: Document, created_at: str) -> None:
-    """Fill in a snapshot: the current disks and NICs, and a LUN snapshot for each disk."""
+    """Store the current disks and NICs of a VM in its snapshot.
+
+    For each disk with a volume, add a LUN snapshot.
+    """
     store = factory.store
     vm = store.get("Vm", snapshot["vm"])
     disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
@@ -44,7 +47,7 @@ def freeze(factory: Factory, snapshot: Document, created_at: str) -> None:
 
 
 def fill_in_volume_snapshots(factory: Factory) -> None:
-    """Set the sizes and policies of volume snapshots from their volumes."""
+    """Copy the sizes and storage policies of volumes to their volume snapshots."""
     store = factory.store
     for snapshot in store.table("VmVolumeSnapshot").values():
         if snapshot.get("vm_volume"):
@@ -56,13 +59,13 @@ def fill_in_volume_snapshots(factory: Factory) -> None:
 
 
 def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
-    """Return the LUN snapshots that a VM snapshot consists of."""
+    """Return the LUN snapshots of the disks of a VM snapshot."""
     names = [disk["snapshot_local_id"] for disk in snapshot["vm_disks"] or ()]
     return store.select("IscsiLunSnapshot", {"name_in": [name for name in names if name]})
 
 
 def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | None:
-    """Make the LUN snapshot of a disk and return its id, or return None for a CD-ROM."""
+    """Add a LUN snapshot of a disk, and return its local id. For a CD-ROM, return None."""
     store = factory.store
     if not disk.get("vm_volume"):
         return None
@@ -78,7 +81,7 @@ def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | No
             "name": local_id,
             "iscsi_target": store.select("IscsiTarget", where)[0]["id"],
             "resiliency_type": "REPLICA",
-            "unique_size": 0,  # zero until the disk is written to
+            "unique_size": 0,  # 0 until the disk changes
         },
     )
     return local_id
@@ -87,7 +90,14 @@ def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | No
 def frozen_disk(
     factory: Factory, disk: Document, place: int, local_id: str | None
 ) -> dict[str, Any]:
-    """Return a disk in the form of snapshots and templates; `local_id` is the copied data's id."""
+    """Return a disk in the form that snapshots and templates contain.
+
+    Args:
+        factory: Tools for creating resources.
+        disk: Disk of a VM.
+        place: Index of the disk.
+        local_id: Local id of the copied data, or None for a CD-ROM.
+    """
     store = factory.store
     volume = store.get("VmVolume", disk["vm_volume"]) if disk.get("vm_volume") else {}
     image = store.get("ElfImage", disk["elf_image"]) if disk.get("elf_image") else {}
@@ -117,7 +127,7 @@ def frozen_disk(
 
 
 def frozen_nics(store: Store, vm: Document) -> list[dict[str, Any]]:
-    """Return the NICs of a VM in the form of snapshots."""
+    """Return the NICs of a VM in the form that snapshots and templates contain."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return [_frozen_nic(store, nic) for nic in nics if nic.get("vlan")]
 

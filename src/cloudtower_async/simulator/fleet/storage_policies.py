@@ -15,31 +15,31 @@ _USUAL = tuple(
 
 
 def replicas_of(policy: str) -> int | None:
-    """Return the number of replicas in the name of a policy, or None for erasure coding."""
+    """Return the number of replicas from the name of a policy, or None for erasure coding."""
     words = policy.removeprefix("ELF_CP_").split("_")
     return int(words[1]) if words[0] == "REPLICA" else None
 
 
 def is_thin(policy: str) -> bool:
-    """Return whether a policy reserves no space."""
+    """Return whether a policy uses thin provisioning, which reserves no space."""
     return "_THICK_" not in policy
 
 
 def add_storage_policies(factory: Factory, cluster: Document) -> None:
-    """Add the usual policies of a cluster."""
+    """Add the default storage policies to a cluster."""
     for policy in _USUAL:
         _add(factory, cluster["id"], policy)
 
 
 def policy_uuid(factory: Factory, cluster: str, policy: str) -> str:
-    """Return the UUID of a cluster's policy, given the name that volumes use."""
+    """Return the UUID of the policy with a name in a cluster. Add the policy if it is missing."""
     name = policy.removeprefix("ELF_CP_")
     found = factory.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
     return str((found[0] if found else _add(factory, cluster, name))["local_id"])
 
 
 def policy_name(store: Store, uuid: str) -> str | None:
-    """Return the name that volumes use for the policy with a UUID, or None if it is unknown."""
+    """Return the name of the policy with a UUID, or None if the UUID is unknown."""
     found = store.select("ElfStoragePolicy", {"local_id": uuid})
     return str(found[0]["name"]) if found else None
 

@@ -19,10 +19,10 @@ _ROLES = {
 
 
 def add_users(factory: Factory, root: str) -> Document:
-    """Add the roles and two users: an administrator and a user who can only read.
+    """Add the roles and two users: an administrator and a read-only user named ``viewer``.
 
     Returns:
-        The administrator.
+        The administrator, whose name is `root`.
     """
     roles = {preset: _add_role(factory, preset, actions) for preset, actions in _ROLES.items()}
     user = _add_user(factory, root, roles["ROOT"])

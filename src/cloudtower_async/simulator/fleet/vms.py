@@ -42,7 +42,7 @@ _LUN: dict[str, Any] = {
 
 
 def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) -> Document:
-    """Generate a VM of the planned size."""
+    """Add a VM of the planned size with a NIC and disks, and return the VM."""
     random, number = factory.random, plan.number
     connected = cluster["connect_state"] == "CONNECTED"
     status = random.choices(_STATUSES, _STATUS_WEIGHTS)[0] if connected else "UNKNOWN"
@@ -104,20 +104,23 @@ def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) ->
 
 
 def _address(number: int) -> str:
-    """Return the address that DHCP leases for a number; addresses are unique below 2**24."""
+    """Return the IP address that DHCP leases for a number.
+
+    Numbers below 2**24 have different addresses.
+    """
     if number < 250 * 250:
         return f"192.168.{number // 250}.{1 + number % 250}"
     return f"100.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def lease(nic: Document) -> str:
-    """Return the address that DHCP leases to a NIC, by its MAC address."""
+    """Return the IP address that DHCP leases to a NIC. It depends on the MAC address."""
     digits = re.sub(r"[^0-9a-f]", "", (nic["mac_address"] or "").lower())
     return _address(int(digits[-6:] or "0", 16))
 
 
 def activity(random: Random, status: str) -> dict[str, Any]:
-    """Return the status and load fields of a VM with this status."""
+    """Return the status of a VM, with matching values for its CPU and memory usage."""
     running = status == "RUNNING"
     return {
         "status": status,
@@ -128,7 +131,7 @@ def activity(random: Random, status: str) -> dict[str, Any]:
 
 def _add_nic(factory: Factory, vm: Document, number: int, address: str) -> None:
     cluster = factory.store.get("Cluster", vm["cluster"])
-    if not cluster.get("vdses"):  # a cluster from a dump
+    if not cluster.get("vdses"):  # the dump has no switch for the cluster
         return
     vds = factory.store.get("Vds", cluster["vdses"][0])
     mac = f"52:54:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
@@ -155,7 +158,7 @@ def _add_nic(factory: Factory, vm: Document, number: int, address: str) -> None:
 
 
 def add_spare_volumes(factory: Factory, cluster: Document, number: int) -> None:
-    """Add volumes that no VM mounts, like the volumes that deleted VMs leave behind."""
+    """Add volumes that no VM uses. On real servers, deleting a VM can leave such volumes behind."""
     total = 0
     for place in range(number):
         size = factory.random.choice((20, 40, 80)) * GIB
@@ -170,7 +173,10 @@ def add_spare_volumes(factory: Factory, cluster: Document, number: int) -> None:
 def _add_volume(
     factory: Factory, home: Document, name: str, size: int, written: int, *, mounting: bool
 ) -> Document:
-    """Add a volume in the cluster of a VM, or of any object with a cluster and a date."""
+    """Add a volume with a LUN, and return the volume.
+
+    The values of ``cluster`` and ``local_created_at`` are copied from `home`, which can be a VM.
+    """
     return factory.store.add(
         "VmVolume",
         {
@@ -218,7 +224,7 @@ def _add_disk(factory: Factory, vm: Document, place: int, size: int, written: in
 
 
 def _add_lun(factory: Factory, home: Document, name: str, size: int, written: int) -> str | None:
-    """Add the LUN with a volume's data and return its id, or return None without a target."""
+    """Add the LUN of a volume, and return its id. Return None if the cluster has no target."""
     if home["cluster"] not in factory.targets:
         return None
     lun = factory.store.add(

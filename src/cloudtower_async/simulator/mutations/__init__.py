@@ -1,1 +1,1 @@
-"""Mutations: the changes of each operation, and its tasks."""
+"""Mutations of the simulated server: what each operation changes, and its tasks."""

@@ -1,4 +1,4 @@
-"""Check request bodies against the schema and the limits that the vendor documents."""
+"""Validate request bodies against the schema and against limits documented by the vendor."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 def check_body(path: str, body: object) -> None:
-    """Reject a body that breaks the schema of an operation (``"create-label"``).
+    """Reject a body that does not match the schema of an operation.
 
-    Filters are checked only when they are applied.
+    Filters are not checked here, but when they are applied.
+
+    Args:
+        path: Path of the operation: ``"create-label"``.
+        body: Decoded body of the request.
 
     Raises:
-        BadRequestError: A value does not fit the schema; the text names the place.
+        BadRequestError: A value does not match the schema. The message names the invalid value.
     """
     _check(arguments_of(operation_at(f"/{path}")), body, "body")
 
@@ -55,7 +59,7 @@ def _check_members(record: Any, value: dict[str, object], path: str) -> None:  #
 
 
 def _check_limits(values: Mapping[str, Any], path: str) -> None:
-    """Reject values beyond the documented limits, anywhere in a body."""
+    """Reject members of an object whose values exceed the limits documented by the vendor."""
     for name in _LIMITS.keys() & values.keys():
         value = values[name]
         if value is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Context of a mutation: the state that the mutation changes, and the user of the request."""
+    """Context of a mutation: the state that the mutation changes, and the id of the user."""
 
     factory: Factory
     tasks: TaskEngine
@@ -46,19 +46,19 @@ class Context:
         texts: tuple[str, str] | None = None,
         **args: object,
     ) -> str:
-        """Start a task about a resource, and return the id of the task.
+        """Start a task that changes a resource, and return the id of the task.
 
         Args:
-            mutation: Name of the mutation on the server.
-            resource: Resource type.
-            subject: Resource of the task.
-            work: Effects at the end of the task.
+            mutation: Name of the mutation on the server, as in ``resource_mutation`` of the task.
+            resource: Resource type of `subject`.
+            subject: Resource that the task changes.
+            work: Effects of the task when it ends.
             locks: Documents that are locked until the task has ended.
-            status: ``entityAsyncStatus`` of the resource while the task runs; new resources have
-                their status already.
-            texts: Description of the task in both languages; default: the description of the
-                mutation.
-            args: Additional ``args`` of the task.
+            status: ``entityAsyncStatus`` of the locked documents while the task runs. New resources
+                already have a status and keep it.
+            texts: Description of the task in English and Chinese. By default, the description of
+                the mutation.
+            args: Additional members for ``args`` of the task.
         """
         described = texts or TEXTS[mutation]
 
@@ -78,7 +78,7 @@ class Context:
             },
             replace(work, settle=settle),
         )
-        # Lock only now: no later step can fail, so every lock will be released.
+        # Lock the documents last. If an earlier step raised, the locks would never be released.
         for document in locks:
             document["entityAsyncStatus"] = document["entityAsyncStatus"] or status
         return task
@@ -86,12 +86,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Item in the answer of a mutation.
+    """Item in the response to a mutation: the id of a task and the changed resource.
 
     Args:
-        resource: Resource type; None if the answer holds only the id.
-        id: Id of the resource; several ids if one task changes all of them.
-        task_id: Id of the task; None if the work is already done.
+        resource: Resource type. With None, the response contains only the id of the resource.
+        id: Id of the resource, or a tuple of ids if one task changes several resources.
+        task_id: Id of the task, or None if the work is already done.
     """
 
     resource: str | None
@@ -101,7 +101,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PlainResult:
-    """Item of an answer that is a document without a task."""
+    """Item in the response to a mutation that contains a document but no task.
+
+    Args:
+        resource: Resource type. With None, the response contains only the id of the resource.
+        id: Id of the resource.
+    """
 
     resource: str | None
     id: str
@@ -110,19 +115,23 @@ class PlainResult:
 Item: TypeAlias = "Result | PlainResult | dict[str, Any]"
 
 Results: TypeAlias = "Item | list[Result] | list[PlainResult] | list[dict[str, Any]]"
-"""Answer of a mutation; a dict is used unchanged as the answer or as an item."""
+"""Result of a mutation. The response contains dicts unchanged."""
 
 Handler: TypeAlias = "Callable[[Context, Any], Results]"
-"""Handler of a mutation; takes the body, an object or a list."""
+"""Handler of a mutation. It is called with the context and the body, an object or a list."""
 
 
 def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[Document]:
-    """Return the VMs that a mutation changes; raise HttpError if a VM is locked.
+    """Return the VMs that match the filter of a mutation.
 
     Args:
-        context: Context with the VMs.
-        body: Body with the filter.
+        context: Context of the mutation.
+        body: Body with the filter, in its member ``where``.
         recycled: Whether the VMs may be in the recycle bin.
+
+    Raises:
+        NoMatchError: No VM matches.
+        HttpError: A VM is locked, or it is in the recycle bin although `recycled` is False.
     """
     vms = context.store.select("Vm", require_member(body, "where", dict[str, Any]))
     if not vms:
@@ -137,22 +146,27 @@ def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[
 def start_vm_task(
     context: Context, mutation: str, vm: Document, succeed: Callable[[], Failure | None]
 ) -> str:
-    """Start a task that locks its VM until the task has ended, and return the task's id."""
+    """Start a task that changes a VM, and return the id of the task. The task locks the VM."""
     return context.start(mutation, "Vm", vm, Work(succeed), locks=[vm])
 
 
 def reject_locked(
     context: Context, documents: Iterable[Document], resource: str = "Vm", *, owner: str = "id"
 ) -> None:
-    """Refuse documents that another task has locked, unless the server is too old for locks.
+    """Reject the request if another task has locked one of the documents.
+
+    Servers before 3.3.0 have no locks. With such a version, no request is rejected.
 
     Args:
         context: Context with the server version.
         documents: Documents that must not be locked.
         resource: Resource type of the documents.
-        owner: Field with the id of the resource that the error names as locked.
+        owner: Field of the documents whose value is reported as the id of the locked resource.
+
+    Raises:
+        HttpError: A document is locked.
     """
-    # The errors of real servers contain only these two types.
+    # Errors of real servers contain no other types than these two.
     kind = "VM_VOLUME" if resource == "VmVolume" else "VM"
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]
     if busy and context.factory.behavior.locks:

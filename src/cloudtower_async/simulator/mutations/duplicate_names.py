@@ -16,7 +16,7 @@ _CODES = {
     "Vm": ("VM_DUPLICATE", "VM_DUPLICATED_NAME"),
     "VmPlacementGroup": ("PLACEMENT_GROUP_DUPLICATE_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"),
 }
-"""Error codes by resource type: of a refused call, and of a failed task."""
+"""Error codes by resource type: the code of a rejected request, and the code of a failed task."""
 
 
 def check_name(
@@ -27,17 +27,21 @@ def check_name(
     own: str | None = None,
     others: Collection[str] = (),
 ) -> Failure | None:
-    """Return the failure of a task that uses a taken name, or None.
+    """Check that no other resource has a name.
+
+    Return the failure of the task if the name is in use, or None if the name is free. Names of
+    resource types other than VM and placement group are always free.
 
     Args:
-        context: Context with the store, and with the choice whether the call or the task fails.
-        resource: Resource type with the name; only VMs and placement groups are checked.
-        name: The name.
-        own: Id of the resource that is renamed, which may keep its name.
-        others: Names that the same call takes for other resources.
+        context: Context of the mutation. `Behavior.taken_names` determines whether the request or
+            the task fails.
+        resource: Resource type of the resource that gets the name.
+        name: Name to check.
+        own: Id of the resource to rename, which may keep its name.
+        others: Names that the same request uses for other resources.
 
     Raises:
-        HttpError: The name is taken, and the server refuses the call.
+        HttpError: The name is in use, and `Behavior.taken_names` is ``"refused"``.
     """
     failure = taken_name(context, resource, name, own=own, others=others)
     if failure is not None and context.factory.behavior.taken_names == "refused":
@@ -53,7 +57,10 @@ def taken_name(
     own: str | None = None,
     others: Collection[str] = (),
 ) -> Failure | None:
-    """Return the failure of a task that uses a taken name, or None; never refuse the call."""
+    """Return the failure of a task if a name is in use, or None if the name is free.
+
+    The arguments are those of `check_name`, but this function never rejects the request.
+    """
     if resource not in _CODES:
         return None
     found = context.store.select(resource, {"name": name})

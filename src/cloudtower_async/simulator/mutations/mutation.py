@@ -1,4 +1,4 @@
-"""Effects of mutations, read from the schema, and their tasks."""
+"""Properties of mutations that follow from the schema, and functions that run mutations."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ GONE = Failure("it no longer exists", "RESOURCE_NOT_FOUND", "NOT_FOUND")
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """Effect of an operation: its resource, and the form of its answer.
+    """Properties of a mutation: what it changes, and the form of its response.
 
     Args:
-        path: Path of the operation, without the slash.
-        verb: ``create``, ``update`` or ``delete``.
-        resource: Resource type.
-        body: Type of the body.
-        many: Whether the answer is a list.
-        together: Whether one task changes all documents.
-        tasks: Whether the answer has tasks; otherwise the mutation is done at once.
-        not_modified: Whether the operation answers 304 if there is nothing to change.
+        path: Path of the operation, without the leading slash.
+        verb: First word of the path, for example ``create``, ``update`` or ``delete``.
+        resource: Type of the resources that the mutation changes.
+        body: Type of the request body.
+        many: Whether the response is a list.
+        together: Whether a single task changes all documents.
+        tasks: Whether the response contains tasks. If False, the mutation is complete when the
+            server responds.
+        not_modified: Whether the server responds with status 304 if there is nothing to change.
     """
 
     path: str
@@ -54,26 +55,28 @@ class Mutation:
 
     @property
     def at_once(self) -> bool:
-        """Whether the mutation is done when it is answered."""
+        """Whether the mutation is complete when the server responds."""
         return not self.tasks or self.resource in schema_overrides.AT_ONCE
 
     def has_key(self, key: str) -> bool:
-        """Return whether the schema of the body, or of its items, has this key."""
+        """Return whether the schema of the body has this key. For a list, check its items."""
         return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:
-        """Return the same mutation for another resource, if answer and filter have different
-        types."""
+        """Return a copy of this mutation that changes another resource type.
+
+        The resource type of the response can differ from the resource type to change.
+        """
         return replace(self, resource=resource)
 
     def reply(self, found: Sequence[Result | PlainResult]) -> Results:
-        """Return the results in the form that the schema declares: a list, or a single result."""
+        """Return the results in the form that the schema declares: a list or a single result."""
         return cast("Results", list(found) if self.many else found[0])
 
 
 @functools.cache
 def mutation_at(path: str) -> Mutation:
-    """Return the mutation at a path."""
+    """Return the properties of the mutation with a path."""
     asked = operation_at(f"/{path}")
     answer: Any = asked.answer()
     many = get_origin(answer) is list
@@ -91,7 +94,7 @@ def mutation_at(path: str) -> Mutation:
 
 
 def _filtered_resource(body: ArgType) -> str | None:
-    """Return the type of the resources that ``where`` selects, or None without ``where``."""
+    """Return the resource type of the filter ``where``, or None if the body has no filter."""
     where = newest_member((body.item or body).record, "where")
     return None if where is None else where.filtered_resource
 
@@ -99,10 +102,10 @@ def _filtered_resource(body: ArgType) -> str | None:
 def select_documents(
     context: Context, mutation: Mutation, body: Body, data: Body
 ) -> list[Document]:
-    """Return the documents that an operation changes.
+    """Return the documents that a mutation changes.
 
     Raises:
-        HttpError: No document matches.
+        HttpError: No document matches the filter.
     """
     store, resource = context.store, mutation.resource
     where = body.get("where")
@@ -111,7 +114,7 @@ def select_documents(
         where = {"id": data["id"]}
     if target is None or target == resource:
         found = store.select(resource, where)
-    else:  # settings are found by their cluster
+    else:  # for settings of clusters, the filter selects clusters
         ends = set(resolve_ids(context, target, where))
         relation = next(one for one in describe(resource).relations if one.target == target)
         found = [one for one in store.table(resource).values() if one[relation.field] in ends]
@@ -127,10 +130,12 @@ def start_for_each(
     documents: list[Document],
     do: Callable[[Document], Failure | None],
 ) -> Results:
-    """Start one task per document, or one for all, and return the answer.
+    """Start the tasks of a mutation, and return its results.
+
+    Each document gets its own task, unless `Mutation.together` is set.
 
     Raises:
-        HttpError: A volume among the documents is locked.
+        HttpError: A document is a volume that another task has locked.
     """
     if mutation.resource == "VmVolume":
         reject_locked(context, documents, mutation.resource)
@@ -160,7 +165,10 @@ def _to_group(
 def start(
     context: Context, mutation: Mutation, documents: list[Document], work: Work
 ) -> Result | PlainResult:
-    """Run the work in a task, or at once if the schema has no task, and return the result."""
+    """Start a task for the work, and return the result of the mutation.
+
+    If the mutation has no task, run the work immediately.
+    """
     first = documents[0]
     shown = None if mutation.verb == "delete" else mutation.resource
     if mutation.at_once:
@@ -177,7 +185,11 @@ def start(
 
 
 def _do_at_once(work: Work) -> None:
-    """Run the work at once, without a task that could report a failure; nothing is locked."""
+    """Run the work immediately, without a task and without locks.
+
+    Raises:
+        HttpError: The work failed.
+    """
     failure = work.succeed()
     if failure is not None:
         work.fail()
@@ -194,7 +206,7 @@ def start_task(
     *,
     locks: Sequence[Document] = (),
 ) -> str:
-    """Start the task of an operation, and return the task's id."""
+    """Start the task of an operation, and return the id of the task."""
     first, *rest = path.split("-")
     mutation = first + "".join(word.capitalize() for word in rest)
     cluster = document.get("cluster")
@@ -215,7 +227,10 @@ def start_task(
 
 
 def merged(document: Document, values: Fields) -> Fields:
-    """Return the values; objects are merged with the document's objects member by member."""
+    """Return the new values for a document. Objects are merged with the current objects.
+
+    In such an object, members that are missing or None keep their current values.
+    """
     merged = dict(values)
     for name, value in values.items():
         before = document.get(name)

@@ -1,4 +1,4 @@
-"""Names of resources in task descriptions and errors, in en-US and zh-CN."""
+"""Names of resource types for task descriptions and errors, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -113,21 +113,23 @@ _ACRONYMS = {"vm": "VM", "nfs": "NFS", "nvmf": "NVMe", "gpu": "GPU", "usb": "USB
 
 
 def texts(verb: str, resource: str) -> tuple[str, str]:
-    """Return the description of a task by verb and resource type, with the placeholder
-    ``{name}``."""
+    """Return the description of a task for a verb and a resource type, in English and Chinese.
+
+    Each text contains the placeholder ``{name}`` for the name of the resource.
+    """
     english, chinese = _VERBS[verb]
     return f"{english} {noun(resource)} {{name}}", f"{chinese}{_CHINESE[resource]} {{name}}"
 
 
 def noun(resource: str) -> str:
-    """Return the name of a resource type in words."""
+    """Return the name of a resource type as English words: ``virtual private cloud``."""
     words = [found[0].lower() for found in _WORD.finditer(resource)]
     return _ENGLISH.get(resource) or " ".join(_ACRONYMS.get(word, word) for word in words)
 
 
 def title(document: dict[str, object]) -> str:
-    """Return the name of a document, or another text that identifies it."""
-    if "key" in document:  # labels have keys and values instead
+    """Return the name of a document. If it has no name, return another text that identifies it."""
+    if "key" in document:  # labels have a key and a value but no name
         return f"{document['key']}:{document.get('value') or ''}".removesuffix(":")
     for field in ("name", "title", "username", "description", "message", "local_id"):
         if isinstance(found := document.get(field), str) and found:

@@ -1,4 +1,4 @@
-"""Descriptions of tasks by mutation, in en-US and zh-CN."""
+"""Descriptions of tasks by mutation, in English and Chinese."""
 
 from __future__ import annotations
 

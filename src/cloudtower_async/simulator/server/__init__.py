@@ -1,1 +1,1 @@
-"""The HTTP server: parsing, routing and answering requests."""
+"""HTTP server: it parses requests, finds their handlers and sends the responses."""

@@ -1,4 +1,4 @@
-"""Answer requests to the change feed."""
+"""Handler of requests to the change feed."""
 
 from __future__ import annotations
 

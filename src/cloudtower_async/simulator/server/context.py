@@ -1,4 +1,4 @@
-"""Arguments and results of handlers: request contexts and responses."""
+"""Request contexts and responses: the arguments and the results of handlers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Response other than JSON with status 200."""
+    """Response of a handler that does not send JSON with status 200.
+
+    Args:
+        body: Body of the response.
+        status: HTTP status.
+        content_type: Content type of the body.
+        headers: Additional headers.
+    """
 
     body: bytes
     status: int = 200
@@ -33,17 +40,18 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Context of a request, with everything that a handler needs.
+    """Context of a request: everything that a handler needs.
 
     Args:
-        request: The received request.
-        content: Content of the file in a form; empty if the file is larger than the maximum chunk.
+        request: Received request.
+        content: Content of the file in a multipart form. If the file is larger than the maximum
+            chunk, the content is empty.
         query: Parameters of the query string.
         language: Language of texts in the response.
-        user: Id of the user; empty if the request has no valid token.
-        factory: The store, the ids and the clock.
-        tasks: Engine of the tasks that mutations start.
-        accounts: Passwords and tokens.
+        user: Id of the user. If the request has no valid token, the id is empty.
+        factory: Store, generator of ids, and clock of the server.
+        tasks: Engine for the tasks that mutations start.
+        accounts: Passwords, tokens and API keys.
         state: State of the server outside the store.
     """
 
@@ -59,14 +67,14 @@ class RequestContext:
 
     @property
     def store(self) -> Store:
-        """The store of the server."""
+        """Store of the server."""
         return self.factory.store
 
     def arguments(self) -> Any:  # noqa: ANN401 - any JSON
-        """Return the body of a call, or an empty object if there is no body.
+        """Return the JSON body of the request. If the request has no body, return an empty dict.
 
         Raises:
-            HttpError: The body is neither an object nor a list.
+            HttpError: The body is not a JSON object or list.
         """
         body = self.request.body
         if body is None:
@@ -78,11 +86,11 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class DocumentList:
-    """Documents to render in parts, because there may be many.
+    """Documents that the server renders in parts, because the list can be long.
 
     Args:
-        resource: Type of the documents.
-        documents: The documents in order.
+        resource: Resource type of the documents.
+        documents: Documents in the order of the response.
     """
 
     resource: str
@@ -90,4 +98,4 @@ class DocumentList:
 
 
 Handler: TypeAlias = "Callable[[RequestContext], object]"
-"""Handler of a request; returns a value to send as JSON, a `Response` or a `DocumentList`."""
+"""Handler of a request. It returns a value to send as JSON, a `Response` or a `DocumentList`."""

@@ -1,4 +1,4 @@
-"""Export resources as CSV."""
+"""Handler that exports resources as CSV."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ def _resource(key: str) -> str:
 
 
 def _cell(value: object, path: Sequence[str]) -> object:
-    """Return the value at a path, or for a list the comma-separated values of all items."""
+    """Return the value at a path, or None if it does not exist.
+
+    For a list, return the values of all items, separated by commas.
+    """
     if isinstance(value, list):
         return ", ".join(str(_cell(one, path)) for one in cast("list[object]", value))
     if not path:

@@ -1,4 +1,4 @@
-"""Answers to GraphQL requests: API keys, VNC tickets, logins, clusters and VMs."""
+"""Handler of GraphQL requests: API keys, VNC tickets, logins, clusters and VMs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ _Resolver: TypeAlias = "Callable[[RequestContext, dict[str, Any]], object]"
 
 
 def answer(context: RequestContext) -> object:
-    """Return the answer to a GraphQL request. Failures are in ``errors``, with status 200.
+    """Return the response to a GraphQL request.
+
+    If a field fails, the response has status 200 and contains the failure in ``errors``.
 
     Raises:
-        HttpError: The request is not GraphQL, or the simulator does not model it.
+        BadRequestError: The body contains no query.
+        HttpError: The query is invalid GraphQL, or the simulator does not model a field.
     """
     body: Any = context.request.body
     text = require_member(body, "query", str)
@@ -48,7 +51,7 @@ def answer(context: RequestContext) -> object:
 
 
 def _pick(value: object, field: GraphQLField) -> object:
-    """Return the requested parts of a value."""
+    """Return those subfields of a value that the query requests."""
     if isinstance(value, list):
         return [_pick(one, field) for one in cast("list[object]", value)]
     if not isinstance(value, dict | GraphQLNode):

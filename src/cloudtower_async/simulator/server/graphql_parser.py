@@ -1,4 +1,4 @@
-"""Parser of GraphQL: one operation with fields and arguments, without fragments."""
+"""Parser for GraphQL documents with one operation. Fragments are not supported."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 class GraphQLSyntaxError(Exception):
-    """The document is invalid, or uses unsupported syntax."""
+    """The GraphQL document is invalid or contains unsupported syntax."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphQLField:
-    """A requested field.
+    """Field that an operation requests.
 
     Args:
-        name: Name of the field.
-        alias: Name of the field in the answer.
-        arguments: Arguments, with the values of variables.
-        fields: Requested subfields; empty for a plain value.
+        name: Name of the field in the schema.
+        alias: Name of the field in the response.
+        arguments: Arguments of the field. Variables are replaced by their values.
+        fields: Requested subfields. The tuple is empty for fields without subfields.
     """
 
     name: str
@@ -43,17 +43,23 @@ class GraphQLField:
 
 @dataclass(frozen=True, slots=True)
 class GraphQLOperation:
-    """A query or a mutation."""
+    """Query or mutation.
+
+    Args:
+        mutation: Whether the operation is a mutation.
+        fields: Requested fields.
+    """
 
     mutation: bool
     fields: tuple[GraphQLField, ...]
 
 
 def parse(text: str, variables: Mapping[str, Any]) -> GraphQLOperation:
-    """Parse the text of an operation.
+    """Parse a GraphQL document with one operation.
 
     Raises:
-        GraphQLSyntaxError: The document is invalid, unsupported, or lacks a variable.
+        GraphQLSyntaxError: The document is invalid, it contains unsupported syntax, or a variable
+            has no value.
     """
     return _Parser(text, variables).operation()
 
@@ -70,9 +76,9 @@ class _Parser:
             if kind not in {"query", "mutation"}:
                 raise GraphQLSyntaxError(f"expected query or mutation, found {kind!r}")
             if self._next() not in {"(", "{"}:
-                self._take()  # its name
+                self._take()  # the name of the operation
             if self._next() == "(":
-                while self._take() != ")":  # the types of its variables
+                while self._take() != ")":  # skip the types of the variables
                     pass
         fields = self._fields()
         self._expect("")

@@ -1,4 +1,4 @@
-"""Read and update clusters and VMs over GraphQL."""
+"""GraphQL queries of clusters and VMs, updates of VMs, and logins."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _EDITABLE = ("name", "description", "vcpu", "memory", "cpu_cores", "cpu_sockets"
 
 @dataclass(frozen=True, slots=True)
 class GraphQLNode:
-    """Document from which a query selects fields and related documents.
+    """Document from which a GraphQL query selects fields and related documents.
 
     Args:
         store: Store with the documents.
-        resource: Kind of the document.
+        resource: Resource type of the document.
         document: The document.
-        language: Language of the document's texts.
+        language: Language of texts in the response.
     """
 
     store: Store
@@ -39,10 +39,12 @@ class GraphQLNode:
     language: str
 
     def field(self, field: GraphQLField) -> object:
-        """Return the value of a field: a plain value, a node, a list of nodes, or None.
+        """Return the value of a field.
+
+        For a relation, the value is a node, a list of nodes, or None without a related document.
 
         Raises:
-            BadRequestError: The resource has no such field, or the field takes no arguments.
+            BadRequestError: The resource type has no such field.
         """
         described = self.store.resources[self.resource]
         relation = next((one for one in described.relations if one.field == field.name), None)
@@ -66,7 +68,7 @@ class GraphQLNode:
 
 
 def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that answers a query for one page of the matching resources."""
+    """Return a function that resolves a query for a page of the resources matching a filter."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         store = context.store
@@ -78,7 +80,10 @@ def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]
 
 
 def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that answers with the resource that a unique filter matches, or None."""
+    """Return a function that resolves a query for the resource matching a filter.
+
+    The result of the query is None if no resource matches.
+    """
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         where = require_member(arguments, "where", dict[str, Any])
@@ -89,7 +94,10 @@ def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
 
 
 def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
-    """Edit a VM. The Terraform provider calls this, and finds the task by ``resource_mutation``.
+    """Edit a VM, and return the VM.
+
+    The Terraform provider uses this mutation. The response contains no task, so the provider finds
+    the task by ``resource_mutation``.
 
     Raises:
         HttpError: The VM does not exist, or the simulator does not model the change.
@@ -110,5 +118,5 @@ def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
 
 
 def token(context: RequestContext, arguments: dict[str, Any]) -> object:
-    """Log in, and return the token."""
+    """Log in, and return the session token as ``{"token": …}``."""
     return {"token": log_in(context, arguments.get("data"))}

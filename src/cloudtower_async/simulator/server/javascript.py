@@ -1,4 +1,4 @@
-"""JSON as a JavaScript server reads and writes it: `JSON.parse` and `JSON.stringify`."""
+"""Encoder and decoder for JSON that behave like `JSON.stringify` and `JSON.parse` in JavaScript."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
-# The ends of numbers that JavaScript writes differently: ``5.0``, ``1e16``, ``1.5e-05``, and whole
-# numbers above 2**53. If a string contains a match, the slow path runs, with the same result.
+# Matches the last digits of numbers that JavaScript writes in another form: ``5.0``, ``1e16``,
+# ``1.5e-05``, and integers above 2**53. A match inside a string makes encoding slower, not wrong.
 _ODD = re.compile(rb"(?:\.0|[0-9]e[+-]?[0-9]+|[0-9]{16,})(?:[,\]}]|\Z)")
 
-_LARGEST_EXACT = 2**53  # above it, JavaScript only has the nearest float
-_EXPONENT_FROM = 1e21  # from here on, JavaScript writes numbers with an exponent
-_EXPONENT_BELOW = 1e-6  # below it, JavaScript writes fractions with an exponent
+_LARGEST_EXACT = 2**53  # JavaScript rounds larger integers to a float
+_EXPONENT_FROM = 1e21  # JavaScript writes numbers from here on with an exponent
+_EXPONENT_BELOW = 1e-6  # JavaScript writes smaller fractions with an exponent
 
 
-# A number with a fraction or an exponent, or one that may be above 2**53.
+# Matches numbers with a fraction or an exponent, and integers that may be above 2**53.
 _SPECIAL = re.compile(rb"[0-9](?:\.|[eE])[0-9+-]|[0-9]{16,}")
 
 
@@ -27,15 +27,15 @@ def decode(content: bytes) -> object:
     """Decode JSON as JavaScript does: ``5.0`` and ``5`` are the same number.
 
     Raises:
-        ValueError: The content is not JSON. If it is nested too deeply, the error is a
-            `RecursionError`.
+        ValueError: The content is not JSON.
+        RecursionError: The JSON is nested too deeply.
     """
     value = cast("object", msgspec.json.decode(content))
     return _read(value) if _SPECIAL.search(content) else value
 
 
 def encode(value: object) -> bytes:
-    """Encode a value as compact JSON. Numbers look as in JavaScript: ``5``, never ``5.0``."""
+    """Encode a value as compact JSON. Numbers are written as in JavaScript: ``5``, not ``5.0``."""
     encoded = _encode(value)
     if _ODD.search(encoded) is None:
         return encoded
@@ -71,7 +71,7 @@ def _written(value: object) -> object:
 def _number(value: float) -> object:
     size = abs(value)
     if value.is_integer() and size < _EXPONENT_FROM:
-        # JavaScript writes the shortest digits that read back as the same float, then zeros.
+        # JavaScript writes the shortest digits that identify the float, and pads them with zeros.
         digits, _, exponent = repr(value).partition("e")
         if not exponent:
             return int(value)  # -0.0 becomes 0
@@ -87,7 +87,7 @@ def _number(value: float) -> object:
 
 
 def _plain(text: str) -> str:
-    """Return the text of a number without the exponent of Python: ``0.000015`` for ``1.5e-05``."""
+    """Rewrite the text of a number without an exponent: ``0.000015`` for ``1.5e-05``."""
     digits, _, exponent = text.partition("e-")
     if not exponent:
         return text

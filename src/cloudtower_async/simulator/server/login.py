@@ -1,4 +1,4 @@
-"""Answers to logins and to the query for the version."""
+"""Handlers of logins and of the query for the server version."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def log_in(context: RequestContext, given: object) -> str:
-    """Return a new token for the credentials in a request.
+    """Return a new session token for the credentials in a request.
 
     Raises:
-        HttpError: The credentials are incomplete, or wrong.
+        HttpError: The credentials are incomplete or wrong.
     """
     body: Any = given
     match body:

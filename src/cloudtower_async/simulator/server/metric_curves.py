@@ -1,7 +1,8 @@
-"""Load curves: values of metrics over time, the same for every query.
+"""Curves: values of metrics over time. All queries return values from the same curves.
 
-A curve oscillates around the figure in the fleet, with daily and weekly cycles and some noise.
-Related metrics agree: reads and writes add up, and an amount follows its percentage.
+A curve oscillates around a level with daily and weekly cycles and some noise. The level comes from
+the fleet if the fleet contains the value. Related metrics are consistent: the values of reads and
+writes add up to the total, and used bytes match the usage in percent.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ if TYPE_CHECKING:
     from ..store.filters import Document
 
 _DAY = 86_400
-_BUSIEST = 14 * 3_600  # of the day, UTC
+_BUSIEST = 14 * 3_600  # second of the day with the highest load, in UTC
 _KB, _MB, _GB = 1024, 1024**2, 1024**3
 _SWAP = 8 * _GB
 _TOTAL = re.compile(r"_uptime_seconds$|_network_(receive|transmit)_(bytes|packets)$")
-"""Metrics that only grow: totals since the start of the host."""
-_DAYS_UP = 400  # maximum, before the year 2025
+"""Metrics that never decrease: totals since the start of the host."""
+_DAYS_UP = 400  # maximum number of days between the start of a host and the year 2025
 _YEAR_2025 = 1_735_689_600
 
 
 @dataclass(frozen=True, slots=True)
 class CurveSpec:
-    """Curve of the metrics whose names have a certain ending.
+    """Parameters of the curves of a group of metrics.
 
     Args:
-        unit: Unit in the schema.
-        low: Lowest level for a resource whose level is unknown.
-        high: Highest level for such a resource.
+        unit: Unit of the metrics, as named in the schema.
+        low: Lowest random level. Resources get a random level if the fleet contains no level.
+        high: Highest random level.
         swing: Maximum deviation from the level, as a share of the level.
     """
 
@@ -92,7 +93,7 @@ _LEVELS: dict[str, Callable[[Document], float | None]] = {
     "cluster_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
     "zbs_cluster_used_data_space_bytes": lambda cluster: cluster["used_data_space"],
 }
-"""Functions that return the level of a metric from the fleet, or None if it is unknown."""
+"""Functions that return the level of a metric from a document, or None if it is unknown."""
 
 _CONSTANTS: dict[str, str] = {
     "cluster_cpu_total_hz": "total_cpu_hz",
@@ -100,7 +101,7 @@ _CONSTANTS: dict[str, str] = {
     "zbs_cluster_data_capacity_bytes": "total_data_capacity",
     "elf_host_vcpus_provisioned": "provisioned_cpu_cores",
 }
-"""Fields of the fleet that are constant over time."""
+"""Metrics that are constant over time, with the field of the document that contains the value."""
 
 _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
     "elf_vm_cpu_overall_used_hz": (
@@ -126,20 +127,22 @@ _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
         lambda cluster: cluster["total_memory_bytes"] / 100,
     ),
 }
-"""Amounts by metric: the percentage that the amount follows, and the factor."""
+"""Metrics that are calculated from a percentage: the metric of the percentage, and the factor."""
 
 
 def unit_of(metric: str) -> str:
-    """Return the unit of a metric."""
+    """Return the unit of a metric, as named in the schema."""
     return _kind(metric).unit
 
 
 def curve(metric: str, key: str, document: Document) -> Callable[[float], float] | None:
-    """Return a function from seconds since 1970 to values, or None if there are no values.
+    """Return a function that returns the value of a metric at a time in seconds since 1970.
+
+    If the metric has no values for the resource, return None.
 
     Args:
         metric: Name of the metric.
-        key: Key that is unique for the resource.
+        key: Unique key of the series. The same key always has the same curve.
         document: Document of the resource.
     """
     if follows := _FOLLOWS.get(metric):
@@ -167,7 +170,7 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
 
 
 def _swinging(kind: CurveSpec, level: float, digest: bytes) -> Callable[[float], float]:
-    shift = digest[1] / 255 * 3 - 1.5  # hours by which the daily cycle is shifted
+    shift = digest[1] / 255 * 3 - 1.5  # shift of the daily cycle in hours
     restless = [1.3 + byte / 64 for byte in digest[2:5]]
     most = 100.0 if kind.unit == "PERCENT" else math.inf
 

@@ -1,4 +1,4 @@
-"""Series of metrics: names, measured resources and labels."""
+"""Names of metrics, and the series that each metric has, with their labels."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SERVICES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LabeledSeries:
-    """Measured resource with its labels.
+    """Series of a metric, before its values are calculated.
 
     Args:
-        labels: Labels that identify the resource by its ids in the cluster, such as ``local_id``.
-        document: Document of the resource.
+        labels: Labels that identify the measured resource, mostly with its ``local_id``.
+        document: Document of the measured resource.
     """
 
     labels: dict[str, str]
@@ -47,14 +47,15 @@ _Expand: TypeAlias = "Callable[[Store, Document, Any], Iterable[LabeledSeries]]"
 
 @dataclass(frozen=True, slots=True)
 class MetricGroup:
-    """The metrics of one operation.
+    """Metrics that one operation returns.
 
     Args:
-        subject: Key of the body with the filter of the subjects.
-        resource: Resource type that the filter selects.
+        subject: Key of the body that contains the filter for the resources.
+        resource: Resource type of the filter.
         names: Names of the metrics.
-        expand: Function that returns the series of a subject.
-        echoes: Whether unknown names yield series without points.
+        expand: Function that returns the series of a resource. It is called with the store, the
+            document and the body.
+        echoes: Whether the response contains series without points for unknown metric names.
     """
 
     subject: str
@@ -64,11 +65,11 @@ class MetricGroup:
     echoes: bool = False
 
     def has_empty_series(self, name: str) -> bool:
-        """Return whether a name that is not a metric still gets series without points."""
+        """Return whether the response contains series without points for an unknown metric name."""
         return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:
-        """Yield the requested series."""
+        """Yield the series of all resources that match the filter in a body."""
         for document in store.select(
             self.resource, require_member(body, self.subject, dict[str, Any])
         ):
@@ -77,12 +78,12 @@ class MetricGroup:
 
 
 def group_of(name: str) -> MetricGroup | None:
-    """Return the group of a metric, or None if the metric does not exist."""
+    """Return the group that contains a metric, or None if the metric does not exist."""
     return next((group for group in METRIC_GROUPS.values() if name in group.names), None)
 
 
 def within(store: Store, group: MetricGroup, clusters: set[str]) -> Iterator[LabeledSeries]:
-    """Yield all series of a metric group in some clusters."""
+    """Yield all series of a metric group whose resources belong to the given clusters."""
     body: dict[str, Any] = {"services": sorted(_SERVICES)}
     for document in store.select(group.resource):
         if _cluster_of(store, group.resource, document) in clusters and _measured(
@@ -109,7 +110,10 @@ def _cluster_of(store: Store, resource: str, document: Document) -> str | None:
 
 
 def _measured(store: Store, resource: str, document: Document) -> bool:
-    """Return whether a resource has metrics, which requires that it is on and connected."""
+    """Return whether a resource has metrics.
+
+    Its cluster must be connected. A VM must be running as well.
+    """
     if resource == "Vm" and document["status"] != "RUNNING":
         return False
     cluster = _cluster_of(store, resource, document)
@@ -135,7 +139,10 @@ def _itself(label: str, field: str = "local_id") -> _Expand:
 
 
 def _interfaces(label: str, resource: str, relation: str, named: tuple[str, str]) -> _Expand:
-    """Return a function for the series of network interfaces, all or those the body names."""
+    """Return a function for `MetricGroup.expand` that returns the series of network interfaces.
+
+    If the body contains the filter ``nics``, the function skips interfaces that do not match.
+    """
     device, field = named
 
     def expand(store: Store, document: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
@@ -159,7 +166,10 @@ def _services(label: str) -> _Expand:
 
 
 def _scvm(expand: _Expand) -> _Expand:
-    """Return a function for the series of storage VMs, which only hosts under VMware have."""
+    """Return a variant of `expand` that returns no series for hosts outside VMware clusters.
+
+    Hosts of other clusters have no storage controller VM (SCVM).
+    """
 
     def only(store: Store, document: Document, body: object) -> Iterable[LabeledSeries]:
         host = store.get("Host", document["host"]) if "host" in document else document
@@ -179,7 +189,10 @@ def _disk(label: str) -> _Expand:
 
 
 def _volume(store: Store, volume: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
-    """Yield the series of a LUN or namespace, or one series for each host that the body names."""
+    """Yield the series of a LUN or a namespace.
+
+    If the body contains the filter ``hosts``, yield one series for each matching host.
+    """
     where = body.get("hosts")
     if where is None:
         yield LabeledSeries({"_volume": volume["zbs_volume_id"]}, volume)
@@ -195,7 +208,7 @@ def _witness(store: Store, cluster: Document, _: object) -> Iterator[LabeledSeri
 
 
 def _zones(store: Store, cluster: Document, body: Any) -> Iterator[LabeledSeries]:  # noqa: ANN401
-    """Yield series of the traffic between the zones of a stretched cluster."""
+    """Yield the series of the traffic between the zones of a stretched cluster."""
     zones = store.select("Zone", {"cluster": {"id": cluster["id"]}})
     zones.sort(key=lambda zone: not zone["is_preferred"])
     if body.get("type") == "secondary-to-primary":
@@ -296,4 +309,4 @@ METRIC_GROUPS: dict[str, MetricGroup] = {
         "clusters", "Cluster", (f"zbs_zone_cross_zone_{name}_speed_bps" for name in _ZONE), _zones
     ),
 }
-"""Metric groups by the path of their operation."""
+"""Metric groups by path of the operation."""

@@ -1,4 +1,4 @@
-"""Answers to metrics operations: series in the range of a request."""
+"""Handlers of queries for metrics."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 
 _RANGE = re.compile(r"([1-9]\d{0,5})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_MOST_HOURS = 24  # real servers answer 72h and 168h with empty results, but 7d correctly
+_MOST_HOURS = 24  # real servers return no values for 72h and 168h, but values for 7d
 _POINTS = 240
-_FINEST = 30  # seconds
+_FINEST = 30  # minimum interval between points in seconds
 _AVERAGED = 12  # minimum number of points for an average
-_CUTS = "get-vm-metrics"  # real servers truncated 10 VMs over 24 hours
+_CUTS = "get-vm-metrics"  # real servers truncated the result for 10 VMs over 24 hours
 _MANY = 10
 _LONG = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Requested time range in seconds since 1970; empty if real servers send no values."""
+    """Times of the points that a request asks for, in seconds since 1970.
+
+    The range is empty for requests to which real servers send no values.
+    """
 
     times: range
 
@@ -55,7 +58,10 @@ _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
 def _metrics(group: MetricGroup, *, cuts: bool = False) -> Handler:
-    """Return the handler of an operation; with `cuts`, it may truncate long curves."""
+    """Return the handler of an operation that returns the metrics of a group.
+
+    If `cuts` is set, the handler may truncate long series, depending on `Behavior.long_metrics`.
+    """
 
     def answer(context: RequestContext) -> object:
         span = _span(context)
@@ -77,7 +83,7 @@ def _of_metric(
     cuts_long: bool,
 ) -> dict[str, Any]:
     if name in group.names:
-        # Take one more than the maximum, to notice that series are left out.
+        # One curve more than the maximum, to detect that series are omitted.
         enough = context.state.metrics.most_streams + 1
         curves = [*islice(_curves(name, found), enough)]
         if cuts_long and span.is_long and len(curves) >= _MANY:
@@ -90,7 +96,7 @@ def _of_metric(
 
 
 def _top(context: RequestContext) -> object:
-    """Return the resources of some clusters with the highest or lowest average."""
+    """Return the resources with the highest or lowest averages in the requested clusters."""
     body, store = context.request.body, context.store
     count = require_member(body, "n", int)
     where = require_member(body, "clusters", dict[str, Any])
@@ -132,7 +138,7 @@ def _span(context: RequestContext) -> _Span:
     clock = context.factory.clock
     now = int((clock.started_at + timedelta(seconds=clock.now())).timestamp())
     last = now // step * step
-    # The steps have the same times for every request, as in Prometheus.
+    # All requests with the same interval get points at the same times, as in Prometheus.
     first = last if known[2] == "h" and number > _MOST_HOURS else last - seconds
     return _Span(range(first + step, last + 1, step))
 
@@ -167,7 +173,10 @@ def _metric(
     samples: list[dict[str, Any]] | None = None,
     dropped: bool = False,
 ) -> dict[str, Any]:
-    """Return one item of an answer; ``sample_streams`` is null for an unknown name."""
+    """Return the item for one metric in a response.
+
+    With None for `streams`, ``sample_streams`` is null, as for unknown metrics.
+    """
     data = {
         "unit": unit_of(name),
         "step": span.step,

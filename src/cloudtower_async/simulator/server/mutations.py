@@ -1,4 +1,4 @@
-"""Answers to mutations: start the work, and render the documents."""
+"""Functions that run mutations and render their results for the response."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def mutation_context(context: RequestContext) -> Context:
-    """Return the context for the mutation of a request."""
+    """Return the context of a mutation from the context of its request."""
     return Context(context.factory, context.tasks, context.user, context.accounts)
 
 
 def answer_mutation(mutation: Handler, context: RequestContext) -> object:
-    """Run a mutation and return its result as the API shows it."""
+    """Run a mutation, and return its result in the form of the API."""
     with context.store.together():
         result = mutation(mutation_context(context), context.arguments())
     if isinstance(result, list):

@@ -1,4 +1,4 @@
-"""Listening addresses: one Tower, or the two nodes of an active/passive pair."""
+"""Nodes: the single node of a Tower, or the two nodes of an active/passive pair."""
 
 from __future__ import annotations
 
@@ -19,30 +19,33 @@ if TYPE_CHECKING:
 
 State: TypeAlias = Literal["active", "passive", "failing"]
 
-_STOPPING = 5.0  # seconds for requests in progress to end
+_STOPPING = 5.0  # seconds that the server waits for running requests when it stops
 
 
 class Node:
-    """One address of the server, with the state of its node.
+    """Node of the server, which listens on its own address.
 
     Args:
-        handler: Function that answers requests while the node is active.
-        nodes: Both nodes of the pair, to find the active one.
-        state: Initial state.
-        keep_requests: Number of redirected requests to record; None for all.
+        handler: Function that handles requests while the node is active.
+        nodes: All nodes of the server. A passive node redirects to the active node in this list.
+        state: Initial state of the node.
+        keep_requests: Maximum number of paths in ``turned_away``. With None, there is no maximum.
     """
 
     url: str
-    """Address of the node: ``http://127.0.0.1:…``, with TLS ``https://localhost:…``."""
+    """URL of the node: ``http://127.0.0.1:…``, or ``https://localhost:…`` with TLS."""
 
     def __init__(
         self, handler: Handler, nodes: Sequence[Node], state: State, *, keep_requests: int | None
     ) -> None:
         self.state: State = state
-        """State of the node: ``active`` answers; ``passive`` redirects with 307; ``failing``
-        answers 503."""
+        """State of the node: ``active``, ``passive`` or ``failing``.
+
+        An active node executes requests. A passive node redirects requests with status 307. A
+        failing node responds with status 503.
+        """
         self.turned_away: list[str] = []
-        """Paths of the requests that the node refused because it was not active."""
+        """URL paths of the requests that arrived while the node was not active."""
         self._handler = handler
         self._nodes = nodes
         self._keep_requests = keep_requests
@@ -50,7 +53,7 @@ class Node:
         self._site: web.TCPSite | None = None
 
     async def start(self, port: int, tls: ssl.SSLContext | None) -> None:
-        """Start to listen on the port, or on any free port if the port is 0."""
+        """Start listening on a port. With port 0, the operating system chooses a free port."""
         self._port, self._tls = port, tls
         self._loop = asyncio.get_running_loop()
         # No access log is needed, because the server records the requests.
@@ -65,15 +68,15 @@ class Node:
         await self._in_its_loop(self._accept)
 
     async def refuse(self) -> None:
-        """Close all connections and refuse new ones, like a server that is being restarted."""
+        """Close all connections and refuse new connections, as a restarting server does."""
         await self._in_its_loop(self._refuse)
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and close all connections."""
         await self._in_its_loop(self._stop)
 
     async def _in_its_loop(self, do: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a function in the event loop of the connections; a test may use another loop."""
+        """Run a function in the event loop of the node, even if the caller uses another loop."""
         if self._runner is None:  # the node has stopped, and its loop may be closed
             return
         if asyncio.get_running_loop() is self._loop:
@@ -85,7 +88,7 @@ class Node:
         if self._runner is not None and self._site is None:
             site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls)
             await site.start()
-            # Not site.port: aiohttp has that only since 3.14.
+            # `site.port` exists only in aiohttp 3.14 and later.
             self._site, self._port = site, self._runner.addresses[0][1]
 
     async def _refuse(self) -> None:

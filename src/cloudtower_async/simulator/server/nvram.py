@@ -1,4 +1,4 @@
-"""Uploads and downloads of the NVRAM of VMs."""
+"""Handlers that upload and download the NVRAM of VMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse OVF descriptors of VMs."""
+"""Handler that parses OVF descriptors of VMs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _parse(context: RequestContext) -> object:
     if not isinstance(part, FilePart):
         raise BadRequestError("file: required, in a form")
     try:
-        root = ElementTree.fromstring(context.content)  # noqa: S314 - what a test sends
+        root = ElementTree.fromstring(context.content)  # noqa: S314 - the XML comes from a test
     except ElementTree.ParseError as exc:
         raise BadRequestError(f"file: no OVF descriptor: {exc}") from None
     system = next(_all(root, "VirtualSystem"), None)
@@ -71,7 +71,7 @@ def _described(root: Element, system: Element) -> dict[str, Any]:
 
 
 def _all(root: Element, name: str) -> Iterator[Element]:
-    """Yield elements by name without namespace, because files use different namespaces."""
+    """Yield the elements with a name in any namespace, because files use different namespaces."""
     return (one for one in root.iter() if _local(one.tag) == name)
 
 

@@ -1,4 +1,4 @@
-"""Answers to ordinary queries: the matching resources, or their number."""
+"""Handler of ordinary queries: they return the matching resources or their number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPES: dict[str, type] = {
 
 
 def answer_query(query: ResourceQuery, context: RequestContext) -> object:
-    """Return one page of the matching resources, or their number.
+    """Return one page of the resources that match the filter, or their number.
 
     Raises:
         BadRequestError: The filter, the order or the page is invalid.
@@ -40,10 +40,10 @@ def answer_query(query: ResourceQuery, context: RequestContext) -> object:
 
 
 def parse_page(resource: str, arguments: Mapping[str, Any]) -> Page:
-    """Return the page that the arguments of a query describe.
+    """Return the order and the page that the arguments of a query request.
 
     Raises:
-        BadRequestError: An argument is unknown, or has the wrong type.
+        BadRequestError: An argument is unknown or has the wrong type.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     given.pop("where", None)

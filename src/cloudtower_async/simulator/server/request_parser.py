@@ -1,4 +1,4 @@
-"""Parse requests: JSON, or a form with a file."""
+"""Parser for requests with a JSON body or a multipart form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_CHUNK = 8 * 1024 * 1024
 
 
 class Digest(Protocol):
-    """Hash object of hashlib, which has no public name for its type."""
+    """Type of the hash objects of ``hashlib``, which has no public name for this type."""
 
     def update(self, data: bytes, /) -> None: ...
 
@@ -34,12 +34,12 @@ class Digest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """File of a form, without its content.
+    """File in a multipart form, without the content of the file.
 
     Args:
-        name: File name from the client.
-        size: Size in bytes.
-        digest: SHA-256 of the content.
+        name: File name that the client sent.
+        size: Size of the file in bytes.
+        digest: SHA-256 hash object of the content.
     """
 
     name: str
@@ -48,20 +48,22 @@ class FilePart:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the bytes, in hexadecimal."""
+        """SHA-256 digest of the content, in hexadecimal."""
         return self.digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Received request, for inspection by tests.
+    """Received request. Tests can inspect the received requests.
 
     Args:
-        method: HTTP method, such as ``"POST"``.
-        path: Path of the operation (``"get-vms"``), or the whole path outside the API.
-        headers: Headers that the API uses, in lower case.
-        body: Decoded JSON; the fields of a form, with a `FilePart` for the file; bytes for any
-            other body; None without a body.
+        method: HTTP method, for example ``"POST"``.
+        path: Path of the operation, for example ``"get-vms"``. For other requests, the whole URL
+            path.
+        headers: Headers that the API uses. The names are in lower case.
+        body: Body of the request. JSON is decoded. A multipart form is a dict of its fields, with
+            the file as a `FilePart`. Any other body is a ``bytes`` object. Without a body, the
+            value is None.
     """
 
     method: str
@@ -71,14 +73,15 @@ class Request:
 
 
 async def parse_request(request: web.BaseRequest, most: int) -> tuple[Request, bytes]:
-    """Read a whole request.
+    """Read and parse a request.
 
     Args:
-        request: The request of aiohttp.
-        most: Maximum size of a file to keep, in bytes.
+        request: Request object of aiohttp.
+        most: Maximum size of a file in bytes. Contents of larger files are discarded.
 
     Returns:
-        The parsed request, and the content of the file of a form.
+        The parsed request, and the content of the file in a multipart form. Without a file, the
+        content is empty.
     """
     path = request.path.removeprefix(API_ROOT)
     headers = {name: request.headers[name] for name in _SHOWN_HEADERS if name in request.headers}
@@ -101,12 +104,12 @@ async def _form(request: web.BaseRequest, most: int) -> tuple[object, bytes]:
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader) or part.name is None:
-                return b"", b""  # neither a field nor a file, so not a form of this API
+                return b"", b""  # not a form that the API accepts
             if part.filename is None and part.name != "file":
                 fields[part.name] = (await part.read(decode=True)).decode()
             else:
                 fields[part.name], content = await _file(part, most)
-    except ValueError:  # cut off, or not text
+    except ValueError:  # the form is incomplete, or a field is not text
         return b"", b""
     return fields, content
 

@@ -1,4 +1,4 @@
-"""Handlers of operations: special handlers, mutations, and queries of resources."""
+"""Lookup of the handler of an operation."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ HANDLERS: dict[str, Handler] = {
     **csv_export.HANDLERS,
     **uploads.HANDLERS,
 }
-"""Handlers of operations that are neither mutations nor ordinary queries, by path."""
+"""Handlers of special operations, by path. Mutations and ordinary queries are not included."""
 
 
 def find_handler(operation: str) -> Handler | None:
-    """Return the handler of an operation (``"get-vms"``), or None if it is not modelled."""
+    """Return the handler of an operation, for example ``"get-vms"``.
+
+    If the simulator does not model the operation, return None.
+    """
     if handler := HANDLERS.get(operation):
         return handler
     if mutation := MUTATIONS.get(operation):

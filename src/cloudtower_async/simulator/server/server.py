@@ -1,4 +1,4 @@
-"""Request handler of the HTTP server: answers requests, or injects faults."""
+"""Request handler of the HTTP server: it executes requests and injects faults."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from ..tasks import TaskEngine
     from .state import ServerState
 
-_AT_ONCE = 250  # documents to render before other requests get a turn
+_AT_ONCE = 250  # number of documents to render without yielding to other requests
 
 
 class Server:
     """Handler of all requests to the simulator.
 
     Args:
-        factory: Factory with the store.
-        tasks: Engine of the tasks that mutations start.
-        accounts: Passwords and tokens.
+        factory: Factory whose store contains the resources.
+        tasks: Engine for the tasks that mutations start.
+        accounts: Passwords, tokens and API keys.
         faults: Faults to inject.
         state: State of the server outside the store.
-        keep_requests: Number of requests to record; None for all.
+        keep_requests: Number of requests to record. With None, all requests are recorded.
     """
 
     def __init__(
@@ -66,17 +66,20 @@ class Server:
         self._clock = factory.clock
         self._keep_requests = keep_requests
         self.state = state
-        # Requests have their own id generator, so that the ids of resources do not depend on
-        # requests.
+        # A separate generator for request ids. Otherwise, the number of requests would influence
+        # the ids of resources.
         self._ids = Ids(0)
         self._closing = anyio.Event()
 
     def close(self) -> None:
-        """Release the hanging requests."""
+        """End all hanging and delayed requests."""
         self._closing.set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Return the response to a request, after injecting the fault that is due."""
+        """Execute a request, and return the response.
+
+        The request is recorded. If `faults` contains a fault for the request, inject the fault.
+        """
         most = max(self.state.uploads.chunk_size, MAX_CHUNK)
         try:
             recorded, content = await parse_request(request, most)
@@ -96,7 +99,7 @@ class Server:
             answer = await self._answer(request, recorded, content)
             if answer.status < 400:
                 request_log.append_bounded(self.executed, recorded, self._keep_requests)
-        content = b""  # a hanging request must not hold the lock
+        content = b""  # free the memory: the request may hang
         if fault is not None and fault.kind == "answer":
             answer = _faulty(request, fault)
         headers = {"x-tower-request-id": self._ids.uuid(), **dict(answer.headers)}
@@ -114,11 +117,11 @@ class Server:
 
     async def _hold_up(self, seconds: float) -> None:
         if seconds:
-            with anyio.move_on_after(seconds):  # or until the simulator stops
+            with anyio.move_on_after(seconds):  # ends early if the simulator stops
                 await self._closing.wait()
 
     async def _break(self, request: web.BaseRequest, fault: Fault, response: web.Response) -> None:
-        """Inject a fault that breaks the request."""
+        """Inject a fault that breaks the connection."""
         transport = request.transport
         if fault.kind == "hang":
             await self._closing.wait()
@@ -151,7 +154,7 @@ class Server:
             self.state,
         )
         try:
-            with self._store.lock:  # a request is one atomic step
+            with self._store.lock:  # each request is atomic
                 answer = self._dispatch(request.path, context)
                 self._store.report()
         except BadRequestError as exc:

@@ -1,4 +1,4 @@
-"""Answers to queries that return something other than the resources of a filter."""
+"""Handlers of queries whose results are not simply the resources that match a filter."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ _LOG_SERVICES = {
 
 
 def _selected(context: RequestContext, resource: str) -> list[Document]:
-    """Return the documents that the required filter of a call matches."""
+    """Return the documents that match the filter ``where``, which the body must contain."""
     where = require_member(context.request.body, "where", dict[str, Any])
     return context.store.select(resource, where)
 
 
 def _one(context: RequestContext, resource: str, name: str) -> Document:
-    """Return the single document that a call refers to."""
+    """Return the document that matches the filter `name` in the body.
+
+    Raises:
+        HttpError: The filter is empty, or the number of matching documents is not 1.
+    """
     where = require_member(context.request.body, name, dict[str, Any])
     found = context.store.select(resource, where)
     if len(found) != 1 or not where:
@@ -103,12 +107,12 @@ def _pinned(context: RequestContext) -> object:
 
 
 def _only(struct: type[msgspec.Struct], document: Document) -> dict[str, Any]:
-    """Return the fields of a document that a struct has."""
+    """Return those fields of a document that also exist in a struct."""
     return {name: document[name] for name, _ in fields_of(struct) if name in document}
 
 
 def _vm_gpus(context: RequestContext) -> object:
-    """Return VMs with their GPUs in full."""
+    """Return VMs with all fields of their GPUs."""
     return [
         _only(models.VmGpuInfo, vm)
         | {"gpu_devices": [_only(models.VmGpuDetail, gpu) for gpu in vm["gpu_devices"]]}
@@ -117,7 +121,7 @@ def _vm_gpus(context: RequestContext) -> object:
 
 
 def _gpu_vms(context: RequestContext) -> object:
-    """Return GPUs with their VMs in full."""
+    """Return GPUs with all fields of their VMs."""
     return [
         {**gpu, "vms": [_only(models.GpuVmDetail, vm) for vm in gpu["vms"]]}
         for gpu in _in_full(context, "GpuDevice", "vms", "Vm")
@@ -127,7 +131,7 @@ def _gpu_vms(context: RequestContext) -> object:
 def _in_full(
     context: RequestContext, resource: str, field: str, other: str
 ) -> list[dict[str, Any]]:
-    """Return documents of a resource with all fields of their related documents."""
+    """Return documents with all fields of the related documents in `field`."""
     store = context.store
     body: dict[str, Any] = context.request.body or {}
     shown: list[dict[str, Any]] = []
@@ -177,7 +181,7 @@ def _download_links(context: RequestContext) -> object:
 
 
 def _restore_point(context: RequestContext) -> object:
-    """Return the VM as recorded in a backup."""
+    """Return the metadata of the VM in a backup restore point."""
     store = context.store
     point = _one(context, "BackupRestorePoint", "where")
     if not point.get("vm"):

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 
 class MetricLimits:
-    """Limits of the metrics in a response."""
+    """Limits for metrics in responses. Tests can change the limits."""
 
     def __init__(self) -> None:
         self.most_streams = 200
-        """Maximum number of series per metric; if there are more, ``dropped`` is set."""
+        """Maximum number of series per metric in a response.
+
+        If a metric has more series, the response omits the others and sets ``dropped``.
+        """
 
 
 @dataclass(slots=True)
@@ -23,11 +26,12 @@ class ServerState:
     """State of the server outside the store.
 
     Args:
-        uploads: The uploads, including those that have ended.
-        changes: The change feed.
-        metrics: Limits of the metrics in a response.
-        url: Address of the server, for links in responses.
-        nvram: Uploaded NVRAM, with the time of the upload, by VM id.
+        uploads: Uploads, including uploads that have ended.
+        changes: Change feed.
+        metrics: Limits for metrics in responses.
+        url: URL of the server, for links in responses.
+        nvram: Uploaded NVRAM by VM id, as pairs: content in Base64, time of the upload in seconds
+            on the clock of the server.
     """
 
     uploads: Uploads

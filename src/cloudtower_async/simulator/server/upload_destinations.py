@@ -1,4 +1,4 @@
-"""Results of complete uploads, by operation."""
+"""Functions that create the resource for a complete upload, one function for each operation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """First chunk of an upload.
+    """Request with the first chunk of an upload.
 
     Args:
-        factory: Factory with the store.
+        factory: Factory whose store contains the resources.
         fields: Fields of the form.
-        size: Size of the whole file, in bytes.
-        as_volumes: Whether clusters store the image as a volume instead of an ELF image.
+        size: Size of the whole file in bytes.
+        as_volumes: True if clusters store the image as a volume, False for an ELF image.
     """
 
     factory: Factory
@@ -38,16 +38,21 @@ class UploadRequest:
 
     @property
     def name(self) -> str:
-        """Name of the result."""
+        """Name of the new resource."""
         return self.fields["name"]
 
     @property
     def described(self) -> dict[str, Any]:
-        """Common plain fields of images."""
+        """Field values that all types of images have."""
         return {"name": self.name, "size": self.size, "path": f"images/{self.name}"}
 
     def cluster(self) -> Document:
-        """Return the cluster that the form names."""
+        """Return the cluster whose id is in the form.
+
+        Raises:
+            BadRequestError: The form contains no cluster id.
+            HttpError: The cluster does not exist.
+        """
         identifier = self.fields.get("cluster_id")
         if not identifier:
             raise BadRequestError("cluster_id: required with the first chunk")
@@ -57,13 +62,16 @@ class UploadRequest:
         return cluster
 
     def add(self, resource: str, **values: object) -> Document:
-        """Add a document with these values, and return it."""
+        """Add a document with these values, and return the document."""
         blank = new_document(self.factory, resource)
         return self.factory.store.add(resource, {**blank, **values})
 
 
 def library_image(request: UploadRequest) -> UploadDestination | None:
-    """Return the destination for an image of the content library, in every matching cluster."""
+    """Return the destination for a content library image with a copy in each matching cluster.
+
+    If no cluster matches the filter in the form, return None.
+    """
     ids = request.factory.ids
     try:
         where = msgspec.json.decode(request.fields["clusters"])
@@ -97,7 +105,7 @@ def library_image(request: UploadRequest) -> UploadDestination | None:
 
 
 def elf_image(request: UploadRequest) -> UploadDestination:
-    """Return the destination for an image of one cluster."""
+    """Return the destination for an ELF image in one cluster."""
     cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
     return UploadDestination(
         "ELF_IMAGE",
@@ -107,7 +115,7 @@ def elf_image(request: UploadRequest) -> UploadDestination:
 
 
 def svt_image(request: UploadRequest) -> UploadDestination:
-    """Return the destination for an image of the VM tools."""
+    """Return the destination for an image with VM tools."""
     cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
     version = request.fields.get("version", "")
     if not (version.isascii() and version.isdigit()):
@@ -122,7 +130,7 @@ def svt_image(request: UploadRequest) -> UploadDestination:
 
 
 def package(request: UploadRequest) -> UploadDestination:
-    """Return the destination for an application package, whose content is not kept."""
+    """Return the destination for an application package. The content is not stored."""
     return UploadDestination(
         "CLOUDTOWER_APPLICATION_PACKAGE",
         {"name": request.name},
@@ -131,7 +139,10 @@ def package(request: UploadRequest) -> UploadDestination:
 
 
 def elf_file(request: UploadRequest) -> UploadDestination:
-    """Return the destination for a file to import; the upload task identifies the file."""
+    """Return the destination for a file that a later mutation imports.
+
+    No resource is created. The mutation refers to the file by the upload task.
+    """
     kinds = {".ovf": "OVF", ".qcow2": "VM_VOLUME_QCOW2", ".vmdk": "VM_VOLUME_VMDK"}
     kind = kinds.get(PurePosixPath(request.name).suffix.lower(), "VM_VOLUME_RAW")
     args = {"name": request.name, "cluster_id": request.cluster()["id"]}

@@ -1,4 +1,4 @@
-"""Answer the chunks of uploads."""
+"""Handlers of uploads, which receive the chunks, and of cancelling uploads."""
 
 from __future__ import annotations
 

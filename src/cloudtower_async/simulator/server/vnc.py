@@ -1,4 +1,4 @@
-"""Tickets for VNC consoles of VMs."""
+"""Handler that returns URLs and tickets for the VNC consoles of VMs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def find_vm(context: RequestContext, where: dict[str, Any]) -> Document:
-    """Return the VM that a unique filter matches."""
+    """Return the VM that matches a filter.
+
+    Raises:
+        HttpError: The filter is empty, or the number of matching VMs is not 1.
+    """
     found = context.store.select("Vm", where) if where else []
     if len(found) != 1:
         raise HttpError(404, "there is no such VM")
@@ -22,13 +26,17 @@ def find_vm(context: RequestContext, where: dict[str, Any]) -> Document:
 
 
 def vnc_ticket(context: RequestContext, where: dict[str, Any]) -> dict[str, str]:
-    """Return a one-time ticket for the console of a VM."""
+    """Return a one-time ticket for the VNC console of a VM.
+
+    Raises:
+        HttpError: The VM does not exist or is not running.
+    """
     vm = find_vm(context, where)
     store = context.store
     if vm["status"] != "RUNNING" or vm["host"] is None:
         raise HttpError(400, f"VM {vm['name']} is not running")
     raw = context.factory.ids.uuid()
-    # Include characters that have to be percent-encoded in an address.
+    # Include characters that must be percent-encoded in a URL.
     token = base64.b64encode(b"\xfb\xff" + raw.encode()).decode()
     return {
         "vm_uuid": vm["local_id"],

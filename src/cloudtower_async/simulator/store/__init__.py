@@ -1,1 +1,1 @@
-"""The store: documents, filters, pagination and the schema of resources."""
+"""Store of the simulated server: documents, filters, pagination and the schema of resources."""

@@ -1,11 +1,11 @@
-"""Change tracking of the store, for the change feed: database rows before and after.
+"""Change tracking of the store for the change feed: database rows before and after each change.
 
-A row holds plain fields, and the ids of to-one relations. A many-to-many relation is a separate
-table (``_LabelToVm``) with rows of two ids.
+A row contains the plain fields of a document and the ids in its to-one relations. Each many-to-many
+relation has its own table (``_LabelToVm``), whose rows contain two ids.
 
-Any code can change documents in place. A document reports that it is about to change, and the
-tracker keeps its earlier state; ``take`` compares the states. A change that is undone is not
-reported.
+Any code can change documents in place. Before a document changes, the tracker stores its state.
+Later, ``take`` compares this state with the current state. If a change was undone in the meantime,
+``take`` does not return the change.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class RowChange:
     """Row that was inserted, updated or deleted.
 
     Args:
-        table: Resource type, or name of a table of relations.
-        id: Id of the resource; None for a row of relations.
-        before: The row as JSON; None for an insertion.
-        after: The row as JSON; None for a deletion.
+        table: Resource type, or the name of the table of a many-to-many relation.
+        id: Id of the resource. For a row of a many-to-many relation, the id is None.
+        before: Row before the change as JSON, or None for an insertion.
+        after: Row after the change as JSON, or None for a deletion.
     """
 
     table: str
@@ -42,10 +42,10 @@ class RowChange:
 
 
 class TrackedDocument(dict[str, Any]):
-    """Document that notifies the tracker before it changes.
+    """Document that notifies the tracker before the document changes.
 
-    Lists and objects inside the document do not notify the tracker: replace them instead of
-    changing them.
+    Nested lists and objects do not notify the tracker. Replace a nested list or object with a new
+    one; never change it in place.
     """
 
     __slots__ = ("_resource", "_tracker")
@@ -56,11 +56,11 @@ class TrackedDocument(dict[str, Any]):
         self._tracker = tracker
 
     def fill(self, values: Mapping[str, Any]) -> None:
-        """Set fields of a document that is not in the store yet, without recording a change."""
+        """Set fields without recording a change, because the document is not in the store yet."""
         super().update(values)
 
     def touch(self) -> None:
-        """Record the current state of the document, which is about to change."""
+        """Record the current state of the document before the document changes."""
         if self._tracker.listening:
             self._tracker.touch(self._resource, self)
 
@@ -76,13 +76,13 @@ class TrackedDocument(dict[str, Any]):
             return super().__ior__(other)
 
     def update(self, *args: Any, **values: Any) -> None:  # noqa: ANN401
-        """As of a dict."""
+        """Update the document like a dict, after recording its state."""
         with self._tracker.lock:
             self.touch()
             super().update(*args, **values)
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:  # noqa: ANN401
-        """As of a dict."""
+        """Return the value of a key like a dict, after recording the state of the document."""
         with self._tracker.lock:
             self.touch()
             return super().setdefault(key, default)
@@ -90,11 +90,17 @@ class TrackedDocument(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """Relation that is a separate table."""
+    """To-many relation that is stored in a separate table.
+
+    Args:
+        field: Field of the document.
+        table: Name of the table.
+        turned: Whether the first column contains the id of the related document.
+    """
 
     field: str
     table: str
-    turned: bool  # whether the first column is the other end
+    turned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +113,11 @@ _Row = tuple[bytes, tuple[tuple[str, ...], ...]]
 
 
 class ChangeTracker:
-    """Tracker of the states of documents before they were touched.
+    """Tracker that records the states of documents before the documents change.
 
     Args:
-        resources: All resources.
-        tables: Documents of the resources by id.
+        resources: Schemas of all resource types.
+        tables: For each resource type, the documents by id.
     """
 
     def __init__(
@@ -120,11 +126,11 @@ class ChangeTracker:
         tables: Mapping[str, Mapping[str, TrackedDocument]],
     ) -> None:
         self.lock: RLock = RLock()
-        """Lock that is held while documents change, so that no report misses a change."""
+        """Lock that protects each change of a document, so that no change is missed."""
         self.active: bool = False
-        """Whether changes are recorded; False until a reader needs them."""
+        """Whether the states of documents are recorded. ``start`` sets this attribute."""
         self.listening: bool = False
-        """Whether touched documents are reported."""
+        """Whether documents must notify the tracker before they change."""
         self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
         self._tables = tables
         self._before: dict[tuple[str, str], _Row | None] = {}
@@ -135,12 +141,18 @@ class ChangeTracker:
         self.active = self.listening = True
 
     def follow(self, resource: str) -> set[str]:
-        """Return the set of ids of touched documents of a resource, which grows from now on."""
+        """Return a set to which the tracker adds the ids of changed documents from now on.
+
+        The set contains ids of one resource type.
+        """
         self.listening = True
         return self._followed.setdefault(resource, set())
 
     def touch(self, resource: str, document: TrackedDocument) -> None:
-        """Record that a document is about to change; keep its state only if the store has it."""
+        """Record that a document is about to change.
+
+        Store its current state if the document is in the store.
+        """
         identifier = document["id"]
         if (followed := self._followed.get(resource)) is not None:
             followed.add(identifier)
@@ -158,7 +170,7 @@ class ChangeTracker:
             self._before.setdefault((resource, identifier), None)
 
     def take(self) -> Iterator[RowChange]:
-        """Return the changes since the last call."""
+        """Yield the changes since the last call of this method."""
         touched, self._before = self._before, {}
         for (resource, identifier), before in touched.items():
             shape = self._shapes[resource]
@@ -192,7 +204,7 @@ def _shape(resource: ResourceSchema, resources: Mapping[str, ResourceSchema]) ->
             ),
             None,
         )
-        # One end is enough, because both ends hold the relation.
+        # Both documents contain the relation, but it must appear only once.
         if back is None or (
             back.many and (relation.owner, relation.field) < (back.owner, back.field)
         ):

@@ -1,8 +1,7 @@
-"""Dumps: a store as plain data, to save a fleet in a file or to copy the fleet of a server.
+"""Dumps: the contents of a store as plain data, for saving a fleet or copying a real fleet.
 
-A dump maps the path of a query to its answer: ``{"get-vms": [...], "get-clusters": [...]}``. A
-store is saved in this form, and answers of a real server can be collected in this form. Texts in
-other languages and relations to documents outside the dump are left out.
+A dump maps the paths of queries to their results: ``{"get-vms": [...], "get-clusters": [...]}``.
+Results of queries to a real server can be collected in the same form.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
     from .store import Store
 
 TRANSLATIONS = "zh-CN"
-"""Key in dumps of the simulator: Chinese texts by their English equivalents."""
+"""Key in dumps of the simulator. Its value maps English texts to their Chinese translations."""
 
 
 def save(store: Store) -> dict[str, Any]:
-    """Return the store as answers of queries."""
+    """Return a dump of the store: the results of all queries by path, and the translations."""
     dump: dict[str, Any] = {
         path: [store.render(resource, document, "en-US") for document in store.select(resource)]
         for resource, path in queries().items()
@@ -35,20 +34,22 @@ def save(store: Store) -> dict[str, Any]:
 def load(
     store: Store, dump: Mapping[str, Any], make_up: Callable[[str], Mapping[str, Any]]
 ) -> None:
-    """Fill an empty store.
+    """Fill an empty store with the documents of a dump.
 
-    Fields that are not in the schema are ignored.
+    Fields that are not in the schema are ignored. If a document of the dump refers to a document
+    that is not in the dump, there are two cases. If the dump has no query result for its resource
+    type, the document is generated. Otherwise, the document counts as deleted, and the relation is
+    ignored.
 
     Args:
         store: Store to fill.
-        dump: Answers by the path of the query.
-        make_up: Function that returns plain fields of a resource, for documents that the dump only
-            mentions. It is used for resource types that are missing in the dump; other missing
-            documents count as deleted.
+        dump: Results of queries by path.
+        make_up: Function that returns values for the plain fields of a generated document. It is
+            called with the resource type.
 
     Raises:
-        ValueError: The dump has a path that is not the query of a resource, a document without an
-            id, or a document twice.
+        ValueError: The dump contains a path that is not a query for resources, a document without
+            an id, or the same document twice.
     """
     resources: dict[str, list[dict[str, Any]]] = {}
     for path, answer in dump.items():
@@ -78,7 +79,7 @@ def load(
 
 
 def queries() -> dict[str, str]:
-    """Return the path of the query that lists each resource, by resource."""
+    """Return, for each resource type, the path of the query that returns its resources."""
     paths = sorted(OPERATIONS, key=len, reverse=True)
     found = {
         asked.resource: path
@@ -98,21 +99,24 @@ def _add(store: Store, resource: str, document: Mapping[str, Any]) -> Document:
 def _mentioned(
     store: Store, resource: str, document: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the resource type and the content of each document that a document is related to."""
+    """Yield the related documents that a document contains, each with its resource type."""
     for relation in store.resources[resource].relations:
         for end in _list(document.get(relation.field)):
             yield relation.target, end
 
 
 def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
-    """Set the relations of a document; the dump may contain a relation at one end or both."""
+    """Set the relations of a document in the store.
+
+    The dump can contain a relation in both documents or in one of them.
+    """
     identifier = document["id"]
     for relation in store.resources[resource].relations:
         table = store.table(relation.target)
         ids = [one["id"] for one in _list(document.get(relation.field)) if one["id"] in table]
         kept: Any = store.get(resource, identifier).get(relation.field)
         if relation.many:
-            # Keep the order of the answer; relations that only the other end contains follow.
+            # Keep the order of the dump. Append ids that only the related documents contain.
             ids = list(dict.fromkeys([*ids, *(kept or ())]))
             if ids != (kept or []):
                 store.change(resource, identifier, **{relation.field: ids})
@@ -123,8 +127,11 @@ def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
 def _complete(
     store: Store, resource: str, identifier: str, mentioned_by: Mapping[str, Any]
 ) -> None:
-    """Relate generated documents to required ones: to those of the mentioning document, or to
-    any."""
+    """Set the required relations of a generated document.
+
+    If the document that refers to the generated document has a relation with the same name, use its
+    target. Otherwise, use any document of the resource type.
+    """
     made_up = store.get(resource, identifier)
     for relation in store.resources[resource].relations:
         if not relation.needed or made_up.get(relation.field):

@@ -1,9 +1,10 @@
 """Compile `where` filters to predicates, without access to the store.
 
-The rules are those of Prisma 1 on PostgreSQL, with SQL's three-valued logic: a comparison with a
-null field is neither true nor false, and NOT does not change this result. Therefore, each condition
-is compiled for one of two answers: with `want=True`, the predicate means "certainly true"; with
-`want=False`, "certainly false". A null satisfies neither predicate.
+Filters follow the rules of Prisma 1 on PostgreSQL, with the three-valued logic of SQL. A comparison
+with a null field is unknown: it is not true and not false. The negation of unknown is also unknown.
+Therefore, each condition is compiled with an argument `want`. With ``want=True``, the predicate
+tests whether the condition is true. With ``want=False``, the predicate tests whether the condition
+is false. If the condition is unknown, both predicates return False.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Document: TypeAlias = dict[str, Any]
-"""Resource in the store: every field by its API name, with relations as ids."""
+"""Resource in the store: values by the API names of the fields. Relations contain ids."""
 
 Predicate: TypeAlias = "Callable[[Document], bool]"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Condition of one key of a filter.
+    """Meaning of one key of a filter.
 
     Args:
-        field: Field that the condition checks.
-        operator: ``""`` is equality; ``not_in``, ``lt``, …; for relations ``one``, ``every``,
-            ``some``, ``none``.
-        check: Function that returns the value to compare, or raises ValueError with the expected
-            type.
-        target: Target resource of a relation; None for plain fields.
+        field: Field that the key compares.
+        operator: Operator of the key: ``""`` for equality, ``not_in``, ``lt`` and so on. For
+            relations, the operator is ``one``, ``every``, ``some`` or ``none``.
+        check: Function that converts the value in the filter to the value to compare. For an
+            invalid value, it raises ValueError with the expected type as the message.
+        target: Target resource type of a relation, or None for plain fields.
     """
 
     field: str
@@ -45,11 +46,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Functions with which a filter looks up fields and documents.
+    """Functions that the compiler of filters calls to look up conditions and documents.
 
     Args:
-        shape: Function that returns the filter keys of a resource.
-        table: Function that returns the documents of a resource by id.
+        shape: Function that returns the conditions for a resource type, by key of the filter.
+        table: Function that returns the documents of a resource type by id.
     """
 
     shape: Callable[[str], Mapping[str, Condition]]
@@ -57,20 +58,21 @@ class Sources:
 
 
 def compile_where(where: object, resource: str, sources: Sources, path: str = "where") -> Predicate:
-    """Return the predicate of a filter.
+    """Return a predicate that tests whether a document matches a filter.
 
-    The predicate caches related documents, so compile the filter again after a change.
+    The predicate caches results for related documents. Compile the filter again after documents
+    have changed.
 
     Raises:
-        BadRequestError: An unknown key or a value of the wrong type.
+        BadRequestError: The filter contains an unknown key or a value of the wrong type.
     """
     return _compile(where, resource, sources, path, want=True)
 
 
 def pinned_ids(where: object) -> list[str] | None:
-    """Return the ids that a filter is limited to, or None if it may match any document.
+    """Return the ids in the keys ``id`` or ``id_in`` of a filter, or None without these keys.
 
-    The predicate still has to be applied: the ids only limit the search.
+    Only documents with these ids can match, but the other conditions must still be tested.
     """
     if not isinstance(where, dict):
         return None
@@ -109,12 +111,12 @@ def _combination(
     key: str, value: object, resource: str, sources: Sources, path: str, *, want: bool
 ) -> Predicate:
     if isinstance(value, dict):
-        value = [cast("object", value)]  # GraphQL servers accept a single item instead of a list
+        value = [cast("object", value)]  # GraphQL servers accept one object in place of a list
     if not isinstance(value, list):
         raise BadRequestError(f"{path}: expected a list, got {_name(value)}")
-    if not value:  # an empty list is always true, in Prisma 1 even for OR
+    if not value:  # in Prisma 1, AND, OR and NOT with an empty list are always true
         return _always if want else _never
-    # NOT holds if all of its filters are false.
+    # NOT is true if all of its filters are false.
     inner = want if key != "NOT" else not want
     tests = [
         _compile(part, resource, sources, f"{path}[{place}]", want=inner)
@@ -125,11 +127,11 @@ def _combination(
 
 def _comparison(condition: Condition, value: object, path: str, *, want: bool) -> Predicate:
     field, how = condition.field, condition.operator
-    # Not, not_in, not_contains: the negation of the operator without "not".
+    # `not`, `not_in` and `not_contains` are negations of the operators without "not".
     if how.startswith("not"):
         how, want = how[4:], not want
     if value is None:
-        # Equality finds nulls; any other comparison with null is neither true nor false.
+        # A filter for equality with null matches null fields. Other comparisons are unknown.
         if how not in {"", "in"}:
             return _never
         return (lambda doc: doc[field] is None) if want else (lambda doc: doc[field] is not None)
@@ -150,7 +152,7 @@ def _membership(condition: Condition, value: object, path: str, *, want: bool) -
         _checked(condition, one, f"{path}[{place}]") for place, one in enumerate(several)
     )
     field = condition.field
-    if not chosen:  # even a null is not in an empty list
+    if not chosen:  # an empty list contains no value, not even null
         return _never if want else _always
     if want:
         return lambda doc: doc[field] in chosen
@@ -165,7 +167,7 @@ def _relation(
         if how != "one":
             raise BadRequestError(f"{path}: a relation to many cannot be compared with null")
         return lambda doc: (doc.get(field) is None) is want
-    # `every` means that no document certainly fails to match; unknown results do not count.
+    # `every` is true if the filter is false for no related document. Unknown results are ignored.
     inner = _compile(value, target, sources, path, want=how != "every")
     test = _remembering(inner, sources.table(target))
     if how == "one":
@@ -176,7 +178,10 @@ def _relation(
 
 
 def _remembering(test: Predicate, table: Mapping[str, Document]) -> Callable[[str], bool]:
-    """Return a test by id that caches its results, because thousands of VMs share a host."""
+    """Return a function that tests the document with an id and caches the results.
+
+    Caching matters because thousands of VMs can refer to the same host.
+    """
     known: dict[str, bool] = {}
 
     def ask(identifier: str) -> bool:

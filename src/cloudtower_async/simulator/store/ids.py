@@ -1,4 +1,4 @@
-"""Reproducible ids in the server's format."""
+"""Generator of reproducible ids in the format of the server."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _CUID = re.compile(rb'"c([0-9a-z]{8})[0-9a-z]{16}"')
 class Ids:
     """Generator of ids: cuids for resources, and UUIDs for ids that clusters assign.
 
-    Later ids sort after earlier ids, as on the server.
+    Later cuids sort after earlier cuids, as on a real server.
 
     Args:
-        seed: Seed; the same seed generates the same ids.
-        epoch_ms: Time in the first id, in milliseconds since 1970.
+        seed: Seed of the generator. The same seed generates the same ids.
+        epoch_ms: Time that the first cuid contains, in milliseconds since 1970.
     """
 
     def __init__(self, seed: int, *, epoch_ms: int = 1_700_000_000_000) -> None:
@@ -37,14 +37,14 @@ class Ids:
 
     @classmethod
     def behind(cls, seed: int, documents: Iterable[object]) -> Ids:
-        """Return a generator whose ids do not occur anywhere in these documents."""
+        """Return a generator whose cuids do not occur anywhere in these documents."""
         found = (time for one in documents for time in _CUID.findall(msgspec.json.encode(one)))
         if latest := max(found, default=b""):
             return cls(seed, epoch_ms=int(latest, 36) + 1)
         return cls(seed)
 
     def cuid(self) -> str:
-        """Return the next id of a resource: 25 letters and digits."""
+        """Return the next cuid: 25 letters and digits."""
         milliseconds, counter = divmod(self._made, _COUNTER)
         self._made += 1
         if counter == 0:
@@ -54,7 +54,7 @@ class Ids:
         return f"c{self._time}{_PAIRS[high]}{_PAIRS[low]}{self._fingerprint}{tail:08x}"
 
     def uuid(self) -> str:
-        """Return a random UUID, version 4."""
+        """Return the next random UUID (version 4)."""
         digits = f"{self._random.getrandbits(128):032x}"
         variant = "89ab"[int(digits[16], 16) & 3]
         return (

@@ -1,8 +1,10 @@
-"""Indexes: candidates for a filter, without scanning all documents.
+"""Indexes: they return the candidates for a filter without scanning all documents.
 
-An index may return too many documents, because the predicate is still applied, but never too few.
-An index is built at its first use. Documents that have changed since then are always candidates.
-When too many documents have changed, the index is rebuilt.
+The candidates include all matching documents. They can also include other documents, because the
+predicate of the filter is applied to all candidates.
+
+An index is built when it is first used. Documents that have changed since then are always
+candidates. When too many documents have changed, the index is rebuilt.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ if TYPE_CHECKING:
     from .filters import Condition, Document
     from .schema import ResourceSchema
 
-_FEW = 256  # up to this number of documents, a scan is faster than an index
+_FEW = 256  # with fewer documents, a scan is faster than an index
 
 
 class Indexes:
-    """Indexes of documents by the value of a field or by related documents.
+    """Indexes of documents by field values and by related documents.
 
     Args:
-        resources: All resources.
-        tables: Documents of the resources by id.
-        tracker: Tracker that reports changed documents.
+        resources: Schemas of all resource types.
+        tables: For each resource type, the documents by id.
+        tracker: Tracker that supplies the ids of changed documents.
     """
 
     def __init__(
@@ -48,7 +50,10 @@ class Indexes:
     def narrow(
         self, resource: str, where: object, shape: Mapping[str, Condition]
     ) -> list[str] | None:
-        """Return ids that include all matching documents, or None if any document may match."""
+        """Return the ids of the candidates for a filter.
+
+        Return None if no index applies. Then all documents are candidates.
+        """
         if (ids := pinned_ids(where)) is not None:
             return ids
         if not isinstance(where, dict) or len(self._tables[resource]) < _FEW:
@@ -68,7 +73,10 @@ class Indexes:
         return None
 
     def _tied(self, resource: str, condition: Condition, where: object) -> list[str] | None:
-        """Return ids of documents that are related to given ids, or None without an index."""
+        """Return the ids of the candidates for a condition on related documents.
+
+        Return None if the condition does not name related documents by id.
+        """
         relation = self._relations[resource][condition.field]
         ends = pinned_ids(where)
         if ends is None or relation.inverse is None or condition.operator not in {"one", "some"}:
@@ -82,7 +90,10 @@ class Indexes:
         return list(found)
 
     def _having(self, resource: str, field: str, values: Iterable[object]) -> list[str] | None:
-        """Return ids of documents whose field has one of the values, or None without an index."""
+        """Return the ids of the candidates for a condition on the value of a field.
+
+        Return None if a value is not a string, because only strings are indexed.
+        """
         wanted = list(values)
         if not all(isinstance(value, str) for value in wanted):
             return None

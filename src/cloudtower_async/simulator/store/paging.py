@@ -1,9 +1,9 @@
-"""Sort and page documents: `orderBy`, `first`, `last`, `skip`, `after` and `before`.
+"""Sorting and pagination: `orderBy`, `first`, `last`, `skip`, `after` and `before`.
 
-As in Prisma 1, documents are sorted by the field and then by id. The order of ids is always
-ascending. Nulls come last in ascending order and first in descending order. `after` and `before`
-name a document by id, even if it does not match the filter. `last` and its `skip` count from the
-end.
+As in Prisma 1, documents are sorted by a field. Documents with the same value are sorted by
+ascending id. Nulls come last in ascending order and first in descending order. `after` and `before`
+contain the id of a document, which need not match the filter. With `last`, both `last` and `skip`
+count from the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Order by a field, ascending or ``descending``."""
+    """Sort order of documents.
+
+    Args:
+        field: Field to sort by.
+        descending: Whether the order is descending.
+    """
 
     field: str = "id"
     descending: bool = False
@@ -31,7 +36,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Requested part of the sorted documents. A limit of None means no limit."""
+    """Requested page of the sorted documents. None means that a query has no such argument.
+
+    Args:
+        order: Sort order.
+        first: Maximum number of documents from the start.
+        last: Maximum number of documents from the end.
+        skip: Number of documents to skip.
+        after: Id of a document. Only documents after this document are returned.
+        before: Id of a document. Only documents before this document are returned.
+    """
 
     order: Order = Order()
     first: int | None = None
@@ -51,12 +65,12 @@ class Page:
 def take_page(
     documents: Iterable[Document], page: Page, table: Mapping[str, Document]
 ) -> list[Document]:
-    """Sort the documents and return the requested page.
+    """Sort documents, and return the requested page.
 
     Args:
-        documents: Matching documents.
-        page: Page to return.
-        table: All documents of the resource by id, to look up cursors.
+        documents: Documents that match the filter.
+        page: Requested page.
+        table: All documents of the resource type by id. The ids in `page` refer to this mapping.
     """
     ordered = in_order(documents, page.order)
     for identifier, later in ((page.after, True), (page.before, False)):
@@ -72,7 +86,7 @@ def take_page(
 
 
 def in_order(documents: Iterable[Document], order: Order) -> list[Document]:
-    """Return the documents, sorted by the field and then by id."""
+    """Return the documents in the requested order."""
     ordered = sorted(documents, key=_by_id, reverse=order.field == "id" and order.descending)
     if order.field != "id":
         ordered.sort(key=_by_field(order.field), reverse=order.descending)
@@ -92,8 +106,8 @@ def _by_field(field: str) -> Callable[[Document], tuple[bool, Any]]:
     return key
 
 
-def comparable(value: object) -> Any:  # noqa: ANN401 - of one type in each field
-    """Return the value if it can be ordered, otherwise its JSON."""
+def comparable(value: object) -> Any:  # noqa: ANN401 - the type depends on the field
+    """Return a value that can be compared. Lists and objects are converted to JSON."""
     if isinstance(value, dict | list):
         return msgspec.json.encode(value, order="sorted")
     return value
@@ -102,9 +116,10 @@ def comparable(value: object) -> Any:  # noqa: ANN401 - of one type in each fiel
 def _beyond(
     identifier: str, order: Order, table: Mapping[str, Document], *, later: bool
 ) -> Predicate:
-    """Return a predicate for documents strictly after, or before, the document with this id.
+    """Return a predicate that tests whether a document comes after the document with an id.
 
-    As in SQL, no comparison with a missing document or a null is true.
+    If `later` is False, the predicate tests whether a document comes before it. If the document
+    does not exist or its field is null, the predicate is always False, as in SQL.
     """
     cursor = table.get(identifier)
     field = order.field

@@ -1,4 +1,4 @@
-"""Schema of resources: their fields, relations and filters, read from the generated code."""
+"""Schema of resource types: fields, relations and filters, as read from the generated code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ JSON_TYPES: Mapping[type, tuple[str, tuple[type, ...]]] = {
     list: ("a list", (list,)),
     str: ("a string", (str,)),
 }
-"""For each argument type: its name in errors, and the matching types of decoded JSON."""
+"""For each argument type, its name in error messages and the matching types of decoded JSON."""
 
 _COUNTS = {
     ("IscsiTarget", "luns"): "iscsi_luns_num",
@@ -49,7 +49,7 @@ _COUNTS = {
     ("SnapshotGroup", "vm_snapshots"): "object_num",
     ("SnapshotPlan", "vms"): "object_num",
 }
-"""Fields that count a relation but are not named after the relation."""
+"""Fields with the number of related documents whose names do not follow from the relation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class Relation:
     """Field that refers to other resources.
 
     Args:
-        owner: Resource with the field.
+        owner: Resource type that has the field.
         field: Name of the field.
-        target: The resource at the other end.
-        many: Whether the field holds a list.
-        nested: Fields of the related documents in answers.
-        inverse: Field of the target that refers back, or None.
-        count: Field with the number of related documents, or None.
-        needed: Whether every document has the relation.
+        target: Resource type to which the field refers.
+        many: Whether the field contains a list of ids (to-many) or one id (to-one).
+        nested: Fields of the related documents that responses contain.
+        inverse: Field of the target that refers back to the owner, or None.
+        count: Field of the owner that contains the number of related documents, or None.
+        needed: Whether the relation is required, so that every document has a related document.
     """
 
     owner: str
@@ -82,10 +82,10 @@ class ResourceSchema:
     """Schema of a resource type.
 
     Args:
-        name: Name in the schema.
-        fields: Plain fields.
+        name: Name of the resource type in the API schema.
+        fields: Names of the plain fields.
         relations: Fields that refer to other resources.
-        hidden: Fields that filters accept, but answers never show.
+        hidden: Fields that filters accept but responses never contain.
     """
 
     name: str
@@ -96,7 +96,7 @@ class ResourceSchema:
 
 @functools.cache
 def where_conditions(resource: str) -> Mapping[str, Condition]:
-    """Return every key of a filter for the resource."""
+    """Return the conditions of a resource type by key of the filter."""
     record = getattr(inputs, f"{resource}WhereInput")
     types = {key: _type(record, key) for key in record.__annotations__}
     shape: dict[str, Condition] = {}
@@ -118,7 +118,7 @@ def where_conditions(resource: str) -> Mapping[str, Condition]:
 
 @functools.cache
 def orders(resource: str) -> Mapping[str, Order]:
-    """Return the possible values of orderBy."""
+    """Return the sort orders of a resource type by value of ``orderBy``."""
     values = arg_type(getattr(inputs, f"{resource}OrderByInput")).choices
     split = {value: value.rpartition("_") for value in values}
     return {value: Order(field, way == "DESC") for value, (field, _, way) in split.items()}
@@ -126,10 +126,10 @@ def orders(resource: str) -> Mapping[str, Order]:
 
 @functools.cache
 def describe(resource: str) -> ResourceSchema:
-    """Return the fields and relations of a resource."""
+    """Return the schema of a resource type."""
     targets = _relations(resource)
     shown = _shown(resource)
-    # A few resources appear only inside others, but their filters are known.
+    # A few resource types have no model of their own. Their fields are known from their filters.
     plain = [condition.field for condition in where_conditions(resource).values()]
     fields = [name for name in dict.fromkeys([*shown, *plain]) if name not in targets]
     relations: list[Relation] = []
@@ -147,13 +147,13 @@ def describe(resource: str) -> ResourceSchema:
 
 @functools.cache
 def queried_resources() -> tuple[str, ...]:
-    """Return all resources that queries return."""
+    """Return the names of all resource types that queries return."""
     return tuple(sorted({asked.resource for path in OPERATIONS if (asked := resource_query(path))}))
 
 
 @functools.cache
 def all_resources() -> tuple[str, ...]:
-    """Return all resources that queries return, and their related resources."""
+    """Return the names of all resource types that queries return or that are related to them."""
     known = dict.fromkeys(queried_resources())
     coming = list(known)
     while coming:
@@ -166,13 +166,18 @@ def all_resources() -> tuple[str, ...]:
 
 @functools.cache
 def answers_list(path: str) -> bool:
-    """Return whether the operation at a path (``"start-vm"``) answers with a list."""
+    """Return whether the response of an operation, for example ``"start-vm"``, is a list."""
     return get_origin(operation_at(f"/{path}").answer()) is list
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceQuery:
-    """Query that returns the matching resources or their number."""
+    """Query that returns the resources that match a filter, or their number.
+
+    Args:
+        resource: Resource type.
+        counts: Whether the query returns the number of the resources.
+    """
 
     resource: str
     counts: bool
@@ -180,7 +185,7 @@ class ResourceQuery:
 
 @functools.cache
 def resource_query(path: str) -> ResourceQuery | None:
-    """Return the query at a path, or None if the operation is not a regular query."""
+    """Return the query with a path, or None if the operation is not an ordinary query."""
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
@@ -191,7 +196,7 @@ def resource_query(path: str) -> ResourceQuery | None:
         return None
     answer = asked.answer()
     counts = answer is Connection
-    # A query may filter one resource type and return another, such as the VMs of a GPU.
+    # A query can filter one resource type and return another, for example GPUs and their VMs.
     if not counts and get_args(answer) != (getattr(models, resource),):
         return None
     return ResourceQuery(resource, counts)
@@ -212,7 +217,7 @@ def _relations(resource: str) -> dict[str, tuple[str, bool]]:
 
 
 def _shown(resource: str) -> dict[str, Any]:
-    """Return the types of a resource's fields in answers, by name."""
+    """Return the types of the fields that responses contain, by the API name of the field."""
     struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
     if struct is None:
         return {}
@@ -225,14 +230,17 @@ def _count(relation: str, fields: list[str]) -> str | None:
 
 
 def _inverse(resource: str, target: str) -> str | None:
-    """Return the inverse field, or None if the schema is ambiguous."""
+    """Return the field of the target that refers back to the resource type.
+
+    If there is no such field, or more than one, return None.
+    """
     there = [field for field, (end, _) in _relations(resource).items() if end == target]
     back = [field for field, (end, _) in _relations(target).items() if end == resource]
     return back[0] if len(there) == len(back) == 1 else None
 
 
 def _struct(annotation: object) -> type[msgspec.Struct]:
-    """Return the struct in ``NestedX``, ``NestedX | None`` or ``list[NestedX] | None``."""
+    """Return the struct type in ``NestedX``, ``NestedX | None`` or ``list[NestedX] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation
     return next(_struct(part) for part in get_args(annotation) if part is not type(None))
@@ -266,7 +274,7 @@ def _of_type(kind: type, value: object) -> object:
 
 
 def _date(value: object) -> object:
-    """Convert a date to the string format of the store, in which dates are compared."""
+    """Convert a date to the format of the store, in which strings sort like dates."""
     if isinstance(value, str):
         try:
             return timestamp(datetime.fromisoformat(value))
@@ -276,7 +284,7 @@ def _date(value: object) -> object:
 
 
 def timestamp(moment: datetime) -> str:
-    """Return a date as the server writes it: UTC, milliseconds, Z."""
+    """Return a date in the format of the server: in UTC, with milliseconds and ``Z``."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return f"{moment.astimezone(UTC).isoformat(timespec='milliseconds')[: -len('+00:00')]}Z"

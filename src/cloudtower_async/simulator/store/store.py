@@ -1,8 +1,9 @@
 """State of the simulated server: documents by resource type and id.
 
-A document is a dict with the API's field names. It has all plain fields; unknown values are null.
-Relations hold the id of the other document, or a list of ids. The store keeps both ends consistent,
-and replaces the ids by nested objects in answers.
+A document is a dict with the field names of the API. It contains all plain fields. Unknown values
+are None. A relation contains the id of the related document, or a list of ids. When a relation of
+one document changes, the store updates the related documents. In responses, nested objects replace
+the ids.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ _TRANSLATED = {
 
 
 _OWNED = {"VmVolume": ("lun",)}
-"""Relations, by resource type, to documents that are removed with the resource."""
+"""Relations by resource type. Removing a document also removes its documents in these relations."""
 
 
 def _alone(method: F) -> F:
-    """Hold the lock of the store during a method."""
+    """Decorate a method so that it holds the lock of the store."""
 
     @wraps(method)
     def locked(store: Store, *args: Any, **values: Any) -> Any:  # noqa: ANN401
@@ -56,16 +57,16 @@ def _alone(method: F) -> F:
 
 
 class Store:
-    """Store of the documents of all resources.
+    """Store of the documents of all resource types.
 
-    The server may run in another thread than the test, so each call is atomic. Hold ``lock`` to
-    make several calls atomic.
+    Each method call is atomic, because the server and the test can run in different threads. Hold
+    ``lock`` to make several calls atomic.
 
-    A document is a dict with the API's field names. Relations hold the id of the other document, or
-    a list of ids.
+    A document is a dict with the field names of the API. A relation contains the id of the related
+    document, or a list of ids.
 
     Args:
-        resources: Names of the resources in the schema.
+        resources: Names of the resource types in the API schema.
 
     Example:
         ::
@@ -77,11 +78,11 @@ class Store:
     def __init__(self, resources: Iterable[str]) -> None:
         self.resources: dict[str, ResourceSchema] = {name: describe(name) for name in resources}
         self.translations: dict[str, str] = {}
-        """Texts in zh-CN by their en-US equivalents, which documents contain and filters use."""
+        """Chinese translations by English text. Documents contain the English texts."""
         self._tables: dict[str, dict[str, TrackedDocument]] = {name: {} for name in self.resources}
         self._tracker = ChangeTracker(self.resources, self._tables)
         self.lock: RLock = self._tracker.lock
-        """Exclusive lock of the store. Do not send requests while holding it: they would wait."""
+        """Lock of the store. Requests wait while the lock is held, so do not send requests then."""
         self._indexes = Indexes(self.resources, self._tables, self._tracker)
         self._watcher: Callable[[RowChange], None] | None = None
         self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
@@ -96,9 +97,9 @@ class Store:
 
     @contextmanager
     def together(self) -> Generator[None]:
-        """Defer derived fields to the end of the block, so that they are computed only once."""
+        """Recalculate derived fields once at the end of the block, not after each change."""
         with self.lock:
-            if self._due is not None:  # the outer block computes the fields
+            if self._due is not None:  # the outer block recalculates the fields
                 yield
                 return
             due = self._due = {}
@@ -110,10 +111,11 @@ class Store:
                     work_out(self, identifier)
 
     def follows(self, work_out: Callable[[Store, str], None], identifier: str) -> None:
-        """Compute derived fields after a change: now, or at the end of a ``together`` block.
+        """Recalculate derived fields after a change: now, or at the end of a ``together`` block.
 
         Args:
-            work_out: Function that computes the fields, given the id. The document may be gone.
+            work_out: Function that recalculates the fields. It is called with the store and the id.
+                The document may no longer exist then.
             identifier: Id of the document with the derived fields.
         """
         if self._due is None:
@@ -122,28 +124,34 @@ class Store:
             self._due[work_out, identifier] = None
 
     def table(self, resource: str) -> Mapping[str, Document]:
-        """Return the documents of a resource by id; unknown resources have no documents."""
+        """Return the documents of a resource type by id.
+
+        For an unknown resource type, the result is empty.
+        """
         return self._tables.get(resource, {})
 
     def relation(self, resource: str, field: str) -> Relation:
-        """Return a relation of a resource."""
+        """Return the relation of a resource type with a field name."""
         return self._relations[resource][field]
 
     @_alone
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
-        """Call `watcher` for every change from now on, including changes in place."""
+        """From now on, call `watcher` for all changes that `report` finds.
+
+        This includes documents that were changed in place.
+        """
         self._watcher = watcher
         self._tracker.start()
 
     @_alone
     def report(self) -> None:
-        """Call the watcher once for each row that has changed since the last report."""
+        """Call the watcher once for each row that has changed since the previous `report`."""
         if self._watcher is not None:
             for change in self._tracker.take():
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
-        """Return one document. Set its relations with ``change`` only, never in place.
+        """Return the document with an id. To change its relations, use ``change``.
 
         Raises:
             DocumentNotFoundError: The document does not exist. This error is a KeyError.
@@ -152,10 +160,10 @@ class Store:
 
     @_alone
     def add(self, resource: str, values: Mapping[str, Any]) -> Document:
-        """Add a document with its relations, and return it. Fields that are left out become null.
+        """Add a document with its relations, and return the document. Missing fields become None.
 
         Raises:
-            KeyError: The resource lacks a field.
+            KeyError: The resource type has no field with one of the names.
             DocumentNotFoundError: A related document does not exist.
             ValueError: A document with this id already exists.
         """
@@ -178,19 +186,20 @@ class Store:
 
     @_alone
     def change(self, resource: str, identifier: str, **values: object) -> Document:
-        """Set the named fields of a document, and the other ends of named relations.
+        """Set fields and relations of a document, and return the document.
 
-        Fields that depend on these stay as they are: a VM with a new ``status`` keeps its load. To
-        change the power state of a VM, call ``start_vm`` or ``poweroff_vm``.
+        If a relation changes, the related documents are updated. Fields that depend on the new
+        values are not updated: a VM with a new ``status`` keeps its CPU usage. To change the power
+        state of a VM, call ``start_vm`` or ``poweroff_vm`` of a client.
 
         Args:
-            resource: Resource type: ``"Vm"``.
+            resource: Resource type, for example ``"Vm"``.
             identifier: Id of the document.
-            values: New values by the API names of the fields; the value of a relation is an id or a
+            values: New values by the API names of the fields. The value of a relation is an id or a
                 list of ids.
 
         Raises:
-            DocumentNotFoundError: The document, or a related document, does not exist.
+            DocumentNotFoundError: The document or a related document does not exist.
         """
         document = self._one(resource, identifier)
         relations = self._relations[resource]
@@ -205,7 +214,7 @@ class Store:
 
     @_alone
     def remove(self, resource: str, identifier: str) -> None:
-        """Remove a document, also from its related documents.
+        """Remove a document, and remove its id from its related documents.
 
         Raises:
             DocumentNotFoundError: The document does not exist.
@@ -229,16 +238,16 @@ class Store:
         *,
         without: Collection[str] = (),
     ) -> list[Document]:
-        """Return the requested page of the sorted matching documents.
+        """Return the documents that match a filter, sorted and paginated.
 
         Args:
             resource: Resource type.
-            where: Filter; None: all documents.
-            page: Requested page; None: all documents.
-            without: Ids of documents to leave out.
+            where: Filter. With None, all documents match.
+            page: Sort order and page. With None, all matching documents are returned, sorted by id.
+            without: Ids of documents to exclude.
 
         Raises:
-            BadRequestError: The where has an unknown key, or a value of the wrong type.
+            BadRequestError: The filter contains an unknown key or a value of the wrong type.
         """
         table = self._tables[resource]
         found: Iterable[Document] = table.values()
@@ -255,7 +264,7 @@ class Store:
 
     @_alone
     def render(self, resource: str, document: Document, language: str) -> dict[str, Any]:
-        """Return a document in the form of the API's answers."""
+        """Return a document in the form that responses of the API contain."""
         shown = document.copy()
         for relation in self.resources[resource].relations:
             if document.get(relation.field):
@@ -269,10 +278,10 @@ class Store:
         return shown
 
     def add_translation(self, texts: tuple[str, str], name: str) -> str:
-        """Return the English text, and store the Chinese text as its translation.
+        """Store the Chinese translation of an English text, and return the English text.
 
         Args:
-            texts: The text in en-US and zh-CN; ``{name}`` stands for the name.
+            texts: The text in English and in Chinese. Both can contain ``{name}``.
             name: Text that replaces ``{name}``.
         """
         english, chinese = (text.format(name=name) for text in texts)
@@ -280,7 +289,10 @@ class Store:
         return english
 
     def translate(self, text: str, language: str) -> str:
-        """Return a text of a document in the language of the answer."""
+        """Translate an English text of a document into the language of a response.
+
+        For the language ``*``, return a JSON object with the texts in both languages.
+        """
         if language == "en-US":
             return text
         chinese = self.translations.get(text, text)
@@ -289,7 +301,7 @@ class Store:
         return msgspec.json.encode({"en-US": text, "zh-CN": chinese}).decode()
 
     def _nested(self, relation: Relation, document: Document) -> object:
-        # Do not show deleted documents that are still mentioned: an alert outlives its VM.
+        # Omit related documents that were deleted. For example, an alert can outlive its VM.
         table = self._tables.get(relation.target, {})
         deeper = self._relations[relation.target]
         shown = [
@@ -313,7 +325,11 @@ class Store:
             raise DocumentNotFoundError(resource, identifier) from None
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
-        """Raise an error, before any change, if a related document does not exist."""
+        """Check before any change that all related documents exist.
+
+        Raises:
+            DocumentNotFoundError: A related document does not exist.
+        """
         relations = self._relations[resource]
         for field in tied:
             relation = relations[field]
@@ -323,10 +339,10 @@ class Store:
                     raise DocumentNotFoundError(relation.target, end)
 
     def _bind(self, relation: Relation, document: Document, ends: object) -> None:
-        """Set a relation, and its inverse."""
+        """Set a relation of a document, and update the related documents."""
         document[relation.field] = ends
         if relation.many:
-            document[relation.field] = _ends(relation, document)  # a separate list
+            document[relation.field] = _ends(relation, document)  # a copy of the caller's list
             _count(relation, document)
         targets = self._tables[relation.target]
         back = self._back(relation)
@@ -338,18 +354,18 @@ class Store:
                 other.setdefault(back.field, []).append(document["id"])
                 _count(back, other)
                 continue
-            if before := other.get(back.field):  # it belonged to another document
+            if before := other.get(back.field):  # it was related to another document
                 self._forget(relation, before, end)
             other[back.field] = document["id"]
 
     def _release(self, relation: Relation, document: Document) -> None:
-        """Remove the document from the other ends of a relation."""
+        """Remove the id of a document from its related documents in a relation."""
         if back := self._back(relation):
             for end in _ends(relation, document):
                 self._forget(back, end, document["id"])
 
     def _forget(self, relation: Relation, identifier: str, end: str) -> None:
-        """Remove one end from the relation of a document."""
+        """Remove one related document from the relation of a document."""
         document = self._tables[relation.owner][identifier]
         if relation.many:
             document.touch()
@@ -359,7 +375,7 @@ class Store:
             document[relation.field] = None
 
     def _back(self, relation: Relation) -> Relation | None:
-        """Return the inverse relation, or None if there is no inverse in the store."""
+        """Return the inverse relation, or None if the relation has no inverse in the store."""
         if relation.inverse is None or relation.target not in self._relations:
             return None
         return self._relations[relation.target][relation.inverse]
@@ -373,7 +389,7 @@ def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
 
 
 def _count(relation: Relation, document: Document) -> None:
-    """Update the field that counts a relation, and the sum of the counts (`total_num`)."""
+    """Update the field with the number of related documents, and the sum in ``total_num``."""
     if relation.count is None:
         return
     before = document[relation.count] or 0

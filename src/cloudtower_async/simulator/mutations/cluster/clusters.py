@@ -1,4 +1,4 @@
-"""Connect clusters."""
+"""Mutation that connects clusters to the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..context import Context, Handler
 
 _HOSTS = 3
-"""Number of generated hosts of a newly connected cluster."""
+"""Number of hosts that are generated for a newly connected cluster."""
 
 
 def _connect(context: Context, body: list[Body]) -> list[Result]:

@@ -1,4 +1,4 @@
-"""Maintenance mode and power of hosts."""
+"""Mutations for the maintenance mode and the power of hosts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ _DOWN = {
 
 @dataclass(slots=True)
 class _Evacuation:
-    """Plan for the VMs on a host that enters maintenance mode."""
+    """Plan for the VMs on a host that enters maintenance mode.
+
+    Args:
+        moves: VMs to migrate, each with its target host.
+        stuck: VMs that cannot be migrated.
+    """
 
     moves: list[tuple[Document, Document]] = field(
         default_factory=lambda: list[tuple["Document", "Document"]]()
@@ -46,9 +51,11 @@ class _Evacuation:
 
 
 def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
-    """Plan the target hosts of the VMs, the largest VM first, except for VMs to shut down.
+    """Return a plan that assigns the VMs of a host to other hosts.
 
-    Stopped VMs are moved as well. Stopped VMs take no memory, and stay if they cannot be moved.
+    The VM with the most memory comes first. VMs in `stopped` will be shut down and are not part of
+    the plan. VMs that are already stopped need no memory. If such a VM cannot be migrated, it stays
+    on the host.
     """
     others = [store.get("Host", one) for one in store.get("Cluster", host["cluster"])["hosts"]]
     room = {
@@ -76,7 +83,7 @@ def _vms_on(store: Store, host: Document) -> list[Document]:
 
 
 def _named(store: Store, names: Iterable[str]) -> set[str]:
-    """Return the ids of VMs that are given by ``id`` or by ``local_id``."""
+    """Return the ids of the VMs whose ``id`` or ``local_id`` is in `names`."""
     return {
         vm["id"]
         for name in ("id_in", "local_id_in")
@@ -169,9 +176,10 @@ def _enter(context: Context, body: Body) -> Result:
 
 
 def _exit_result(context: Context, body: Body) -> dict[str, Any]:
-    """Return the VMs that can be brought back: VMs that were moved away or shut down.
+    """Return the VMs that can return to a host when it exits maintenance mode.
 
-    The documentation shows the values ``done`` and ``stopped``.
+    These VMs were migrated or shut down when the host entered maintenance mode. The values ``done``
+    and ``stopped`` are the values in the documentation of the vendor.
     """
     store = context.store
     host = _one(context, body)
@@ -232,7 +240,10 @@ def _exit(context: Context, body: Body) -> Result:
 
 
 def _power(context: Context, body: Body) -> Result:
-    """Power off or restart a host, which has to be in maintenance mode unless forced."""
+    """Power off or restart a host.
+
+    Unless ``force`` is set, the host must be in maintenance mode.
+    """
     store = context.store
     host = get_document(context, "Host", body["where"]["host_id"])
     data = body["data"]
@@ -259,7 +270,7 @@ def _power(context: Context, body: Body) -> Result:
 
 
 def _lose(context: Context, vm: Document) -> None:
-    """Stop a VM whose host is gone; HA starts it on another host with enough memory."""
+    """Stop a VM after its host went down. With HA, restart the VM on another host if possible."""
     was_running = vm["status"] == "RUNNING"
     switch(context, vm, "STOPPED")
     if vm["ha"] and was_running and place(context.store, vm) is None:

@@ -1,1 +1,1 @@
-"""Mutations that follow from the schema: create, update, delete and simple actions."""
+"""Mutations whose effects follow from the schema: create, update, delete and simple actions."""

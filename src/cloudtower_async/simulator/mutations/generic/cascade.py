@@ -1,4 +1,4 @@
-"""Cascading deletes: documents that are deleted with a document, or prevent its deletion."""
+"""Cascading deletes: deleting a document deletes its dependents or is rejected because of them."""
 
 from __future__ import annotations
 
@@ -24,27 +24,31 @@ _GO_ALONG = frozenset(
         ("View", "Graph"),
     }
 )
-"""Pairs of resources; the second is deleted with the first. Other dependants prevent the
-deletion."""
+"""Pairs of resource types: deleting the first resource also deletes the second resource.
+
+All other dependents of a resource prevent its deletion.
+"""
 
 _STAY = frozenset({"Task", "UserAuditLog", "SystemAuditLog", "AlertNotifier", "Label"})
-"""Types of records that stay when their cluster is deleted."""
+"""Resource types whose documents stay when their cluster is deleted."""
 
 
 def cascade_targets(
     store: Store, resource: str, identifier: str, asked: Collection[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
-    """Return the documents that are deleted together with a document, the outermost first.
+    """Return the documents to delete together with a document.
+
+    Each document in the result comes before the documents on which it depends.
 
     Args:
         store: Store with the documents.
-        resource: Resource type of the document.
-        identifier: Id of the document.
-        asked: Documents that are deleted in any case.
+        resource: Resource type of the document to delete.
+        identifier: Id of the document to delete.
+        asked: Other documents that the request deletes.
 
     Raises:
-        LookupError: A document that stays needs the deleted document; the error names the document
-            that stays.
+        LookupError: Another document depends on the document and prevents its deletion. The message
+            names the other document.
     """
     found = dict.fromkeys(asked)
     inner: dict[str, set[str]] = {resource: {identifier}}
@@ -66,7 +70,11 @@ def cascade_targets(
 def _dependants(
     store: Store, needed: Mapping[str, Collection[str]]
 ) -> Iterator[tuple[str, str, Document]]:
-    """Yield each document that needs one of the given ids, and the resource type that it needs."""
+    """Yield all documents that depend on one of the documents in `needed`.
+
+    Each item contains the resource type of the dependency, the resource type of the dependent
+    document, and the dependent document.
+    """
     for kind, described in store.resources.items():
         for relation in described.relations:
             ids = needed.get(relation.target)
@@ -78,7 +86,10 @@ def _dependants(
 
 
 def _needs(resource: str, relation: Relation) -> bool:
-    """Return whether a relation is required, or leads to the cluster of the resource."""
+    """Return whether a document cannot exist without the target of a relation.
+
+    This is the case for required relations and for the cluster of a resource.
+    """
     if relation.target == "Cluster":
         return resource not in _STAY
     return relation in required_relations(resource)

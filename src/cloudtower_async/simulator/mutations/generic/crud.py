@@ -1,7 +1,7 @@
-"""Create, update and delete resources as described by the schema.
+"""Mutations that create, update and delete resources as the schema describes.
 
-The answer type of an operation names the resource type. The keys of the body are fields, relations,
-or ids of related resources. `schema_overrides` lists the exceptions.
+The response type of an operation names the resource type. The keys of the body are names of fields
+and relations. `schema_overrides` lists the exceptions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PATH = re.compile(r"/((create|update|delete)-.+)")
 
 
 def effect(path: str) -> Handler:
-    """Return the handler of the create, update or delete operation at a path."""
+    """Return the handler of the create, update or delete operation with a path."""
     return functools.partial(_run, path)
 
 
@@ -66,7 +66,10 @@ def _create(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
 def _name_failures(
     context: Context, resource: str, documents: Sequence[Document]
 ) -> list[Failure | None]:
-    """Return one entry for each new document: a failure if its name is taken, or None."""
+    """Return one item for each new document: the failure of its task if its name is in use.
+
+    If the name is free, the item is None.
+    """
     failures: list[Failure | None] = []
     names: set[str] = set()
     for document in documents:
@@ -77,12 +80,12 @@ def _name_failures(
 
 
 def _document(context: Context, resource: str, data: Body) -> Document:
-    """Return a new document from the fields in the body and derived fields."""
+    """Return a new document with the fields in the body and with defaults for other fields."""
     return complete(context, resource, to_fields(context, resource, data, schema_overrides.RULES))
 
 
 def complete(context: Context, resource: str, values: Fields) -> Document:
-    """Return a new document with these fields and all other required fields."""
+    """Return a new document with these field values and with defaults for all required fields."""
     store = context.store
     document = new_document(context.factory, resource) | values
     document |= schema_overrides.defaults(store, resource, document, values)
@@ -93,7 +96,14 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """Return the id of the required `target`, taken from a resource that the document refers to."""
+    """Return the id for a required relation to the resource type `target`.
+
+    The id comes from a resource to which the document refers. Example: a LUN belongs to the cluster
+    of its iSCSI target.
+
+    Raises:
+        HttpError: The document refers to no resource that has this relation.
+    """
     store = context.store
     for relation in store.resources[resource].relations:
         if relation.many or not (end := document.get(relation.field)):
@@ -112,7 +122,10 @@ def add(
     data: Body,
     failure: Failure | None = None,
 ) -> Result | PlainResult:
-    """Add a new document, and start the task that completes it or fails with `failure`."""
+    """Add a new document, and start the task of its creation.
+
+    If `failure` is not None, the task fails and removes the document.
+    """
     store, resource = context.store, mutation.resource
     asynchronous = has_status(resource) and not mutation.at_once
     status = {"entityAsyncStatus": "CREATING"} if asynchronous else {}
@@ -137,7 +150,7 @@ def _update(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
     store, resource = context.store, mutation.resource
     said: Body = body.get("data") or {} if mutation.has_key("data") else body
     documents = select_documents(context, mutation, body, said)
-    # A few operations have no separate data.
+    # In the bodies of a few operations, the fields to change are next to the filter.
     data = {key: value for key, value in said.items() if key not in {"where", "id"}}
     values = to_fields(context, resource, data, schema_overrides.RULES)
     if mutation.not_modified:
@@ -183,7 +196,11 @@ _VERBS = {"create": _create, "update": _update, "delete": _delete}
 def _along(
     context: Context, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """Return the documents that are removed together with a document."""
+    """Return the documents to remove together with a document, as (resource type, id).
+
+    Raises:
+        HttpError: Another document depends on the document and prevents its deletion.
+    """
     asked = removed_with(context.store, resource, document, body)
     try:
         return cascade_targets(context.store, resource, document["id"], asked)

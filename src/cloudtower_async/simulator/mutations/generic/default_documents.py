@@ -1,4 +1,4 @@
-"""New documents with every field that the schema requires."""
+"""New documents with all fields that the schema requires."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LATER: Mapping[str, Mapping[str, object]] = {
     ),
     "SecurityPolicy": {"is_blocklist": False},
 }
-"""Fields that are optional in the models, because only newer servers require them."""
+"""Fields that the newest schema requires but the models treat as optional, with their defaults."""
 
 _LATER_RELATIONS = frozenset(
     {
@@ -47,7 +47,7 @@ _LATER_RELATIONS = frozenset(
 
 
 def new_document(factory: Factory, resource: str) -> Document:
-    """Return the plain fields of a new document: name, dates, and empty values."""
+    """Return a new document without relations: with ids, current dates and empty values."""
     document: Document = dict(LATER.get(resource, {}))
     for name, annotation in _fields(resource).items():
         required = type(None) not in get_args(annotation)
@@ -63,13 +63,13 @@ def new_document(factory: Factory, resource: str) -> Document:
 
 
 def conform(factory: Factory, resource: str, field: str, value: object) -> object:
-    """Return a value from a body in the form of documents, whose nested objects have all fields."""
+    """Return a value from a body with all missing fields of nested objects added."""
     return _conform(factory, _fields(resource)[field], value)
 
 
 @functools.cache
 def required_relations(resource: str) -> tuple[Relation, ...]:
-    """Return the required to-one relations of a resource."""
+    """Return the required to-one relations of a resource type."""
     fields = {part.encode_name: part for part in _struct_fields(resource)}
     return tuple(
         relation
@@ -91,7 +91,7 @@ def _fields(resource: str) -> Mapping[str, Any]:
 
 
 def _struct_fields(resource: str) -> tuple[msgspec.structs.FieldInfo, ...]:
-    # A few resources appear only inside others.
+    # A few resource types have only a nested model.
     struct = getattr(models, resource, None) or getattr(models, f"Nested{resource}", None)
     return () if struct is None else msgspec.structs.fields(struct)
 
@@ -100,7 +100,7 @@ def _is_date(name: str, annotation: object) -> bool:
     return annotation is str and _DATE.fullmatch(name) is not None
 
 
-def _blank(factory: Factory, annotation: Any) -> object:  # noqa: ANN401 - what annotations are
+def _blank(factory: Factory, annotation: Any) -> object:  # noqa: ANN401 - annotations have no common type
     if type(None) in get_args(annotation):
         return None
     kind: Any = get_origin(annotation) or annotation
@@ -135,7 +135,10 @@ def _filled(factory: Factory, struct: type[msgspec.Struct], value: object) -> ob
 
 
 def _struct_in(annotation: Any) -> tuple[type[msgspec.Struct] | None, bool]:  # noqa: ANN401
-    """Return the struct in an annotation, and whether the annotation is a list of the struct."""
+    """Return the struct type in an annotation, and whether the annotation is a list of structs.
+
+    If the annotation contains no struct, the struct type is None.
+    """
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation, False
     for part in get_args(annotation):

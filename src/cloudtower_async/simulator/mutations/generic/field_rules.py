@@ -1,4 +1,4 @@
-"""Rules that turn the keys of a body into the fields of a document."""
+"""Rules that convert keys of a request body to fields of a document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from ..context import Context
 
 FieldRule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
-"""Rule for a key: function of the context, resource type, data of a document, and value."""
+"""Rule that converts a key of a body to fields.
+
+It is called with the context, the resource type, the object with the key, and the value of the key.
+"""
 
 
 def to_fields(
@@ -27,17 +30,18 @@ def to_fields(
     data: Mapping[str, Any],
     exceptions: Mapping[tuple[str, str], FieldRule | None],
 ) -> Fields:
-    """Return the fields that a body sets.
+    """Return the field values that a body sets.
 
     Args:
-        context: Context that finds related documents.
+        context: Context for finding related documents.
         resource: Resource type.
-        data: Data of one document in the body.
-        exceptions: Rules by resource and key, for keys that are not fields; None: the key is not
-            modelled.
+        data: Object in the body with the data of one document.
+        exceptions: Rules by resource type and key, for keys that are not field names. None means
+            that the simulator does not model the key.
 
     Raises:
-        HttpError: A related document does not exist (404), or a key is not modelled (501).
+        HttpError: A related document does not exist (status 404), or the simulator does not model a
+            key (status 501).
     """
     values: Fields = {}
     for key, value in data.items():
@@ -53,7 +57,7 @@ def to_fields(
 
 @functools.cache
 def rule_by_name(resource: str, key: str) -> FieldRule | None:
-    """Return the rule that the name of a key implies, or None for an unknown key."""
+    """Return the rule for a key that names a field, a relation or a unit, or None if unknown."""
     known = describe(resource)
     relations = {relation.field: relation for relation in known.relations}
     if key in known.fields:
@@ -62,18 +66,18 @@ def rule_by_name(resource: str, key: str) -> FieldRule | None:
         if relation := relations.get(name):
             return functools.partial(_set_relation, relation)
     if key.endswith("_unit") and key.removesuffix("_unit") in known.fields:
-        return ignored  # a unit, which is read together with its amount
+        return ignored  # the rule for the amount also reads the unit
     return None
 
 
 def ignored(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
-    """Return no fields: the rule for a key without visible effect."""
+    """Return no fields. This is the rule for keys that have no visible effect."""
     del context, resource, data, value
     return {}
 
 
 def renamed(field: str) -> FieldRule:
-    """Return the rule for a key that sets a field with another name."""
+    """Return the rule for a key that sets a field with a different name."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         found = cast("FieldRule", rule_by_name(resource, field))
@@ -92,7 +96,7 @@ def listed(field: str) -> FieldRule:
 
 
 def member_of(field: str, name: str) -> FieldRule:
-    """Return the rule for a key that sets one member of an object field."""
+    """Return the rule for a key that sets the member `name` of an object in `field`."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         del context, resource, data
@@ -102,10 +106,12 @@ def member_of(field: str, name: str) -> FieldRule:
 
 
 def resolve_ids(context: Context, target: str, value: object) -> list[str]:
-    """Return the ids of documents given by a filter, an id, or a list of ids.
+    """Return the ids of the documents that a value refers to.
+
+    The value is a filter, an id, a list of ids, or None for no documents.
 
     Raises:
-        HttpError: The document does not exist.
+        HttpError: No document has one of the ids.
     """
     store = context.store
     if value is None:
@@ -144,7 +150,10 @@ def _set_relation(
 
 
 def _without_ids(key: str) -> tuple[str, ...]:
-    """Return the relation of a key: ``vms`` for ``vm_ids``, ``iscsi_luns`` for
-    ``iscsi_luns_ids``."""
+    """Return possible names of the relation for a key that contains ids.
+
+    Examples are ``vms`` for ``vm_ids`` and ``iscsi_luns`` for ``iscsi_luns_ids``. For other keys,
+    the result is empty.
+    """
     name = key.removesuffix("_ids").removesuffix("Ids")
     return (name, f"{name}s") if name != key else ()

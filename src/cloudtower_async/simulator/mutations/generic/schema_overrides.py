@@ -1,4 +1,4 @@
-"""Tables of exceptions to the generic rules for mutations."""
+"""Exceptions to the generic rules for mutations."""
 
 from __future__ import annotations
 
@@ -22,21 +22,26 @@ if TYPE_CHECKING:
     from .field_rules import FieldRule
 
 NOT_GENERIC: Mapping[str, str] = {
-    "create-host": "a host comes with disks, networks and a password, and joins a cluster",
-    "update-cluster-license": "what a licence grants is sealed in its text",
-    "update-license": "what a licence grants is sealed in its text",
+    "create-host": "a new host has disks, networks and a password, and joins a cluster",
+    "update-cluster-license": "the effect of a license is encrypted in its text",
+    "update-license": "the effect of a license is encrypted in its text",
 }
-"""Operations that are not modelled, with the reason."""
+"""Paths of operations that the simulator does not model, with the reason."""
 
 VERBS: Mapping[str, str] = {"create-cluster-recycle-bin-setting": "update"}
-"""Operations whose name differs from their effect, because each cluster already has its
-settings."""
+"""Verbs of operations whose path has a misleading verb.
+
+Each cluster already has settings, so this operation updates the settings.
+"""
 
 REFUSED_BY_TASK = frozenset({"IscsiTarget"})
-"""Resources whose deletion is accepted although other resources need them; the task then fails."""
+"""Resource types for which the task fails if other resources prevent a deletion.
+
+For all other resource types, the request fails.
+"""
 
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
-"""Records of external programs, which are created without a task."""
+"""Resource types whose documents external programs create. Creating them needs no task."""
 
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -45,14 +50,19 @@ def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: o
 
 
 def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """Return the number of replicas and the provisioning in a name such as
-    ``REPLICA_2_THIN_PROVISION``."""
+    """Return the storage policy, and the fields that follow from the name of the policy.
+
+    An example of a name is ``REPLICA_2_THIN_PROVISION``.
+    """
     del context, data, resource
     return {"elf_storage_policy": value, **storage_policy(value)}
 
 
 def storage_policy(policy: str) -> Fields:
-    """Return the fields that the name of a storage policy implies."""
+    """Return the fields of a volume that follow from the name of its storage policy.
+
+    For policies with erasure coding, the result is empty.
+    """
     replicas = replicas_of(policy)
     if replicas is None:
         return {}
@@ -82,7 +92,7 @@ def _two_languages(field: str) -> FieldRule:
 
 
 def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
-    """Return steps in the form of answers, which have other keys than bodies."""
+    """Convert the steps of a task from the form in bodies to the form in responses."""
     del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
@@ -90,7 +100,7 @@ def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list
 
 
 def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """Convert a time of day from ``10:30`` to the object in answers."""
+    """Convert a time of day from the form ``10:30`` to the object that responses contain."""
     del context, resource, data
     hour, _, minute = value.partition(":")
     if not (hour.isdecimal() and minute.isdecimal()):
@@ -101,8 +111,10 @@ def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value
 def _services(
     context: Context, resource: str, data: Mapping[str, Any], value: list[Body]
 ) -> Fields:
-    """Convert services from a list to the object in answers, with their names as a separate
-    field."""
+    """Convert service groups from a list to the object that responses contain.
+
+    The names of the groups and of the services become separate fields.
+    """
     del context, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
     services = [service for group in groups.values() for service in group]
@@ -112,11 +124,11 @@ def _services(
 RULES: Mapping[tuple[str, str], FieldRule | None] = {
     **security_policies.RULES,
     ("AlertNotifier", "smtp_server_id"): renamed("smtp_server_config"),
-    ("BackupPlan", "disconnect_strategy"): ignored,  # the state of backups is not shown
+    ("BackupPlan", "disconnect_strategy"): ignored,  # responses do not contain its effect
     ("Cluster", "datacenter_id"): listed("datacenters"),
-    ("Cluster", "mgt_ip_mapper"): None,  # moves hosts to other addresses
-    ("Cluster", "password"): ignored,  # of the cluster's own user; never shown
-    ("Cluster", "primary_zone_datacenter_id"): None,  # which zone is which, nothing shows
+    ("Cluster", "mgt_ip_mapper"): None,  # changes the addresses of hosts
+    ("Cluster", "password"): ignored,  # responses do not contain it
+    ("Cluster", "primary_zone_datacenter_id"): None,  # responses do not contain it
     ("Cluster", "primary_zone_id"): None,
     ("Cluster", "secondary_zone_datacenter_id"): None,
     ("Cluster", "secondary_zone_id"): None,
@@ -125,7 +137,7 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("ClusterSettings", "enabled"): member_of("vm_recycle_bin", "enabled"),
     ("ClusterSettings", "ha"): renamed("default_ha"),
     ("ClusterSettings", "retain"): member_of("vm_recycle_bin", "retain"),
-    ("ConsistencyGroup", "remain_volume_snapshot"): ignored,  # of members that leave; they keep all
+    ("ConsistencyGroup", "remain_volume_snapshot"): ignored,  # former members keep their snapshots
     ("EntityFilter", "exclude_vms"): _excluded,
     ("GlobalSettings", "enabled"): member_of("vm_recycle_bin", "enabled"),
     ("GlobalSettings", "retain"): member_of("vm_recycle_bin", "retain"),
@@ -140,9 +152,9 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("GpuDevice", "usage"): renamed("user_usage"),
     ("GpuDevice", "vgpu_spec"): renamed("user_vgpu_type_name"),
     ("Graph", "connect_id"): renamed("instance_ids"),
-    ("Host", "ipmi"): None,  # a host's IPMI is a separate resource, tested when it is set
-    ("IscsiLunSnapshot", "effect"): ignored,  # how it is taken; nothing shows it
-    ("IscsiTarget", "bps_wr_max_size"): ignored,  # the unit of bps_wr_max, under a slip of a name
+    ("Host", "ipmi"): None,  # a separate resource, whose values the server tests
+    ("IscsiLunSnapshot", "effect"): ignored,  # responses do not contain it
+    ("IscsiTarget", "bps_wr_max_size"): ignored,  # a misnamed unit of bps_wr_max
     ("LogCollection", "service_groups"): _services,
     ("Nic", "nic_user_usage"): renamed("user_usage"),
     ("NvmfNamespace", "group_id"): renamed("namespace_group"),
@@ -150,16 +162,16 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("Task", "api_key_name"): ignored,
     ("Task", "description"): _two_languages("description"),
     ("Task", "steps"): _steps,
-    ("User", "password"): ignored,  # set when the task ends, see ``follow``; never shown
+    ("User", "password"): ignored,  # `follow` sets the password
     ("User", "role_id"): listed("roles"),
     ("UserAuditLog", "api_key_name"): ignored,
     ("UserAuditLog", "key"): ignored,
     ("UserAuditLog", "message"): _two_languages("message"),
     ("VcenterAccount", "password"): ignored,
     ("Vds", "nicIds"): renamed("nics"),
-    ("Vds", "vlan"): ignored,  # a separate network, see ``follow``
-    ("Vlan", "extra_ip"): None,  # gives hosts other addresses
-    ("VirtualPrivateCloudRouteTable", "routes"): ignored,  # resources too, see ``follow``
+    ("Vds", "vlan"): ignored,  # `follow` creates the VLAN
+    ("Vlan", "extra_ip"): None,  # changes the addresses of hosts
+    ("VirtualPrivateCloudRouteTable", "routes"): ignored,  # `follow` creates the routes
     ("VmPlacementGroup", "must_hosts"): renamed("vm_host_must_host_uuids"),
     ("VmPlacementGroup", "prefer_hosts"): renamed("vm_host_prefer_host_uuids"),
     ("VmVolume", "elf_ec_storage_policy"): _erasure_coding,
@@ -167,8 +179,10 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("VmVolume", "elf_storage_policy"): _policy,
     ("VmVolumeSnapshot", "volume_id"): renamed("vm_volume"),
 }
-"""Rules for keys that are not fields, relations or units of the resource; None: the key is
-refused."""
+"""Rules for keys that are not names of fields, relations or units, by resource type and key.
+
+None means that the simulator does not model the key and rejects the request.
+"""
 
 _DEFAULTS: Mapping[str, Fields] = {
     "BackupPlan": {
@@ -189,7 +203,7 @@ _DEFAULTS: Mapping[str, Fields] = {
 
 
 def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
-    """Return the server's defaults for fields of a new document that the body leaves out."""
+    """Return the server's defaults for fields of a new document that are not in the body."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
     found |= volume_snapshots.frozen_fields(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:
@@ -219,7 +233,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply the effects of an operation that its fields do not express, at the end of its task."""
+    """Apply the effects of an operation that go beyond setting fields, when its task ends."""
     if path in {"create-user", "update-user"} and "password" in data:
         context.accounts.set_password(document["username"], data["password"])
     if resource == "VirtualPrivateCloudRouteTable" and "routes" in data:
@@ -244,14 +258,14 @@ _NETWORKS: Mapping[str, str] = {
     "create-vds-with-access-vlan": "ACCESS",
     "create-vds-with-migrate-vlan": "MIGRATION",
 }
-"""Types of the networks that operations create together with a switch."""
+"""Types of VLANs, by path of the operation that creates such a VLAN together with a switch."""
 
 
 def refuse(context: Context, resource: str, document: Document) -> None:
-    """Raise an error if a document cannot be deleted in its current state.
+    """Reject the deletion of a document whose current state does not allow it.
 
     Raises:
-        HttpError: The document cannot be deleted; the text says why.
+        HttpError: The document cannot be deleted. The message contains the reason.
     """
     reason = _REFUSALS[resource](context, document) if resource in _REFUSALS else None
     if reason is not None:

@@ -1,4 +1,4 @@
-"""Mutations that set fields of the documents that a filter matches."""
+"""Mutations that set fields of all documents that match a filter."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An operation that sets fields of the documents that a filter matches.
+    """Handler of an operation that sets fields of all documents that match a filter.
 
     Args:
         path: Path of the operation.
-        values: Function that returns the fields to set, given the body.
-        follow: Function that applies further effects.
+        values: Function that returns the new field values. It is called with the context, the
+            document, and the member ``data`` of the body.
+        follow: Function that applies other effects than setting fields. It is called with the same
+            arguments as `values`.
     """
 
     path: str
@@ -58,7 +60,7 @@ class Action:
         def act(document: Document) -> None:
             if self.follow is not None:
                 self.follow(context, document, data)
-            # Compute the fields again, because other tasks may have changed the document.
+            # Compute the values again, because other tasks may have changed the document.
             store.change(resource, document["id"], **self.values(context, document, data))
 
         return cast("list[Result]", start_for_each(context, mutation, documents, act))
@@ -69,14 +71,14 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function that returns the fields in the data of the body."""
+    """Return a function for `Action.values` that sets the fields in the data of the body."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function that adds the matching documents to every relation in the data."""
+    """Return a function for `Action.values` that adds documents to the relations in the data."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -89,7 +91,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function that removes the matching documents from the relations in the data."""
+    """Return a function for `Action.values` that removes documents from relations in the data."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -113,7 +115,7 @@ def _mount(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _attach(context: Context, document: Document, data: Body) -> Fields:
-    """Return the fields of a device that is attached to the named VMs."""
+    """Return the new field values of a USB device that is attached to the VMs in the data."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
     ids = resolve_ids(context, "Vm", asked)
     if not ids:
@@ -124,7 +126,10 @@ def _attach(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _detach(context: Context, document: Document, data: Body) -> Fields:
-    """Return the fields of a device that is detached from the named VMs, or from all VMs."""
+    """Return the new field values of a USB device that is detached from the VMs in the data.
+
+    If the data has no VMs, the device is detached from all VMs.
+    """
     attached: list[str] = document.get("vms") or []
     gone = resolve_ids(context, "Vm", data["vms"]) if "vms" in data else attached
     left = [one for one in attached if one not in gone]
@@ -140,7 +145,7 @@ def _sriov(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _copy_images(context: Context, document: Document, data: Body) -> None:
-    """Add an ELF image for a library image in each of its clusters."""
+    """Add an ELF image of a content library image to each cluster in the data without a copy."""
     store = context.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
     there = {image["cluster"] for image in images}

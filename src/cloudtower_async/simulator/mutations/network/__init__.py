@@ -1,1 +1,1 @@
-"""Mutations of networks."""
+"""Mutations that change networks."""

@@ -1,4 +1,4 @@
-"""Create floating IPs, by number or by address."""
+"""Mutation that creates floating IPs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def _floating_ips(context: Context, body: Body) -> Results:
-    """Create a number of floating IPs, or one floating IP for each given address."""
+    """Create one floating IP for each address in the body.
+
+    In addition, create ``auto_allocate_number`` floating IPs without an address.
+    """
     mutation = mutation_at("batch-create-virtual-private-cloud-floating-ips")
     check_body(mutation.path, body)
     resource = "VirtualPrivateCloudFloatingIp"

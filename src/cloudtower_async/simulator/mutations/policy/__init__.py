@@ -1,1 +1,1 @@
-"""Mutations of security policies, alert rules and accounts."""
+"""Mutations that change security policies, alert rules, settings and accounts."""

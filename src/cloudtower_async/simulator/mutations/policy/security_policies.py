@@ -1,4 +1,4 @@
-"""Targets of security policies: filters in a body become lists of the matching resources."""
+"""Rules for security policies: filters in a body are replaced by the matching resources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
-    """Return one entry for each address block, group of labels and security group."""
+    """Return one entry for each IP block, label group and security group of a target."""
     store = context.store
     found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):
@@ -58,7 +58,10 @@ def _flows(field: str) -> FieldRule:
 
 
 def _label_groups(context: Context, resource: str, data: Mapping[str, Any], value: Any) -> Fields:  # noqa: ANN401
-    """Return groups of labels; each part of `value` is a filter or an object with ``label_ids``."""
+    """Return the label groups of a security group.
+
+    Each item of `value` is a filter for labels or an object with the member ``label_ids``.
+    """
     del data
     store = context.store
     wheres = [part.get("label_ids", part) for part in value]

@@ -1,4 +1,4 @@
-"""Settings, alert rules, accounts and reports with irregular operations."""
+"""Mutations of settings, alert rules, accounts and reports that need special code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _create_root_user(context: Context, body: Body) -> Results:
-    """Refuse to create the root user, because a simulated Tower always has users."""
+    """Reject the request, because a simulated Tower always has a root user."""
     del context
     check_body("create-root-user", body)
     raise HttpError(400, "there is a root user already")
@@ -47,7 +47,7 @@ def _delete_recycle_bin(context: Context, body: Body) -> Results:
 
 
 def _customize_alert_rule(context: Context, body: Body) -> Results:
-    """Override an alert rule for some clusters."""
+    """Customize alert rules for the clusters in the body."""
     path, resource = "update-customize-alert-rule", "GlobalAlertRule"
     check_body(path, body)
     store = context.store
@@ -77,7 +77,7 @@ def _customize_alert_rule(context: Context, body: Body) -> Results:
 
 
 def _update_esxi_accounts(context: Context, body: Body) -> Results:
-    """Update ESXi accounts in a single task."""
+    """Update all ESXi accounts in the body with a single task."""
     path = "update-vsphere-esxi-account"
     check_body(path, body)
     store = context.store

@@ -1,1 +1,1 @@
-"""Mutations of volumes, snapshots and consistency groups."""
+"""Mutations that change volumes, snapshots and consistency groups."""

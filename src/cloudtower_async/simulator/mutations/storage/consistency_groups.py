@@ -1,4 +1,4 @@
-"""Roll consistency groups back to their snapshots."""
+"""Mutation that rolls consistency groups back to snapshots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _roll_back_group(context: Context, body: Body) -> Results:
-    """Restore all members of the group from the snapshot."""
+    """Restore all members of consistency groups from snapshots of the groups."""
     mutation = mutation_at("rollback-consistency-snapshot-group")
     check_body(mutation.path, body)
     documents = select_documents(context, mutation, body, {})

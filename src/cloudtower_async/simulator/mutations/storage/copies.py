@@ -1,4 +1,4 @@
-"""Clone, copy and roll back volumes, LUNs and namespaces."""
+"""Mutations that clone, copy and roll back volumes, LUNs and namespaces."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Operation that copies a resource, or the source of a snapshot.
+    """Handler of an operation that creates a resource as a copy of a resource or a snapshot.
 
     Args:
         path: Path of the operation.
         source: Resource type of the original.
-        key: Key of the body with the id of the original; ``where`` for a filter.
-        to: Target of the copy: keys of the body, with the relations that they set.
+        key: Key of the body that contains the id of the original, or a filter for it.
+        to: Relations of the copy that the body can set, as pairs: key of the body, relation.
     """
 
     path: str
@@ -65,13 +65,14 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """Operation that restores the state of a snapshot.
+    """Handler of an operation that rolls a resource back to a snapshot.
 
     Args:
         path: Path of the operation.
         snapshot: Resource type of the snapshot.
-        key: Key of the body with the id of the snapshot.
-        subject: Key with the id of the resource to roll back; None: the snapshot's source.
+        key: Key of the body that contains the id of the snapshot.
+        subject: Key of the body that contains the id of the resource to roll back. With None, the
+            body has no such key, and the resource is the source of the snapshot.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Snapshots of volumes, LUNs and namespaces: their sources and shared fields."""
+"""Snapshots of volumes, LUNs and namespaces. The source of a snapshot is the copied resource."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotKind:
-    """A kind of snapshot.
+    """A resource type of snapshots.
 
     Args:
         resource: Resource type of the snapshots.
-        source: Resource type of their sources.
+        source: Resource type of the sources.
         field: Relation of a snapshot to its source.
-        asked: Path of the flag in a body that deletes the snapshots together with their source.
-        others: Fields of the source, by their names in a snapshot.
+        asked: Flag in the body that deletes the snapshots together with their source. The pair
+            contains the key of an object in the body and the key of the flag in this object.
+        others: Fields whose names differ: the name in the source by the name in the snapshot.
     """
 
     resource: str
@@ -38,13 +39,14 @@ class SnapshotKind:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """One kind of members of a consistency group, with the snapshots of these members.
+    """Members of a consistency group that have the same resource type.
 
     Args:
-        resource: Resource type of the snapshots.
-        members: Relation of the group to the members.
-        taken: Relation of a snapshot of the group to the snapshots of the members.
-        parent: Relation to the owner of the members and of their snapshots.
+        resource: Resource type of the snapshots of the members.
+        members: Relation of a consistency group to its members.
+        taken: Relation of a consistency group snapshot to the snapshots of the members.
+        parent: Relation of a member to its iSCSI target or NVMe subsystem. The snapshot of a member
+            has the same relation.
     """
 
     resource: str
@@ -83,11 +85,14 @@ OWN = frozenset(
         *("lun_id", "namespace_id", "path", "mounting", "snapshot_num"),
     }
 )
-"""Fields that a snapshot or a copy does not share with its source."""
+"""Fields that are not copied from a source to a snapshot or a copy."""
 
 
 def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
-    """Return the fields that a new snapshot copies from its source; none for other resources."""
+    """Return the field values that a new snapshot copies from its source.
+
+    If the resource type is not a type of snapshots, the result is empty.
+    """
     kind = KINDS.get(resource)
     if kind is None:
         return {}
@@ -96,21 +101,24 @@ def frozen_fields(store: Store, resource: str, snapshot: Document) -> Fields:
 
 
 def former_fields(store: Store, resource: str, snapshot: Document) -> Fields:
-    """Return the fields that the source had at the time of the snapshot."""
+    """Return the field values that the source had when the snapshot was created."""
     names = _shared(store, KINDS[resource])
     found = {theirs: snapshot[ours] for ours, theirs in names.items()}
     return {name: _whole(name, value) for name, value in found.items() if value is not None}
 
 
 def _whole(name: str, value: object) -> object:
-    """Round a size up to whole bytes, because snapshots may have fractions."""
+    """Return the value. Round sizes up to whole bytes, because snapshots can have fractions."""
     return math.ceil(value) if name.endswith("size") and isinstance(value, float) else value
 
 
 def removed_with(
     store: Store, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """Return the snapshots that the body asks to delete together with a document."""
+    """Return the snapshots of a document if the body requests to delete them as well.
+
+    Each item contains the resource type and the id of a snapshot.
+    """
     found: list[tuple[str, str]] = []
     for kind in KINDS.values():
         part, key = kind.asked
@@ -124,7 +132,7 @@ def removed_with(
 
 
 def snapshot_members(context: Context, group_snapshot: Document) -> None:
-    """Take a snapshot of each member of a group."""
+    """Create a snapshot of each member of a consistency group, as part of a group snapshot."""
     store = context.store
     group = store.get("ConsistencyGroup", group_snapshot["consistency_group"])
     for part in _GROUPED:
@@ -142,7 +150,7 @@ def snapshot_members(context: Context, group_snapshot: Document) -> None:
 
 
 def roll_back_members(store: Store, group_snapshot: Document) -> None:
-    """Restore the members of the group that still exist."""
+    """Restore the members of a consistency group from a group snapshot. Skip deleted members."""
     for part in _GROUPED:
         kind = KINDS[part.resource]
         for one in group_snapshot.get(part.taken) or ():
@@ -155,6 +163,9 @@ def roll_back_members(store: Store, group_snapshot: Document) -> None:
 
 
 def _shared(store: Store, kind: SnapshotKind) -> dict[str, str]:
-    """Return the field names of the source by the field names of the snapshot."""
+    """Return the fields that a snapshot copies from its source.
+
+    The result maps the name of each field in the snapshot to its name in the source.
+    """
     both = {*store.resources[kind.resource].fields} & {*store.resources[kind.source].fields}
     return {name: name for name in both - OWN - {"description", "type"}} | dict(kind.others)

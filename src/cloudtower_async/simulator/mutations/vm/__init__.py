@@ -1,1 +1,1 @@
-"""Mutations of VMs, their devices, snapshots, templates and files."""
+"""Mutations that change VMs, their devices, snapshots, templates and exported files."""

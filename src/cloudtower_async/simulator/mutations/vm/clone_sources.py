@@ -1,4 +1,7 @@
-"""Drafts of a new VM from its source: a VM, a snapshot or a template."""
+"""Drafts of the devices of a new VM that is created from a VM, a snapshot or a template.
+
+The original VM, snapshot or template is the source of the new VM.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,15 @@ _NIC_FIELDS = ("enabled", "mirror", "model", "gateway", "subnet_mask", "type")
 
 
 def settings_of(source: Document) -> Fields:
-    """Return the settings that a VM copies from its source."""
+    """Return the settings that a new VM copies from its source."""
     return {name: source[name] for name in _SETTINGS if source.get(name) is not None}
 
 
 def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
-    """Return drafts of copies of a VM's disks; the data of a full copy counts as written."""
+    """Return drafts for copies of the disks of a VM.
+
+    If `copied` is set, the data is copied, and the copies use as much space as the originals.
+    """
     drafts: list[DiskDraft] = []
     for disk in disks_of(store, vm):
         if disk["type"] == "DISK":
@@ -48,7 +54,7 @@ def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
 
 
 def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
-    """Return drafts of copies of a VM's CD-ROMs."""
+    """Return drafts for copies of the CD-ROMs of a VM."""
     return [
         CdRomDraft(
             boot=disk["boot"],
@@ -62,7 +68,7 @@ def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
 
 
 def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
-    """Return drafts of copies of a VM's NICs, which get new addresses."""
+    """Return drafts for copies of the NICs of a VM. The copies get new MAC and IP addresses."""
     return [
         NicDraft(vlan=nic["vlan"], more={name: nic[name] for name in _NIC_FIELDS})
         for nic in nics_of(store, vm)
@@ -71,7 +77,10 @@ def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
 
 
 def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
-    """Return drafts of the disks of a snapshot or a template, which share its data."""
+    """Return drafts for copies of the disks of a snapshot or a template.
+
+    The copies share the data of the originals.
+    """
     return [
         DiskDraft(
             bus=disk["bus"],
@@ -88,13 +97,13 @@ def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
 
 
 def _policy_of(store: Store, disk: Fields) -> str:
-    """Return the storage policy of a disk of a snapshot or a template."""
+    """Return the name of the storage policy of a disk in a snapshot or a template."""
     named: str | None = disk.get("storage_policy")
     return named or policy_name(store, disk.get("storage_policy_uuid") or "") or THIN
 
 
 def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
-    """Return drafts of the CD-ROMs of a snapshot or a template, without images."""
+    """Return drafts for copies of the CD-ROMs of a snapshot or a template, without images."""
     return [
         CdRomDraft(boot=disk["boot"], key=disk.get("key"), disabled=bool(disk["disabled"]))
         for disk in source["vm_disks"] or ()
@@ -105,17 +114,19 @@ def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
 def frozen_nics(
     store: Store, source: Document, cluster: str, *, same: bool = False
 ) -> list[NicDraft]:
-    """Return the NICs of a snapshot or a template whose VLANs are in the cluster.
+    """Return drafts for copies of the NICs of a snapshot or a template.
+
+    NICs are skipped if their VLAN does not exist in the target cluster.
 
     Args:
         store: Store with the VLANs.
-        source: The snapshot or the template.
+        source: Snapshot or template.
         cluster: Id of the target cluster.
-        same: Whether the NICs keep their addresses.
+        same: Whether the copies keep the MAC and IP addresses of the originals.
     """
     fields = (*_NIC_FIELDS, "mac_address", "ip_address") if same else _NIC_FIELDS
     vlans = store.select("Vlan", {"vds": {"cluster": {"id": cluster}}})
-    # A content library template refers only to VLANs of its original cluster.
+    # The VLAN ids in a content library template are those of the original cluster.
     known = {vlan["name"]: vlan["id"] for vlan in vlans}
     known |= {vlan["local_id"]: vlan["id"] for vlan in vlans}
     drafts: list[NicDraft] = []

@@ -1,4 +1,4 @@
-"""Create VMs: blank, from a template, as a clone, from a snapshot."""
+"""Mutations that create VMs: blank VMs, clones, and VMs from templates and snapshots."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ _NO_CLOUD_INIT = Failure(
 
 
 def _each(draft: Callable[[Context, Body], VmDraft]) -> Handler:
-    """Return a handler that creates a VM for each item of a body, or none if an item is refused."""
+    """Return a handler that creates a VM for each item of a body.
+
+    If one of the items is invalid, the handler rejects the request and creates no VM.
+    """
 
     def create(context: Context, body: list[Body]) -> list[Result]:
         drafts = [draft(context, values) for values in body]
@@ -137,7 +140,7 @@ def _same_cluster(source: Document, values: Body) -> str:
 
 
 def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """Return the draft with the requested disks and NICs instead of those of the source."""
+    """Replace the disks and NICs of a draft by the disks and NICs in the body, if it has any."""
     if "vm_disks" in values:
         disks = values["vm_disks"]
         draft.disks = disk_drafts(context, disks, draft.cluster)
@@ -150,7 +153,7 @@ def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 def _operated(
     context: Context, draft: VmDraft, operate: Body
 ) -> tuple[list[DiskDraft], list[CdRomDraft]]:
-    """Return a template's disks and CD-ROMs with the requested changes, removals and additions."""
+    """Return the disks and CD-ROMs of a template after applying ``disk_operate`` of the body."""
     disks = dict(enumerate(draft.disks))
     for change in operate.get("modify_disks") or ():
         disk = _at(disks, change["disk_index"])
@@ -178,7 +181,7 @@ def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
 def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
     """Apply the effects of cloud-init that are visible outside the guest."""
     if not template["cloud_init_supported"]:
-        draft.failure = _NO_CLOUD_INIT  # the server accepts the call, but the task fails
+        draft.failure = _NO_CLOUD_INIT  # the task fails, not the request
     if "hostname" in cloud_init:
         draft.fields["hostname"] = cloud_init["hostname"]
     if "nameservers" in cloud_init:
@@ -197,7 +200,7 @@ def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
 
 
 def _convert(context: Context, body: list[Body]) -> list[Result]:
-    """Convert templates to VMs, which removes the templates."""
+    """Convert templates to VMs. The templates no longer exist afterwards."""
     wanted: list[tuple[Document, VmDraft]] = []
     for values in body:
         template = get_document(context, "VmTemplate", values["converted_from_template_id"])
@@ -233,7 +236,10 @@ def _and_drop(context: Context, template: Document, work: Work) -> Work:
 
 
 def _batch(context: Context, body: Body) -> Result:
-    """Create many VMs from one template in a single task, which creates all of the VMs or none."""
+    """Create several VMs from a template with a single task.
+
+    If a VM cannot be created, the task fails and removes all of the VMs.
+    """
     drafts = [
         _from_library(context, {**values, "template_id": body["template_id"]})
         for values in body["vms"]

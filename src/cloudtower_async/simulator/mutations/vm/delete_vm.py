@@ -1,4 +1,4 @@
-"""Move VMs to the recycle bin, recover and delete them."""
+"""Mutations that delete VMs, move VMs to the recycle bin, and recover VMs from it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _recycle(context: Context, body: Body) -> list[Result]:
                 in_recycle_bin=True,
                 deleted_at=context.factory.clock.timestamp(),
                 original_name=vm["name"],
-                name=f"{vm['name']}-{context.factory.ids.uuid()[:8]}",  # its name is free again
+                name=f"{vm['name']}-{context.factory.ids.uuid()[:8]}",  # frees the name
             )
             return None
 

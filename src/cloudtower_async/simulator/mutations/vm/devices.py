@@ -1,4 +1,4 @@
-"""Disks, CD-ROMs and NICs of a VM: drafts, and the documents made from them."""
+"""Disks, CD-ROMs and NICs of a VM: drafts, and functions that add, read and remove devices."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class DiskDraft:
     Args:
         bus: Bus of the disk.
         boot: Position in the boot order.
-        name: Name of the volume.
-        size: Size of the volume in bytes.
-        policy: Storage policy of the volume.
-        written: Written bytes of a copy.
-        volume: Id of an existing volume to mount, instead of a new one.
-        key: Key of the disk; by default the next free key.
-        more: Other fields of the disk.
+        name: Name of the new volume.
+        size: Size of the new volume in bytes.
+        policy: Name of the storage policy of the new volume.
+        written: Number of bytes that the data of the new volume occupies.
+        volume: Id of an existing volume to mount. With None, a new volume is created.
+        key: Key of the disk. By default, the next free key.
+        more: Values of other fields of the disk.
     """
 
     bus: str
@@ -47,7 +47,14 @@ class DiskDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdRomDraft:
-    """Draft of a CD-ROM, with or without an image."""
+    """Draft of a CD-ROM.
+
+    Args:
+        boot: Position in the boot order.
+        key: Key of the CD-ROM. By default, the next free key.
+        image: Id of the ELF image in the CD-ROM, or None for an empty CD-ROM.
+        disabled: Whether the CD-ROM is disabled.
+    """
 
     boot: int
     key: int | None = None
@@ -57,14 +64,19 @@ class CdRomDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicDraft:
-    """Draft of a NIC."""
+    """Draft of a NIC.
+
+    Args:
+        vlan: Id of the VLAN.
+        more: Values of other fields of the NIC.
+    """
 
     vlan: str
     more: Fields = field(default_factory=lambda: dict[str, Any]())
 
 
 def policy_fields(policy: str) -> Fields:
-    """Return the fields of a volume that the name of a storage policy implies."""
+    """Return the fields of a volume that follow from the name of its storage policy."""
     return {
         "elf_storage_policy": policy,
         "elf_storage_policy_replica_num": replicas_of(policy),
@@ -76,7 +88,7 @@ def policy_fields(policy: str) -> Fields:
 def add_volume(
     factory: Factory, cluster: str, draft: DiskDraft, *, mounting: bool = True
 ) -> Document:
-    """Add a volume, count its data in the cluster's used space, and return the volume."""
+    """Add a volume, and return the volume. The used space of the cluster grows by its data."""
     local_id = factory.ids.uuid()
     add_written(factory.store, cluster, draft.written)
     return factory.store.add(
@@ -152,13 +164,16 @@ def add_device(factory: Factory, vm: Document, fields: Fields) -> Document:
 
 
 def remove_disk(store: Store, disk: Document, *, with_volume: bool = False) -> None:
-    """Remove a disk from its VM; `with_volume` also deletes the volume."""
+    """Remove a disk from its VM. If `with_volume` is set, delete its volume as well.
+
+    Shared volumes are never deleted.
+    """
     identifier = disk.get("vm_volume")
     store.remove("VmDisk", disk["id"])
     if identifier is None:
         return
     volume = store.get("VmVolume", identifier)
-    if volume.get("vm_disks"):  # shared with another VM
+    if volume.get("vm_disks"):  # another VM uses the volume
         return
     volume["mounting"] = False
     if with_volume and not volume["sharing"]:
@@ -194,24 +209,24 @@ def add_nic(factory: Factory, vm: Document, draft: NicDraft) -> None:
 
 
 def disks_of(store: Store, vm: Document) -> list[Document]:
-    """Return the disks and CD-ROMs of a VM."""
+    """Return the disks of a VM, including its CD-ROMs."""
     return [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
 
 
 def volumes_of(store: Store, vm: Document) -> list[Document]:
-    """Return the volumes that a VM mounts."""
+    """Return the volumes of the disks of a VM."""
     mounted = [disk.get("vm_volume") for disk in disks_of(store, vm)]
     return [store.get("VmVolume", one) for one in mounted if one]
 
 
 def nics_of(store: Store, vm: Document) -> list[Document]:
-    """Return the NICs of a VM, sorted by `order`."""
+    """Return the NICs of a VM, sorted by their field ``order``."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return sorted(nics, key=lambda nic: nic["order"] or 0)
 
 
 def refresh_vm(store: Store, vm: Document) -> None:
-    """Update the fields of a VM that are derived from its disks and NICs."""
+    """Recalculate the fields of a VM that depend on its disks and NICs."""
     volumes = volumes_of(store, vm)
     provisioned = sum(volume["size"] or 0 for volume in volumes)
     used = sum(volume["used_size"] or 0 for volume in volumes)
@@ -223,7 +238,7 @@ def refresh_vm(store: Store, vm: Document) -> None:
 
 
 def refresh_addresses(store: Store, vm: Document) -> None:
-    """Update the addresses of a VM from the reports of its guest."""
+    """Set the IP addresses of a running VM to the addresses that its guest reported."""
     if vm["status"] == "RUNNING":
         reported = [
             one for nic in nics_of(store, vm) for one in nic["guest_info_ip_addresses"] or ()
@@ -232,7 +247,10 @@ def refresh_addresses(store: Store, vm: Document) -> None:
 
 
 def renew_ids(factory: Factory, vm: Document) -> None:
-    """Give the disks and NICs of a VM new ids, as a synchronization with its cluster can do."""
+    """Give the disks and NICs of a VM new ids.
+
+    On real servers, a synchronization with the cluster can have this effect.
+    """
     store = factory.store
     for resource, documents in (("VmDisk", disks_of(store, vm)), ("VmNic", nics_of(store, vm))):
         for document in documents:

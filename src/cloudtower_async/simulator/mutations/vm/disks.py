@@ -1,4 +1,4 @@
-"""Add, update and remove disks and CD-ROMs of VMs."""
+"""Mutations that add, update and remove disks and CD-ROMs of VMs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _STOPPED = frozenset({"STOPPED"})
 
 
 def _add_disks(context: Context, body: Body) -> list[Result]:
-    """Add disks to VMs. The answer contains the disks. If the task fails, the disks are removed."""
+    """Add disks to VMs.
+
+    The VMs in the response already contain the disks. If the task fails, the disks are removed.
+    """
     vms, data = select_vms(context, body), body["data"]
     drafts = [disk_drafts(context, data["vm_disks"], vm["cluster"]) for vm in vms]
     if not all(drafts):
@@ -56,7 +59,11 @@ def _add_cd_roms(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _own(context: Context, vm: Document, identifier: str, kind: str) -> Document:
-    """Return a disk of this VM by id, or raise HttpError if the VM has no such disk."""
+    """Return the disk or CD-ROM of a VM with an id.
+
+    Raises:
+        HttpError: The VM has no disk of this type with the id.
+    """
     disk = context.store.table("VmDisk").get(identifier)
     if disk is None or disk["vm"] != vm["id"] or disk["type"] != kind:
         raise HttpError(404, f"VM {vm['name']} has no {kind} {identifier}")

@@ -1,4 +1,4 @@
-"""Edit VMs: settings, guest options, owner and folder."""
+"""Mutations that edit VMs: settings, guest options, owner and folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _basic_info(context: Context, vm: Document, data: Body) -> Apply:
         raise HttpError(400, f"VM {vm['name']} is {vm['status']}: it cannot become smaller")
 
     def apply() -> Failure | None:
-        # Another task may have taken the name since the call.
+        # Another VM may have got the name after the request.
         taken = name_taken or taken_name(context, "Vm", changes["name"], own=vm["id"])
         if taken is not None and changes["name"] != vm["name"]:
             return taken
@@ -60,7 +60,7 @@ def _advanced(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _in_guest(context: Context, vm: Document, data: Body) -> None:
-    """Refuse to change settings in the guest unless the VM tools are running."""
+    """Reject a change of settings in the guest if the VM tools are not running."""
     if vm["vm_tools_status"] != "RUNNING":
         raise HttpError(400, f"the VM tools of {vm['name']} are {vm['vm_tools_status']}")
 
@@ -70,19 +70,19 @@ def _guest_options(context: Context, vm: Document, data: Body) -> Apply:
     changes: Fields = {"hostname": data["hostname"]} if "hostname" in data else {}
     if "dns_servers" in data:
         changes["dns_servers"] = ",".join(data["dns_servers"])
-    return partial(vm.update, changes)  # no API reads the NTP servers of a VM
+    return partial(vm.update, changes)  # responses do not contain the NTP servers of a VM
 
 
 def _reset_password(context: Context, vm: Document, data: Body) -> Apply:
     _in_guest(context, vm, data)
     if not data["password"]:
         raise HttpError(400, "password: must not be empty")
-    return do_nothing  # stored for tests only: the API never shows passwords
+    return do_nothing  # responses never contain passwords
 
 
 def _owner(context: Context, vm: Document, data: Body) -> Apply:
     find_owner(context, data)
-    return do_nothing  # stored for tests only: the API does not show the owner of a VM
+    return do_nothing  # responses do not contain the owner of a VM
 
 
 def _add_to_folder(context: Context, vm: Document, data: Body) -> Apply:
@@ -102,7 +102,7 @@ def _belong(context: Context, vm: Document, folder: str | None) -> Apply:
 
 
 def _install_tools(context: Context, vm: Document, data: Body | None) -> Apply:
-    """Insert the ISO of the VM tools into a CD-ROM; the guest has to run the installer."""
+    """Insert the ISO of the VM tools into a CD-ROM. The guest does not run the installer."""
     store = context.store
     cd_roms = [disk for disk in disks_of(store, vm) if disk["type"] == "CD_ROM"]
     if data is not None:

@@ -1,4 +1,4 @@
-"""Export VMs, templates and volumes to files."""
+"""Mutations that export VMs, templates and volumes to files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """Export whose files appear at the end of the task.
+    """Handler of an operation that exports resources to files. The task adds the files at its end.
 
     Args:
         mutation: Name of the mutation on the server.
-        resource: Resource type that is exported.
-        field: Field of the export file with the id of the exported resource.
+        resource: Resource type that the operation exports.
+        field: Field of a ``VmExportFile`` document that contains the id of the exported resource.
     """
 
     mutation: str
@@ -73,7 +73,7 @@ class _Export:
 
 
 def _files(context: Context, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
-    """Return one file for each disk, and a descriptor file if the format requires one."""
+    """Return one file for each disk. For OVF, also return a descriptor file."""
     if resource == "Vm":
         disks = [(one["name"], one["used_size"]) for one in volumes_of(context.store, source)]
     elif resource == "VmVolume":

@@ -1,4 +1,4 @@
-"""Pass GPUs and NICs of hosts through to VMs."""
+"""Mutations that attach GPUs and NICs of hosts to VMs, and detach these devices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _STOPPED = frozenset({"STOPPED"})
 
 
 def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
-    """Return the GPU for a VM of the cluster; raise HttpError if the GPU is taken."""
+    """Return the requested GPU.
+
+    Raises:
+        HttpError: The GPU is in use, or it is not in the cluster.
+    """
     store = context.store
     gpu = get_document(context, "GpuDevice", wanted["gpu_id"])
     check_cluster(store.get("Host", gpu["host"]), cluster)
@@ -32,7 +36,7 @@ def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
 
 
 def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
-    """Attach a GPU, or a number of its vGPUs, to a VM."""
+    """Attach a GPU to a VM. If the GPU is divided into vGPUs, attach ``amount`` of them."""
     store = context.store
     gpu = store.get("GpuDevice", wanted["gpu_id"])
     release_gpu(gpu, -wanted.get("amount", 1))
@@ -41,7 +45,11 @@ def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
 
 
 def check_pci_nic(context: Context, nic: Document, cluster: str) -> Document:
-    """Return the NIC for a VM of the cluster; raise HttpError if the NIC is taken."""
+    """Return the NIC unchanged.
+
+    Raises:
+        HttpError: The NIC is in use, or it is not in the cluster.
+    """
     check_cluster(context.store.get("Host", nic["host"]), cluster)
     if nic.get("vms"):
         raise HttpError(400, f"NIC {nic['name']} belongs to another VM")

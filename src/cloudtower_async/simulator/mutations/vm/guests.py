@@ -1,7 +1,8 @@
 """Guests of VMs: their reaction to power operations, and the delays until the server notices.
 
-A starting guest first runs its VM tools. Its NICs get their addresses later, one after the other. A
-NIC keeps its static address if it has one; otherwise, DHCP always leases it the same address.
+A starting guest first runs its VM tools. Later, its NICs get their IP addresses one after another.
+If a NIC has a static address, the NIC keeps this address. For other NICs, the address comes from
+DHCP and is always the same.
 """
 
 from __future__ import annotations
@@ -33,19 +34,21 @@ def switch(context: Context, vm: Document, status: str) -> None:
 
 
 def stop(context: Context, vm: Document) -> None:
-    """Power a VM off if it is not stopped."""
+    """Power off a VM if it is running or suspended."""
     if vm["status"] != "STOPPED":
         switch(context, vm, "STOPPED")
 
 
 def plug_in(context: Context, vm: Document) -> None:
-    """Let the running guest of a VM detect new NICs."""
+    """Make the guest of a VM detect new NICs, if the VM and its VM tools are running."""
     if vm["status"] == "RUNNING" and vm["vm_tools_status"] == "RUNNING":
         _look_for_addresses(context, vm)
 
 
 def shut_down(context: Context, identifier: str) -> None:
-    """Let a guest shut itself down; its VM is shown as stopped some time later.
+    """Shut down the guest of a VM from the inside.
+
+    The status of the VM changes after ``guest_shutdown_delay`` seconds.
 
     Raises:
         HttpError: The VM is not running.
@@ -59,7 +62,7 @@ def shut_down(context: Context, identifier: str) -> None:
 
 
 def _halt(context: Context, vm: Document) -> None:
-    """Remove the reports of a guest that has stopped."""
+    """Remove the values that a guest reported, because the guest is no longer running."""
     context.tasks.forget(vm["id"])
     if vm["vm_tools_status"] == "RUNNING":
         vm["vm_tools_status"] = "NOT_RUNNING"
@@ -95,7 +98,10 @@ def _look_for_addresses(context: Context, vm: Document) -> None:
 
 
 def _report(context: Context, vm: Document, mac_address: str) -> None:
-    """Report the address of the NIC with a MAC address, because the id of the NIC may change."""
+    """Set the IP address of a NIC, as reported by the guest.
+
+    The MAC address identifies the NIC, because the id of the NIC can change in the meantime.
+    """
     for nic in nics_of(context.store, vm):
         if nic["mac_address"] == mac_address:
             nic["ip_address"] = nic["ip_address"] or lease(nic)

@@ -1,4 +1,4 @@
-"""Import VMs, templates and volumes from uploads."""
+"""Mutations that import VMs, templates and volumes from uploads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def _uploaded(context: Context, identifiers: list[str]) -> list[Document]:
-    """Return the uploads to import; raise HttpError if an upload is not complete."""
+    """Return the upload tasks with these ids.
+
+    Raises:
+        HttpError: An upload is not complete.
+    """
     uploads = [get_document(context, "UploadTask", one) for one in identifiers]
     for upload in uploads:
         if upload["status"] != "SUCCESSED":
@@ -36,7 +40,10 @@ def _base(ovf: Body) -> Fields:
 
 
 def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]:
-    """Return drafts of the disks of an OVF; the uploads have the same order."""
+    """Return drafts of the disks in an OVF file.
+
+    `uploads` contains the upload of each disk, in the same order as the disks.
+    """
     changes = {one["vmdk_name"]: one for one in operate.get("modify_vmdk_disks") or ()}
     disks = [disk for disk in ovf["disks"] if disk["type"] == "DISK"]
     if len(uploads) != len(disks):
@@ -160,8 +167,10 @@ def _library_disk(place: int, disk: DiskDraft) -> Fields:
 
 
 def _nic(place: int, nic: Body) -> Fields:
-    """Return a NIC of an imported template; its VLAN is chosen when a VM is created from the
-    template."""
+    """Return a NIC of an imported template.
+
+    The NIC has no VLAN. The VLAN is chosen when a VM is created from the template.
+    """
     given = {name: nic.get(name) for name in ("enabled", "mirror", "model")}
     return {"index": place, "type": "VLAN", "vlan": None, "vpc_nic": None, **given}
 

@@ -1,4 +1,4 @@
-"""Migrate VMs to another host or another cluster."""
+"""Mutations that migrate VMs to another host or to another cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def _migrate(context: Context, body: Body) -> list[Result]:
-    """Move VMs to the named host of their cluster, or to the host with the most free memory."""
+    """Migrate VMs to a host in the same cluster.
+
+    If the body names no host, the target is the host with the most free memory.
+    """
     vms = select_vms(context, body)
     wanted = wanted_host(part(body, "data"))
     for vm in vms:
@@ -51,7 +54,7 @@ def _migrate(context: Context, body: Body) -> list[Result]:
 
 
 def reject_bound(vm: Document) -> None:
-    """Refuse to migrate a VM that uses passthrough devices of its host."""
+    """Reject the migration of a VM that uses GPUs or NICs of its host."""
     if vm.get("gpu_devices") or vm.get("pci_nics"):
         raise HttpError(400, f"VM {vm['name']} has devices of its host")
 
@@ -74,7 +77,10 @@ def _to_host(context: Context, vm: Document, wanted: str | None) -> Apply:
 
 
 def _migrate_across(context: Context, body: Body) -> list[Result]:
-    """Create the VMs in another cluster; stop or remove the originals."""
+    """Migrate VMs to another cluster.
+
+    Each VM is created in the target cluster. Then the original VM is stopped or deleted.
+    """
     vms = select_vms(context, body)
     data = body["data"]
     config = data["vm_config"]
@@ -90,7 +96,7 @@ def _migrate_across(context: Context, body: Body) -> list[Result]:
     drafts = [_draft(context, vm, data) for vm in vms]
     for draft in drafts:
         check_draft(context, draft)
-        if config.get("new_name"):  # otherwise the copy takes over the name
+        if config.get("new_name"):  # without a new name, the copy has the name of the VM
             draft.failure = check_name(context, "Vm", draft.fields["name"])
     return [_across(context, vm, draft, data) for vm, draft in zip(vms, drafts, strict=True)]
 
@@ -147,7 +153,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
         return None
 
     def ready() -> bool:
-        """Return whether the task can end; a cut-over migration waits until the VM is stopped."""
+        """Return whether the task can end. A cutover migration waits until the VM is stopped."""
         return config["migrate_type"] != "CUTOVER_MIGRATE" or bool(vm["status"] != "RUNNING")
 
     work = Work(succeed, ready=ready)
@@ -155,7 +161,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
 
 
 def _migrations(context: Context, body: Body) -> list[Document]:
-    """Return the running migrations across clusters among the tasks of a body."""
+    """Return those tasks in a body that are running migrations to another cluster."""
     tasks = [
         task
         for task in find(context, "Task", body["tasks"], "tasks")
@@ -174,7 +180,7 @@ def _abort(context: Context, body: Body) -> list[PlainResult]:
 
 
 def _cut_over(context: Context, body: Body) -> list[Result]:
-    """Stop the VMs whose migrations wait until the VM is stopped."""
+    """Stop VMs with a cutover migration, so that the migration can complete."""
     vms: list[Document] = []
     for task in _migrations(context, body):
         if task["args"]["data"]["vm_config"]["migrate_type"] != "CUTOVER_MIGRATE":
@@ -184,7 +190,7 @@ def _cut_over(context: Context, body: Body) -> list[Result]:
     def stopping(vm: Document) -> Work:
         return Work(lambda: stop(context, vm))
 
-    # Ignore the lock of the VM: the migration itself holds it, and waits for the VM to stop.
+    # Do not reject the locked VMs: the waiting migration has locked them.
     return [
         Result("Vm", vm["id"], context.start("stopVmInCutoverMigration", "Vm", vm, stopping(vm)))
         for vm in vms

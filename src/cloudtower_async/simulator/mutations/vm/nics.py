@@ -1,4 +1,4 @@
-"""Add, update and remove NICs of VMs."""
+"""Mutations that add, update and remove NICs of VMs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _removal(context: Context, vm: Document, nics: list[Document]) -> Apply:
 
 
 def _remove_by_where(context: Context, body: Body) -> list[Result]:
-    """Remove the matching NICs; if the body names VMs, remove NICs of these VMs only."""
+    """Remove the NICs that match a filter. If the body names VMs, keep the NICs of other VMs."""
     only = body["effect"].get("vm_ids")
     by_vm: dict[str, list[Document]] = {}
     for nic in find(context, "VmNic", body["where"]):
@@ -73,7 +73,7 @@ def _remove_by_where(context: Context, body: Body) -> list[Result]:
 
 
 def _changes(context: Context, nic: Document, data: Body) -> Fields:
-    """Return the fields of a NIC that the body changes."""
+    """Return the new field values of a NIC from the data in the body."""
     vm = context.store.get("Vm", nic["vm"])
     _refuse_without_tools(vm, data)
     changes = {**nic_fields(data), **qos_fields(part(data, "qos"))}
@@ -84,11 +84,18 @@ def _changes(context: Context, nic: Document, data: Body) -> Fields:
 
 _ADDRESS = {"ip_address", "gateway", "subnet_mask"}
 _OUTSIDE = {"nic_index", "qos"}
-"""Keys that need no VM tools: the index of the NIC, and settings that the host applies."""
+"""Keys of the data that do not require VM tools.
+
+They are the index of the NIC and the QoS settings, which the host applies.
+"""
 
 
 def _refuse_without_tools(vm: Document, data: Body) -> None:
-    """Refuse changes that need VM tools: IP settings, and any change of a running VM."""
+    """Reject a change of a NIC if it requires VM tools but the VM tools are not running.
+
+    VM tools are required for IP settings. While the VM is running, they are required for all
+    changes except QoS settings.
+    """
     concerned = data.keys() - _OUTSIDE if vm["status"] == "RUNNING" else data.keys() & _ADDRESS
     if concerned and vm["vm_tools_status"] != "RUNNING":
         raise HttpError(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 AUTO_SCHEDULE = "AUTO_SCHEDULE"
-"""Host id that lets the server choose the host."""
+"""Value of ``host_id`` that lets the server choose the host."""
 
 
 def wanted_host(values: Mapping[str, Any]) -> str | None:
@@ -25,34 +25,46 @@ def wanted_host(values: Mapping[str, Any]) -> str | None:
 
 
 def is_usable(host: Document) -> bool:
-    """Return whether VMs can run on a host: it is connected and not in maintenance mode."""
+    """Return whether VMs can run on a host.
+
+    The host must be connected and must not be in maintenance mode.
+    """
     state = host.get("host_state")
     in_use: bool = state is None or state["state"] == "IN_USE"
     return in_use and bool(host["connect_status"] == "CONNECTED")
 
 
 def has_room(host: Document, memory: int) -> bool:
-    """Return whether a host has enough memory to start a VM of this size."""
+    """Return whether a host is usable and has `memory` bytes of free memory."""
     return is_usable(host) and (not memory or bool(host["allocatable_memory_bytes"] >= memory))
 
 
 def memory_needed(vm: Document) -> int:
-    """Return the memory in bytes that a VM uses on its host, which is 0 for a stopped VM."""
+    """Return the memory that a VM uses on its host, in bytes. Stopped VMs use no memory."""
     return 0 if vm["status"] == "STOPPED" else int(vm["memory"])
 
 
 def roomiest(
     store: Store, cluster: str, memory: int, *, without: Collection[str] = ()
 ) -> Document | None:
-    """Return the host of a cluster with the most free memory, or None if no host has enough."""
+    """Return the usable host of a cluster with the most free memory.
+
+    If no host has `memory` bytes of free memory, return None.
+    """
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     fitting = [host for host in hosts if host["id"] not in without and has_room(host, memory)]
     return max(fitting, key=lambda host: host["allocatable_memory_bytes"], default=None)
 
 
 def place(store: Store, vm: Document, wanted: str | None = None) -> Failure | None:
-    """Place a starting VM on the requested host, its current host, or the one with the most
-    memory."""
+    """Choose the host for a VM that starts, and move the VM to this host.
+
+    If a host is requested, the VM starts there. Otherwise, the VM stays on its current host if the
+    free memory suffices, or else moves to the host with the most free memory.
+
+    Returns:
+        The failure of the task if the host has not enough free memory, or None.
+    """
     host = store.get("Host", wanted or vm["host"])
     if not has_room(host, vm["memory"]) and wanted is None:
         host = roomiest(store, vm["cluster"], vm["memory"]) or host
@@ -63,7 +75,7 @@ def place(store: Store, vm: Document, wanted: str | None = None) -> Failure | No
 
 
 def move(store: Store, vm: Document, host: Document) -> None:
-    """Move a VM to another host of its cluster, and update the totals of both hosts."""
+    """Move a VM to another host of its cluster, and recalculate the totals of both hosts."""
     before = vm["host"]
     if before == host["id"]:
         return

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Power:
-    """Power operation with its allowed statuses and its resulting status."""
+    """Handler of a power operation.
+
+    Args:
+        mutation: Name of the mutation on the server.
+        starts_from: VM statuses in which the operation is possible.
+        leads_to: Status of the VM after the operation.
+    """
 
     mutation: str
     starts_from: frozenset[str]
@@ -38,7 +44,7 @@ class _Power:
         return [self._switch(context, vm, host) for vm in vms]
 
     def _switch(self, context: Context, vm: Document, host: Document | None) -> Result:
-        if vm["status"] not in self.starts_from:  # the VM is on this host already
+        if vm["status"] not in self.starts_from:  # the VM already has the status
             return Result("Vm", vm["id"], None)
 
         def succeed() -> Failure | None:

@@ -1,4 +1,4 @@
-"""Roll a VM back to a snapshot."""
+"""Mutation that rolls back a VM to a snapshot."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def _rollback(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
-    """Return drafts of the snapshot's disks, on the original volumes if these are unmounted."""
+    """Return drafts of the disks of a snapshot.
+
+    If the original volume of a disk exists and no VM uses it, the disk gets this volume. Other
+    disks get new volumes.
+    """
     frozen = [disk for disk in snapshot["vm_disks"] or () if disk["type"] == "DISK"]
     drafts: list[DiskDraft] = []
     for disk, draft in zip(frozen, frozen_disks(store, snapshot), strict=True):

@@ -1,4 +1,4 @@
-"""Create and delete snapshots of VMs."""
+"""Mutations that create and delete snapshots of VMs."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _delete_snapshots(context: Context, body: Body) -> list[Result]:
 
 
 def remove_snapshot(store: Store, snapshot: Document) -> None:
-    """Remove a snapshot with the snapshots of its disks."""
+    """Remove a VM snapshot and the LUN snapshots of its disks."""
     for lun_snapshot in lun_snapshots(store, snapshot):
         store.remove("IscsiLunSnapshot", lun_snapshot["id"])
     store.remove("VmSnapshot", snapshot["id"])

@@ -1,4 +1,4 @@
-"""Create templates from VMs, in a cluster or in the content library."""
+"""Mutations that create templates from VMs, in a cluster or in the content library."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _NIC = ("enabled", "index", "mirror", "model", "vlan")
 
 @dataclass(frozen=True, slots=True)
 class _FromVm:
-    """Handler that creates templates from VMs.
+    """Handler of an operation that creates templates from VMs.
 
     Args:
         mutation: Name of the mutation on the server.
-        resource: The kind of template.
-        convert: Whether the VM is removed, because it becomes the template.
+        resource: Resource type of the template.
+        convert: Whether the operation converts the VM and thus removes the VM.
     """
 
     mutation: str
@@ -141,7 +141,7 @@ def _size(context: Context, vm: Document) -> int:
 
 
 def _local_parts(context: Context, vm: Document) -> Fields:
-    """Return the disks and NICs of a VM in the form of a template in a cluster."""
+    """Return the disks and NICs of a VM in the form that templates in a cluster contain."""
     store = context.store
     disks = _disks(context, vm)
     for disk in disks:
@@ -161,7 +161,7 @@ def _disks(context: Context, vm: Document) -> list[Fields]:
 
 
 def _library_parts(context: Context, vm: Document) -> Fields:
-    """Return the disks and NICs of a VM in the form of a template in the content library."""
+    """Return the disks and NICs of a VM in the form that content library templates contain."""
     store = context.store
     disks = [
         library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
@@ -175,7 +175,12 @@ def _library_parts(context: Context, vm: Document) -> Fields:
 
 
 def library_disk(disk: Fields, policy: str | None) -> Fields:
-    """Return a disk with this storage policy in the form of a content library template."""
+    """Return a disk in the form that content library templates contain.
+
+    Args:
+        disk: Disk in the form that snapshots contain.
+        policy: Name of the storage policy, or None if the disk has no policy.
+    """
     fields = policy_fields(policy) if policy else {}
     replicas, thin = "elf_storage_policy_replica_num", "elf_storage_policy_thin_provision"
     return {
@@ -191,7 +196,7 @@ def library_disk(disk: Fields, policy: str | None) -> Fields:
 
 
 def _local_disk(context: Context, cluster: str, disk: Fields) -> Fields:
-    """Return a disk of a content library template in the form of its copy in a cluster."""
+    """Convert a disk of a content library template to the form that templates in a cluster have."""
     ids, policy = context.factory.ids, disk["storage_policy"]
     volume = ids.uuid() if disk["type"] == "DISK" else ""
     return {
@@ -262,7 +267,7 @@ def _change_clusters(context: Context, body: Body, *, add: bool) -> list[Result]
 def _change_one(context: Context, template: Document, wanted: list[str], *, add: bool) -> Result:
     there: set[str] = set(template.get("clusters") or ())
     concerned = [one for one in wanted if (one in there) is not add]
-    if not concerned:  # the template is already in this state
+    if not concerned:  # nothing to change
         return Result(LIBRARY, template["id"], None)
 
     def succeed() -> None:

@@ -1,4 +1,4 @@
-"""Read disks, CD-ROMs, NICs and settings of a VM from the body of a mutation."""
+"""Functions that read disks, CD-ROMs, NICs and settings of a VM from the body of a mutation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def settings(values: Body, base: Fields) -> Fields:
-    """Return the fields of a VM: requested fields, and fields of its source for the others."""
+    """Return the settings of a VM: values from the body, and values from `base` for the others."""
     fields = {
         **base,
         **{name: values[name] for name in _SAME if name in values},
@@ -40,7 +40,11 @@ def settings(values: Body, base: Fields) -> Fields:
 
 
 def cpu(values: Body, base: Fields) -> Fields:
-    """Return the CPU fields; the request may leave out cores, sockets or their product."""
+    """Return the values of ``cpu`` and ``vcpu`` of a VM.
+
+    If the body has no value for cores, sockets or vCPUs, the missing value is calculated from the
+    others and from `base`.
+    """
     before = base.get("cpu") or {"cores": 1, "sockets": 1}
     sockets, cores = values.get("cpu_sockets"), values.get("cpu_cores")
     vcpu = values.get("vcpu")
@@ -72,7 +76,11 @@ def _mounted(context: Context, values: Body, cluster: str) -> DiskDraft:
 
 
 def mountable(context: Context, identifier: str, cluster: str) -> Document:
-    """Return a volume by id; raise HttpError if a VM of the cluster cannot mount it."""
+    """Return the volume with an id.
+
+    Raises:
+        HttpError: A VM in the cluster cannot use the volume, or the volume does not exist.
+    """
     volume = check_cluster(get_document(context, "VmVolume", identifier), cluster)
     if volume["mounting"] and not volume["sharing"]:
         raise HttpError(400, f"volume {volume['name']} is mounted and cannot be shared")
@@ -96,7 +104,10 @@ def _new_disk(values: Body) -> DiskDraft:
 
 
 def policy(values: Body) -> str:
-    """Return the requested storage policy; old and new servers have different keys for it."""
+    """Return the name of the requested storage policy. By default, use thin provisioning.
+
+    Old and new servers use different keys of the body for the storage policy.
+    """
     chosen: str = (
         values.get("elf_replica_storage_policy")
         or values.get("elf_storage_policy")
@@ -106,7 +117,7 @@ def policy(values: Body) -> str:
 
 
 def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[CdRomDraft]:
-    """Return drafts of CD-ROMs, with or without images."""
+    """Return drafts of the CD-ROMs in a body."""
     return [
         CdRomDraft(boot=one["boot"], key=one.get("key"), image=image_of(context, one, cluster))
         for one in values
@@ -114,7 +125,13 @@ def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> lis
 
 
 def image_of(context: Context, values: Body, cluster: str) -> str | None:
-    """Return the id of the requested ELF image, or None if no image is requested."""
+    """Return the id of the ELF image in a body, or None if the body has no image.
+
+    If the body contains the id of a content library image, return its ELF image in the cluster.
+
+    Raises:
+        HttpError: The image does not exist, or it is not in the cluster.
+    """
     if identifier := values.get("elf_image_id"):
         return str(check_cluster(get_document(context, "ElfImage", identifier), cluster)["id"])
     identifier = values.get("content_library_image_id")
@@ -128,7 +145,7 @@ def image_of(context: Context, values: Body, cluster: str) -> str | None:
 
 
 def nic_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[NicDraft]:
-    """Return drafts of NICs, each in a VLAN of the cluster."""
+    """Return drafts of the NICs in a body. Their VLANs must be in the cluster."""
     return [
         NicDraft(
             vlan=vlan_of(context, one, cluster)["id"],
@@ -139,7 +156,12 @@ def nic_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[N
 
 
 def vlan_of(context: Context, values: Body, cluster: str) -> Document:
-    """Return the VLAN of a NIC."""
+    """Return the VLAN of a NIC in a body.
+
+    Raises:
+        HttpError: The body has no VLAN, the VLAN is not in the cluster, or the simulator does not
+            model this type of NIC.
+    """
     if values.get("type") == "VPC" or values.get("vpc_nic") or values.get("nic_id"):
         raise HttpError(501, "the simulator does not model NICs of a VPC, nor SR-IOV")
     if "connect_vlan_id" not in values:
@@ -150,12 +172,12 @@ def vlan_of(context: Context, values: Body, cluster: str) -> Document:
 
 
 def nic_fields(values: Body) -> Fields:
-    """Return the fields of a NIC that the body sets."""
+    """Return the field values of a NIC that are in the body."""
     return {name: values[name] for name in _NIC_FIELDS if name in values}
 
 
 def qos_fields(values: Body) -> Fields:
-    """Return the traffic limits of a NIC that the body sets, in both directions."""
+    """Return the traffic limits in a body, as field values of a NIC."""
     fields: Fields = {}
     for way in ("egress", "ingress"):
         if traffic := values.get(way):
@@ -166,8 +188,10 @@ def qos_fields(values: Body) -> Fields:
 
 
 def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """Add the parameters that all ways of creating a VM share: host, status, folder, owner,
-    devices."""
+    """Add the parameters to a draft that all operations for creating VMs have in common.
+
+    These parameters are host, status, owner, folder, placement groups, GPUs and PCI NICs.
+    """
     draft.host = wanted_host(values)
     draft.running = values.get("status") == "RUNNING"
     if values.get("status") not in {None, "RUNNING", "STOPPED"}:
@@ -198,7 +222,7 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Refuse a VM with GPUs unless it is bound to one host and HA is off."""
+    """Reject a VM with GPUs if it has no fixed host or if HA is on. Turn HA off by default."""
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):
@@ -215,6 +239,10 @@ def _tied(context: Context, field: str, ends: object, vm: Document) -> None:
 
 
 def find_owner(context: Context, values: Body) -> Document:
-    """Return the user who will own a VM."""
+    """Return the user to whom a VM will belong.
+
+    Raises:
+        HttpError: The user does not exist.
+    """
     field = "id" if values["search_for"] == "id" else "username"
     return find(context, "User", {field: values["value"]}, "owner")[0]

@@ -1,4 +1,4 @@
-"""Builder of VMs from drafts, for all ways of creating VMs."""
+"""Functions that create VMs from drafts. All operations that create VMs use these functions."""
 
 from __future__ import annotations
 
@@ -62,15 +62,16 @@ class VmDraft:
 
     Args:
         mutation: Name of the mutation on the server.
-        fields: Fields that differ from the defaults. Must contain name, memory, cpu and vcpu.
+        fields: Values of fields that differ from the defaults. Name, memory, cpu and vcpu are
+            required.
         cluster: Id of the cluster.
-        host: Id of the host; None: any host.
-        running: Whether the VM is powered on at once.
-        disks: Disks in their order.
-        cd_roms: CD-ROMs of the VM.
-        nics: NICs of the VM.
-        failure: Failure of the task, if known in advance.
-        finish: Function to call with the VM at the end of the task.
+        host: Id of the host. With None, the server chooses the host.
+        running: Whether the VM is running after its creation.
+        disks: Drafts of the disks, in the order of the disks.
+        cd_roms: Drafts of the CD-ROMs.
+        nics: Drafts of the NICs.
+        failure: Failure that the task will have, or None if no failure is known in advance.
+        finish: Functions to call with the VM at the end of the task.
     """
 
     mutation: str
@@ -88,7 +89,7 @@ class VmDraft:
 
 
 def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
-    """Refuse drafts with faults that the server detects at once, including taken names."""
+    """Reject the request if a draft is invalid or the name of a VM is in use."""
     names: set[str] = set()
     for draft in drafts:
         check_draft(context, draft)
@@ -99,7 +100,10 @@ def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
 
 
 def check_draft(context: Context, draft: VmDraft) -> None:
-    """Refuse a draft with faults that the server detects at once; other faults fail the task."""
+    """Reject the request if a draft is invalid.
+
+    Errors that the server does not detect during the request make the task fail.
+    """
     fields = draft.fields
     cluster = get_document(context, "Cluster", draft.cluster)
     if cluster["connect_state"] != "CONNECTED":
@@ -112,7 +116,7 @@ def check_draft(context: Context, draft: VmDraft) -> None:
 
 
 def check_hardware(fields: Fields) -> None:
-    """Refuse an invalid name, invalid CPUs or invalid memory."""
+    """Reject the request if the name, the CPUs or the memory of a VM are invalid."""
     if not 0 < len(fields["name"].strip()) <= 255:
         raise HttpError(400, "name: from 1 to 255 characters")
     cpu = fields["cpu"]
@@ -123,14 +127,17 @@ def check_hardware(fields: Fields) -> None:
 
 
 def create_vm(context: Context, draft: VmDraft) -> Result:
-    """Add a placeholder of a VM, and start the task that turns the placeholder into a VM."""
+    """Add a placeholder for a VM, and start the task that turns the placeholder into the VM."""
     vm, work = plan_creation(context, draft)
     task_id = context.start(draft.mutation, "Vm", vm, work, locks=[vm])
     return Result("Vm", vm["id"], task_id)
 
 
 def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
-    """Add a placeholder of a VM; return it, and the work that turns it into a VM."""
+    """Add a placeholder for a VM.
+
+    Return the placeholder, and the work of the task that turns the placeholder into the VM.
+    """
     vm = _placeholder(context, draft)
     store, delay = context.store, context.factory.behavior.late_creates
     attempted = False
@@ -147,14 +154,14 @@ def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
 
     def fail() -> None:
         discard_vm(context, vm)
-        if delay is not None and not attempted:  # a test made the task fail
+        if delay is not None and not attempted:  # the task failed by fault injection
             context.tasks.later(delay, vm["id"], partial(_appear, context, draft))
 
     return vm, Work(succeed, fail)
 
 
 def _appear(context: Context, draft: VmDraft) -> None:
-    """Add a VM that the hypervisor has created after the server's time-out."""
+    """Add a VM after its creation task has failed, because of `Behavior.late_creates`."""
     vm, work = plan_creation(context, draft)
     if work.succeed() is None:
         vm["entityAsyncStatus"] = None
@@ -163,7 +170,7 @@ def _appear(context: Context, draft: VmDraft) -> None:
 
 
 def discard_vm(context: Context, vm: Document) -> None:
-    """Remove a VM with its NICs, its disks and the data on the disks."""
+    """Remove a VM, its NICs, its disks and the volumes of the disks. Keep shared volumes."""
     store = context.store
     for disk in disks_of(store, vm):
         remove_disk(store, disk, with_volume=True)
@@ -177,7 +184,10 @@ def discard_vm(context: Context, vm: Document) -> None:
 
 
 def release_gpu(gpu: Document, number: int = 1) -> None:
-    """Release vGPUs of a shared GPU."""
+    """Release `number` vGPUs of a GPU. A negative number assigns vGPUs.
+
+    If the GPU is not divided into vGPUs, do nothing.
+    """
     if gpu["user_usage"] == "VGPU":
         gpu["assigned_vgpus_num"] = max(0, (gpu["assigned_vgpus_num"] or 0) - number)
         gpu["available_vgpus_num"] = (gpu["available_vgpus_num"] or 0) + number

@@ -1,4 +1,4 @@
-"""Mutations of VMs and their devices: find the VMs, check them, and start a task for each."""
+"""Handlers for mutations of VMs and their devices, with checks that these mutations share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def checked(effects: Mapping[str, Handler]) -> dict[str, Handler]:
-    """Return the handlers, each preceded by a check of the body against the schema."""
+    """Return handlers that first check the body against the schema and then call `effects`."""
     return {path: _checked(path, effect) for path, effect in effects.items()}
 
 
@@ -37,11 +37,11 @@ def _checked(path: str, effect: Handler) -> Handler:
 
 
 def find(context: Context, resource: str, where: object, path: str = "where") -> list[Document]:
-    """Return the documents that a filter in a body matches; raise an error if none matches.
+    """Return the documents that match a filter in a body.
 
     Raises:
-        NoMatchError: The filter of the mutation itself matches nothing.
-        HttpError: Another filter matches nothing.
+        NoMatchError: No document matches, and `path` is ``"where"``.
+        HttpError: No document matches another filter in the body.
     """
     found = context.store.select(resource, where)
     if not found:
@@ -52,7 +52,11 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
 
 
 def get_document(context: Context, resource: str, identifier: str) -> Document:
-    """Return the document with an id, or raise HttpError if the document does not exist."""
+    """Return the document with an id.
+
+    Raises:
+        HttpError: The document does not exist.
+    """
     document = context.store.table(resource).get(identifier)
     if document is None:
         raise HttpError(404, f"there is no {resource} {identifier}")
@@ -60,14 +64,18 @@ def get_document(context: Context, resource: str, identifier: str) -> Document:
 
 
 def check_cluster(document: Document, cluster: str) -> Document:
-    """Return the document, or raise HttpError if it belongs to another cluster."""
+    """Return the document unchanged.
+
+    Raises:
+        HttpError: The document belongs to another cluster.
+    """
     if document["cluster"] != cluster:
         raise HttpError(400, f"{document['name']} is of another cluster")
     return document
 
 
 def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
-    """Refuse a VM without one of the allowed statuses."""
+    """Reject the request if the status of a VM is not one of the allowed statuses."""
     if vm["status"] not in allowed:
         wanted = " or ".join(sorted(allowed))
         raise HttpError(
@@ -76,10 +84,13 @@ def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
 
 
 def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
-    """Return the failure of a task that needs a stopped VM, or None if the task may run.
+    """Check that a VM is stopped, as `Behavior.running_vms` requires.
+
+    Return the failure of the task if the VM is not stopped and the task must fail. Return None if
+    the task must succeed.
 
     Raises:
-        HttpError: The server refuses the call.
+        HttpError: The VM is not stopped, and the request must fail.
     """
     choice = context.factory.behavior.running_vms
     if choice == "refused":
@@ -91,13 +102,14 @@ def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
 
 @dataclass(frozen=True, slots=True)
 class VmMutation:
-    """Mutation that makes the same change to every matching VM.
+    """Handler of a mutation that makes the same change to all VMs that match a filter.
 
     Args:
         mutation: Name of the mutation on the server.
-        prepare: Function that checks the request for one VM, given the ``data`` of the body, and
-            returns the work to do at the end of the task. If one VM is refused, no task starts.
-        allowed: Allowed statuses of the VM; None: any.
+        prepare: Function that checks the request for one VM. It is called with the context, the VM
+            and the member ``data`` of the body. It returns the function to call at the end of the
+            task. If the check fails for one VM, the handler starts no tasks.
+        allowed: Allowed statuses of the VMs. With None, all statuses are allowed.
     """
 
     mutation: str
@@ -115,12 +127,14 @@ class VmMutation:
 
 @dataclass(frozen=True, slots=True)
 class DeviceMutation:
-    """Mutation of disks or NICs that a filter selects, with one task per VM.
+    """Handler of a mutation that changes all disks or NICs that match a filter.
+
+    Each VM gets one task for all of its matching devices.
 
     Args:
-        resource: ``VmDisk`` or ``VmNic``.
+        resource: Resource type of the devices: ``VmDisk`` or ``VmNic``.
         mutation: Name of the mutation on the server.
-        prepare: Like ``VmMutation.prepare``, but for one disk or NIC, and given the whole body.
+        prepare: Function like ``VmMutation.prepare``, but called with a device and the whole body.
     """
 
     resource: str
@@ -143,7 +157,7 @@ class DeviceMutation:
 
 
 def run_in_turn(applies: list[Apply]) -> Apply:
-    """Return a function that calls the given functions in turn, until one of them fails."""
+    """Return a function that calls several functions in order. It stops at the first failure."""
 
     def apply() -> Failure | None:
         for one in applies:
@@ -161,14 +175,14 @@ def change_vm(
     apply: Apply,
     fail: Callable[[], None] = do_nothing,
 ) -> Result:
-    """Start a task that changes a VM and then updates the totals of its host and cluster.
+    """Start a task that changes a VM and then recalculates the totals of its host and cluster.
 
     Args:
         context: Context of the mutation.
         mutation: Name of the mutation on the server.
-        vm: The VM.
-        apply: Function to call at the end of the task.
-        fail: Function to call if the task has failed.
+        vm: VM to change.
+        apply: Function that changes the VM at the end of the task.
+        fail: Function to call after the task has failed.
     """
     store = context.store
 
