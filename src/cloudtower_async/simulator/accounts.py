@@ -56,9 +56,10 @@ class Accounts:
         self._keys.pop(key, None)
 
     def user_of(self, token: str) -> str | None:
-        """Return the id of the user that an Authorization header identifies, or None if invalid.
+        """Return the id of the user that an Authorization header identifies.
 
-        The header contains a token or an API key, with or without the prefix ``Bearer``.
+        If the header is invalid, return None. The header contains a token or an API key, with or
+        without the prefix ``Bearer``.
         """
         token = token.removeprefix("Bearer ")  # the Terraform provider sends this form
         user = self._tokens.get(token) or self._keys.get(token)

@@ -69,9 +69,9 @@ class Behavior:
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
             changes the VM. On real servers, a synchronization with the cluster can have this
             effect.
-        running_vms: Result of deleting, recycling or rolling back a VM that is not stopped.
-            ``"accepted"``: a task executes the operation. ``"task_fails"``: the task fails.
-            ``"refused"``: the request fails with status 400.
+        running_vms: Result of an operation that deletes a VM, rolls back a VM or moves a VM to the
+            recycle bin, if the VM is not stopped. ``"accepted"``: a task executes the operation.
+            ``"task_fails"``: the task fails. ``"refused"``: the request fails with status 400.
         taken_names: Result of using a name that another VM or placement group already has.
             ``"refused"``: the request fails with status 400. ``"task_fails"``: the task fails. The
             error codes are known from real servers; the status 400 is a guess.

@@ -24,7 +24,7 @@ class FeedEvent:
         revision: Revision of this change.
         previous: Revision of the change before this change.
         row: The row before and after the change.
-        at: Date of the change, as the server writes dates.
+        at: Date of the change, in the format of the server.
     """
 
     revision: int
@@ -57,7 +57,7 @@ class ChangeFeed:
         self.inclusive = False
         """Whether a response includes the change whose revision equals ``start_revision``."""
         self.keep = 10_000
-        """Maximum number of changes in the feed. The feed removes the oldest changes."""
+        """Maximum number of changes in the feed. If there are more, the oldest is removed."""
         self._store = store
         self._clock = clock
         self._current = self._compacted = _FIRST

@@ -1,4 +1,4 @@
-"""Copy the fleet of a real Tower, with names, addresses and secrets replaced."""
+"""Functions that copy the fleet of a real Tower and replace names, addresses and secrets."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class Session(Protocol):
 
 
 async def read_fleet(tower: Session, *, redact: bool) -> dict[str, Any]:
-    """Return all resources of a Tower by query path, in the form that `Simulator.load` accepts.
+    """Return all resources of a Tower, in the form that `Simulator.load` accepts.
 
-    Queries are skipped if the server does not support them or if the user lacks the permission.
+    The result maps the paths of queries to lists of resources. A query is skipped if the server
+    does not support the query or the user lacks the permission.
 
     Args:
         tower: Session with the Tower. Only queries are sent.

@@ -26,7 +26,7 @@ class Factory:
         ids: Generator for new ids.
         random: Random number generator.
         clock: Clock of the server.
-        targets: By cluster id, the id of the iSCSI target that contains the disks of the VMs.
+        targets: Ids of the iSCSI targets that contain the disks of VMs, by id of the cluster.
         behavior: Choices between the behaviors of real servers.
     """
 

@@ -109,7 +109,7 @@ class Faults:
         """Respond to the next requests with an error status.
 
         Args:
-            operation: Path of the operation; ``"*"`` for any request.
+            operation: Path of the operation. ``"*"`` means any request.
             status: HTTP status of the response.
             times: Number of requests that fail.
             body: Body of the response. By default, the server sends an error body for the status.
@@ -121,7 +121,7 @@ class Faults:
         self._add(operation, times, fault)
 
     def answer(self, operation: str, body: bytes, *, status: int = 200, times: int | None) -> None:
-        """Respond with this status and JSON body instead of executing requests.
+        """Respond to the next requests with a JSON body. The requests are not executed.
 
         Args:
             operation: Path of the operation. For a URL path outside the API, the whole path with a
@@ -138,19 +138,19 @@ class Faults:
             self._add(operation, times, fault)
 
     def hang(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Accept the request and never send a response."""
+        """Accept the next requests, but never send a response."""
         self._add(operation, times, Fault(kind="hang", executed=executed))
 
     def reset(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Reset the connection instead of sending a response."""
+        """Reset the connection of the next requests instead of sending a response."""
         self._add(operation, times, Fault(kind="reset", executed=executed))
 
     def truncate(self, operation: str = EVERY, *, times: int = 1) -> None:
-        """Send half of the response, then close the connection."""
+        """Send half of the response to the next requests, then close the connection."""
         self._add(operation, times, Fault(kind="truncate", executed=True))
 
     def slow(self, seconds: float, operation: str = EVERY, *, times: int = 1) -> None:
-        """Delay the response by the given number of seconds."""
+        """Delay the responses to the next requests by the given number of seconds."""
         self._add(operation, times, Fault(kind="slow", executed=True, seconds=seconds))
 
     def garbage(
@@ -161,12 +161,12 @@ class Faults:
         body: bytes = b'[{"id":',
         executed: bool = False,
     ) -> None:
-        """Respond with status 200 and a body that is not valid JSON."""
+        """Respond to the next requests with status 200 and a body that is not valid JSON."""
         fault = Fault(kind="answer", status=200, body=body, executed=executed)
         self._add(operation, times, fault)
 
     def html(self, operation: str = EVERY, *, times: int = 1) -> None:
-        """Respond with status 200 and an HTML page, as the login page of a proxy would."""
+        """Respond to the next requests with status 200 and an HTML page, as a proxy may do."""
         fault = Fault(kind="answer", status=200, body=_HTML, content_type="text/html")
         self._add(operation, times, fault)
 
@@ -182,7 +182,10 @@ class Faults:
         self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
-        """Remove and return the fault for the next request, or return None if it has no fault."""
+        """Return the fault for the next request, and remove the fault from the list.
+
+        If the next request has no fault, return None.
+        """
         for name in (operation, EVERY):
             if coming := self._coming.get(name):
                 return coming.popleft()
@@ -193,7 +196,7 @@ class Faults:
         return None
 
     def delay_of(self, operation: str) -> float:
-        """Return the delay of requests of this operation in seconds; 0 without a delay."""
+        """Return the delay of requests of this operation in seconds. The default is 0."""
         return self._delays.get(operation, self._delays.get(EVERY, 0.0))
 
     def _add(self, operation: str, times: int, fault: Fault) -> None:

@@ -64,7 +64,8 @@ class Simulator:
         tls: TLS context for serving HTTPS. By default, the server uses plain HTTP.
         fleet: Fleet to use instead of a generated fleet: a mapping from the paths of queries to
             their results, or the path of a JSON file with such a mapping. See ``load``.
-        standby: Listen on a second address as well, as the passive node of an active/passive pair.
+        standby: Whether the server has a second node with its own address. The second node is the
+            passive node of an active/passive pair.
         clock: Clock of the server. By default, the clock follows real time.
         version: Server version, 3.0.0 or later. The server rejects operations of later versions,
             but its responses contain the fields of the newest version. Servers before 3.3.0 do not
@@ -309,7 +310,7 @@ class Simulator:
 
         Args:
             status: Status of the VM.
-            host: Id of the host for the VM. By default, the host with the most free memory.
+            host: Id of the host for the VM. The default is the host with the most free memory.
             fields: Values for fields of the VM: ``name="web-1", cluster=an_id``.
         """
         with self.store.lock:
@@ -319,7 +320,7 @@ class Simulator:
         """Add an alert, and return the alert.
 
         Args:
-            about: Id of the VM, host, disk or cluster that the alert concerns. By default, the
+            about: Id of the VM, host, disk or cluster that the alert concerns. The default is the
                 first cluster.
             fields: Values for fields of the alert: ``severity="INFO"``.
         """

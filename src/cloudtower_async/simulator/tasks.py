@@ -4,8 +4,8 @@ Nothing runs in the background. Before code reads the state of tasks, it calls `
 runs all due events in order. A task is PENDING for a tenth of its duration and EXECUTING for the
 rest. Then its status is SUCCESSED or FAILED.
 
-If the work of a task raises an expected error, the task fails. All other exceptions are bugs of the
-simulator and are logged with their traceback.
+If the work of a task raises an exception, the task fails. An unexpected exception is a bug of the
+simulator and is also logged with its traceback.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Failure:
     Args:
         message: Error message.
         code: Error code of the server.
-        ec: Error code of the component below the server.
+        ec: Error code of the underlying component.
     """
 
     message: str = "the host did not answer"
@@ -170,7 +170,10 @@ class TaskEngine:
         self._failures.extend([failure or Failure()] * times)
 
     def hide_next(self, *, polls: int, times: int = 1) -> None:
-        """Hide each of the next `times` tasks from its first `polls` get-tasks responses."""
+        """Hide the next `times` tasks that start.
+
+        Each of these tasks is missing in the next `polls` responses to get-tasks.
+        """
         self._hidden_polls.extend([polls] * times)
 
     def start(self, values: dict[str, Any], work: Work) -> str:
@@ -326,7 +329,7 @@ class TaskEngine:
             self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
-        """Run a step that follows the work. Ignore that a document was deleted."""
+        """Run a step that follows the work. If the step needs a deleted document, skip the step."""
         try:
             step()
         except DocumentNotFoundError:

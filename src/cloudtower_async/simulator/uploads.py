@@ -27,7 +27,7 @@ class UploadDestination:
 
     Args:
         resource_type: Resource type of the upload task.
-        args: Arguments of the upload task. They contain the id of the new resource.
+        args: Arguments of the upload task, which describe the new resource.
         finish: Function that creates the new resource.
     """
 
@@ -42,7 +42,7 @@ class ReceivedUpload:
 
     Args:
         name: File name that the client sent.
-        size: Size of the file in bytes that the client sent.
+        size: Size of the file in bytes, according to the client.
         destination: Destination of the upload.
         received: Number of received bytes.
         digest: SHA-256 hash object of the received bytes.
@@ -159,7 +159,7 @@ class Uploads:
                 self._finish(task, upload)
 
     def _finish(self, task: Document, upload: ReceivedUpload) -> None:
-        # `advance` runs at the start of any request, which must not fail because of this upload.
+        # Any request can run this code. The request must not fail because of the upload.
         try:
             upload.destination.finish()
         except Exception as exc:
@@ -181,6 +181,6 @@ def is_open(task: Document) -> bool:
 
 
 def check_size(part: FilePart, left: int) -> None:
-    """Reject a chunk that is empty or larger than `left`, the number of bytes still expected."""
+    """Reject a chunk that is empty or larger than `left`, the number of missing bytes."""
     if not 0 < part.size <= left:
         raise HttpError(400, f"a chunk of {part.size} bytes where {left} are left to come")

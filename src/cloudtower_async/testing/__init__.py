@@ -1,7 +1,7 @@
 """Tools for testing code that uses this package: a simulated CloudTower and sample structs.
 
-`Simulator` and `make` need no extra dependencies:
-``async with Simulator(vms=100, seed=7) as sim: ...``, ``make(models.Vm, name="web-1")``.
+`Simulator` and `make` need no extra dependencies. Examples are
+``async with Simulator(vms=100, seed=7) as sim: ...`` and ``make(models.Vm, name="web-1")``.
 
 pytest imports this package at every start to load its plugin. Therefore, the package imports other
 modules only when they are first used.
@@ -31,7 +31,7 @@ _HOMES = {
     "make": "cloudtower_async.calls.samples",
 }
 
-if not TYPE_CHECKING:  # with this function, a type checker would accept any name
+if not TYPE_CHECKING:  # a type checker that sees this function would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

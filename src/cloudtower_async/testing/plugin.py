@@ -54,7 +54,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
         for node, _ in item.iter_markers_with_node("tower"):
-            # A marker on a module is allowed: other tests of the module may use it.
+            # A marker on a module is allowed, because other tests of the module may use the marker.
             if not isinstance(node, (pytest.Module, pytest.Package, pytest.Session)):
                 pytest.fail(
                     _NOT_ITS_OWN.format(item.nodeid, _SHARED_OPTIONS[fixture]), pytrace=False
@@ -63,7 +63,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # runs after the plugins that run coroutines
 def pytest_fixture_setup(
-    fixturedef: Any,  # noqa: ANN401 - its type declares `func` as final, but this hook sets it
+    fixturedef: Any,  # noqa: ANN401 - its type declares `func` as final, but this hook sets `func`
     request: pytest.FixtureRequest,
 ) -> Generator[None, object, object]:
     """Fail tests that use the fixture `tower` if no plugin runs coroutines.
@@ -119,7 +119,10 @@ def _is_ours(function: Callable[..., object]) -> bool:
 
 
 def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN401 - a literal
-    """Return the scope of the event loop in which pytest-asyncio runs a test: ``"module"``."""
+    """Return the scope of the event loop in which pytest-asyncio runs a test.
+
+    An example is ``"module"``.
+    """
     named = marker.kwargs.get("loop_scope") or marker.kwargs.get("scope")
     try:
         return named or config.getini("asyncio_default_test_loop_scope")

@@ -43,7 +43,7 @@ def refresh_host(store: Store, identifier: str) -> None:
 
 
 def refresh_cluster(store: Store, identifier: str) -> None:
-    """Schedule the recalculation of a cluster's totals from its hosts.
+    """Recalculate the totals of a cluster from its hosts.
 
     Within a `Store.together` block, the totals are recalculated once, at the end of the block.
     """
@@ -133,5 +133,11 @@ def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - int or float, dependin
 
 
 def _share(vm: Document, amount: str, percentage: str) -> float:
-    """Return a percentage of an amount, both from fields of a VM. None counts as 0."""
+    """Return the used part of an amount of a VM.
+
+    Args:
+        vm: The VM.
+        amount: Field with the amount. The value None counts as 0.
+        percentage: Field with the used part in percent. The value None counts as 0.
+    """
     return (vm[amount] or 0) * (vm[percentage] or 0) / 100

@@ -16,8 +16,8 @@ _DAY = 86_400
 class _Rule:
     """Alert rule with its texts.
 
-    Each text is a pair: English, Chinese. ``{name}`` stands for the name of the resource that the
-    alert concerns.
+    Each text is a pair of an English and a Chinese string. ``{name}`` stands for the name of the
+    resource that the alert concerns.
     """
 
     name: str

@@ -53,7 +53,7 @@ def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> 
 
     Args:
         factory: Tools for creating resources.
-        about: Id of the VM, host, disk or cluster. By default, the first cluster.
+        about: Id of the VM, host, disk or cluster. The default is the first cluster.
         fields: Values for fields of the alert.
     """
     store = factory.store

@@ -68,7 +68,7 @@ def add_templates(factory: Factory) -> None:
 
 
 def fill_in_images(factory: Factory) -> None:
-    """Set ``elf_image_uuids`` of the content library images: the UUIDs of their ELF images."""
+    """Set ``elf_image_uuids`` of the content library images to the UUIDs of their ELF images."""
     for image in factory.store.table("ContentLibraryImage").values():
         copies = [factory.store.get("ElfImage", one) for one in image.get("elf_images") or ()]
         image["elf_image_uuids"] = [copy["local_id"] for copy in copies]

@@ -188,9 +188,9 @@ class FieldValues:
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
-        """Return a list with one item. For a list of strings, return an empty list.
+        """Return a list with one item.
 
-        The meaning of the strings is unknown.
+        For a list of strings, return an empty list, because the meaning of the strings is unknown.
         """
         if item is str:
             return []

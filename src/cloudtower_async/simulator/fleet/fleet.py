@@ -45,8 +45,7 @@ class FleetSize:
         hosts_per_cluster: Number of hosts per cluster.
         vms: Number of VMs in all clusters.
         snapshots: Number of VM snapshots.
-        alerts: Number of ordinary alerts. Each failed disk and each disconnected cluster adds one
-            more alert.
+        alerts: Number of alerts, without the alerts for failed disks and disconnected clusters.
         tasks: Number of tasks that ended before the server started.
     """
 

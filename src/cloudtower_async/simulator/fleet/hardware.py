@@ -159,8 +159,8 @@ def _is_stretched(number: int) -> bool:
 def _last_disk(random: Random, number: int, place: int) -> tuple[str, bool]:
     """Return the health status of a host's last disk, and whether the disk is mounted.
 
-    The first three hosts of the first cluster have a different result each, so that every fleet
-    contains unhealthy and unmounted disks.
+    For the first three hosts of the first cluster, the result is fixed. These disks are unhealthy,
+    unmounted and subhealthy. All other results are random.
     """
     known = {(0, 0): ("UNHEALTHY", False), (0, 1): ("HEALTHY", False), (0, 2): ("SUBHEALTHY", True)}
     if found := known.get((number, place)):
@@ -254,7 +254,7 @@ def _add_networks(factory: Factory, cluster: Document) -> None:
 
 
 def _add_target(factory: Factory, cluster: Document) -> None:
-    """Add the iSCSI target of a cluster, which contains VM disks and their snapshots."""
+    """Add the iSCSI target of a cluster. It contains the disks of VMs and their snapshots."""
     name = factory.ids.uuid()
     target = factory.store.add(
         "IscsiTarget",

@@ -27,9 +27,10 @@ def load_fleet(
 ) -> Factory:
     """Fill the store with the fleet of a dump, and return a factory for adding more resources.
 
-    If the dump has no user named `root`, that user is added. Unfinished work of the dump does not
-    continue. Tasks that had not ended become failed tasks. ``entityAsyncStatus`` is set to null. If
-    a host was entering maintenance mode, the host returns to normal operation.
+    If no user in the dump has the name in `root`, such a user is added. Unfinished work of the dump
+    does not continue. Tasks that had not ended become failed tasks. ``entityAsyncStatus`` of all
+    resources is set to null. If a host was entering maintenance mode, the host returns to normal
+    operation.
     """
     ids = Ids.behind(seed, dump.values())
     factory = Factory(store, ids, Random(f"fleet {seed}"), clock)  # noqa: S311 - made up, not secret

@@ -33,13 +33,13 @@ class Spec:
             documents for the whole fleet.
         times: Number of documents for each parent.
         most: Maximum number of documents in the whole fleet.
-        only: Field name and value. Parents are skipped if the field has another value. If the
+        only: Name and required value of a field. Parents with another value are skipped. If the
             parent has no such field, the field of its cluster is compared.
-        values: Fixed values for fields; the other fields get plausible values. In strings, ``{n}``
+        values: Fixed values for fields. Other fields get plausible values. In strings, ``{n}``
             stands for the number of the document, and ``{home}`` for the name of the parent.
         rows: Fixed values for the first document, for the second document, and so on.
-        many: Number of related documents for each to-many relation. 0 relates all candidates. -1
-            distributes the candidates among the documents of one parent.
+        many: Number of related documents for each to-many relation. With 0, all candidates are
+            related. With -1, the candidates are distributed among the documents of one parent.
         without: To-one relations that stay null.
     """
 
@@ -139,7 +139,7 @@ class ResourceGenerator:
         """Return the id of the target of a to-one relation, or None if there is no candidate.
 
         The target is the parent if its resource type fits. Otherwise, the target is a document that
-        shares dependencies with the new document.
+        is consistent with the other relations of the new document.
         """
         if home is not None and relation.target == per:
             return str(home["id"])
@@ -157,7 +157,8 @@ class ResourceGenerator:
 class _Near:
     """Direct and indirect to-one relations of a document.
 
-    The targets of its other relations must agree with these: a VM of the same cluster, for example.
+    Documents in further relations must be consistent with these relations. For example, a related
+    VM must belong to the same cluster.
     """
 
     def __init__(self, store: Store, ends: Iterable[tuple[str, str]]) -> None:
@@ -177,7 +178,7 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Return up to 64 documents of a resource type that agree with the relations so far."""
+        """Return up to 64 documents of a resource type that are consistent with the relations."""
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)

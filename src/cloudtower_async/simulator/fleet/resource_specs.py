@@ -218,7 +218,7 @@ _SECURITY = (
     Spec("VirtualPrivateCloud", "", 2, rows=({"name": "blue"}, {"name": "green"})),
     Spec("VirtualPrivateCloudRouteTable", "VirtualPrivateCloud", values={"default_for_vpc": True}),
     Spec("VirtualPrivateCloudSubnet", "VirtualPrivateCloud", 2),
-    # Floating IPs, NAT and router gateways need an external subnet: older clients lack the groups.
+    # Older clients do not know groups of subnets. For these clients, a subnet is added as well.
     Spec("VirtualPrivateCloudExternalSubnet", "VirtualPrivateCloud", values={"exclusive": True}),
     Spec("VirtualPrivateCloudExternalSubnetGroup", without=("vpc",)),
     *(

@@ -44,7 +44,13 @@ class VmPlan:
 
 @dataclass(slots=True)
 class HostPlan:
-    """Plan of a host: its VMs, and their total memory in bytes and number of virtual CPUs."""
+    """Plan of a host.
+
+    Args:
+        vms: Plans of the VMs on the host.
+        memory: Total memory of the VMs in bytes.
+        vcpus: Total number of virtual CPUs of the VMs.
+    """
 
     vms: list[VmPlan] = field(default_factory=lambda: list[VmPlan]())
     memory: int = 0

@@ -32,14 +32,17 @@ def add_storage_policies(factory: Factory, cluster: Document) -> None:
 
 
 def policy_uuid(factory: Factory, cluster: str, policy: str) -> str:
-    """Return the UUID of the policy with a name in a cluster. Add the policy if it is missing."""
+    """Return the UUID of the policy of a cluster with the given name.
+
+    If the cluster has no such policy, add the policy.
+    """
     name = policy.removeprefix("ELF_CP_")
     found = factory.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})
     return str((found[0] if found else _add(factory, cluster, name))["local_id"])
 
 
 def policy_name(store: Store, uuid: str) -> str | None:
-    """Return the name of the policy with a UUID, or None if the UUID is unknown."""
+    """Return the name of the policy with the given UUID, or None if the UUID is unknown."""
     found = store.select("ElfStoragePolicy", {"local_id": uuid})
     return str(found[0]["name"]) if found else None
 

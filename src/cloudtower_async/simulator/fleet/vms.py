@@ -114,13 +114,13 @@ def _address(number: int) -> str:
 
 
 def lease(nic: Document) -> str:
-    """Return the IP address that DHCP leases to a NIC. It depends on the MAC address."""
+    """Return the IP address that DHCP leases to a NIC. The MAC address determines the result."""
     digits = re.sub(r"[^0-9a-f]", "", (nic["mac_address"] or "").lower())
     return _address(int(digits[-6:] or "0", 16))
 
 
 def activity(random: Random, status: str) -> dict[str, Any]:
-    """Return the status of a VM, with matching values for its CPU and memory usage."""
+    """Return the field values for a VM with the given status: status, CPU and memory usage."""
     running = status == "RUNNING"
     return {
         "status": status,

@@ -118,7 +118,7 @@ Results: TypeAlias = "Item | list[Result] | list[PlainResult] | list[dict[str, A
 """Result of a mutation. The response contains dicts unchanged."""
 
 Handler: TypeAlias = "Callable[[Context, Any], Results]"
-"""Handler of a mutation. It is called with the context and the body, an object or a list."""
+"""Handler of a mutation: a function of the context and the body, which is an object or a list."""
 
 
 def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[Document]:
@@ -131,7 +131,7 @@ def select_vms(context: Context, body: Body, *, recycled: bool = False) -> list[
 
     Raises:
         NoMatchError: No VM matches.
-        HttpError: A VM is locked, or it is in the recycle bin although `recycled` is False.
+        HttpError: A VM is locked, or a VM is in the recycle bin although `recycled` is False.
     """
     vms = context.store.select("Vm", require_member(body, "where", dict[str, Any]))
     if not vms:
@@ -166,7 +166,7 @@ def reject_locked(
     Raises:
         HttpError: A document is locked.
     """
-    # Errors of real servers contain no other types than these two.
+    # Errors of real servers contain only these two types.
     kind = "VM_VOLUME" if resource == "VmVolume" else "VM"
     busy = [document for document in documents if document["entityAsyncStatus"] is not None]
     if busy and context.factory.behavior.locks:

@@ -1,4 +1,4 @@
-"""Reject duplicate names of VMs and placement groups."""
+"""Functions that reject duplicate names of VMs and placement groups."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Mutation:
 
 @functools.cache
 def mutation_at(path: str) -> Mutation:
-    """Return the properties of the mutation with a path."""
+    """Return the properties of the mutation with the given path."""
     asked = operation_at(f"/{path}")
     answer: Any = asked.answer()
     many = get_origin(answer) is list

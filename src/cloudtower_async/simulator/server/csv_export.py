@@ -55,7 +55,7 @@ def _resource(key: str) -> str:
 
 
 def _cell(value: object, path: Sequence[str]) -> object:
-    """Return the value at a path, or None if it does not exist.
+    """Return the value at a path, or None if the path does not exist.
 
     For a list, return the values of all items, separated by commas.
     """

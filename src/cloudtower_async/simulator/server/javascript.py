@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 _ODD = re.compile(rb"(?:\.0|[0-9]e[+-]?[0-9]+|[0-9]{16,})(?:[,\]}]|\Z)")
 
 _LARGEST_EXACT = 2**53  # JavaScript rounds larger integers to a float
-_EXPONENT_FROM = 1e21  # JavaScript writes numbers from here on with an exponent
+_EXPONENT_FROM = 1e21  # JavaScript writes larger numbers with an exponent
 _EXPONENT_BELOW = 1e-6  # JavaScript writes smaller fractions with an exponent
 
 
@@ -78,7 +78,7 @@ def _number(value: float) -> object:
         whole, _, fraction = digits.partition(".")
         return msgspec.Raw(f"{whole}{fraction}{'0' * (int(exponent) - len(fraction))}".encode())
     if not math.isfinite(value):
-        return None  # JavaScript writes it as null
+        return None  # JavaScript writes NaN and infinity as null
     if _EXPONENT_BELOW <= size < _EXPONENT_FROM:
         return msgspec.Raw(_plain(repr(value)).encode())
     digits, _, exponent = repr(value).partition("e")

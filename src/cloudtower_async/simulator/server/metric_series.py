@@ -53,7 +53,7 @@ class MetricGroup:
         subject: Key of the body that contains the filter for the resources.
         resource: Resource type of the filter.
         names: Names of the metrics.
-        expand: Function that returns the series of a resource. It is called with the store, the
+        expand: Function that returns the series of a resource. Its arguments are the store, the
             document and the body.
         echoes: Whether the response contains series without points for unknown metric names.
     """

@@ -32,7 +32,7 @@ _LONG = 86_400  # seconds
 class _Span:
     """Times of the points that a request asks for, in seconds since 1970.
 
-    The range is empty for requests to which real servers send no values.
+    For some requests, real servers send no values. Then the range is empty.
     """
 
     times: range
@@ -175,7 +175,7 @@ def _metric(
 ) -> dict[str, Any]:
     """Return the item for one metric in a response.
 
-    With None for `streams`, ``sample_streams`` is null, as for unknown metrics.
+    If `streams` is None, ``sample_streams`` in the item is null.
     """
     data = {
         "unit": unit_of(name),

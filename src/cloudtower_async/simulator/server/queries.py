@@ -1,4 +1,4 @@
-"""Handler of ordinary queries: they return the matching resources or their number."""
+"""Handler of ordinary queries. Such a query returns the matching resources or their number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _TYPES: dict[str, type] = {
 
 
 def answer_query(query: ResourceQuery, context: RequestContext) -> object:
-    """Return one page of the resources that match the filter, or their number.
+    """Return one page of the resources that match the filter.
+
+    If the query counts resources, return the number of matching resources instead of the page.
 
     Raises:
         BadRequestError: The filter, the order or the page is invalid.

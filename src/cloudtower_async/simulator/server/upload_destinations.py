@@ -28,7 +28,8 @@ class UploadRequest:
         factory: Factory whose store contains the resources.
         fields: Fields of the form.
         size: Size of the whole file in bytes.
-        as_volumes: True if clusters store the image as a volume, False for an ELF image.
+        as_volumes: Whether clusters store the image as a volume. If False, clusters store the image
+            as an ELF image.
     """
 
     factory: Factory

@@ -1,4 +1,4 @@
-"""Handlers of uploads, which receive the chunks, and of cancelling uploads."""
+"""Handlers that receive the chunks of uploads and cancel uploads."""
 
 from __future__ import annotations
 

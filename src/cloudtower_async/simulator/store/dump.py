@@ -37,15 +37,15 @@ def load(
     """Fill an empty store with the documents of a dump.
 
     Fields that are not in the schema are ignored. If a document of the dump refers to a document
-    that is not in the dump, there are two cases. If the dump has no query result for its resource
-    type, the document is generated. Otherwise, the document counts as deleted, and the relation is
-    ignored.
+    that is not in the dump, there are two cases. If the dump contains no documents of the missing
+    resource type at all, the missing document is generated. Otherwise, the missing document counts
+    as deleted, and the relation is ignored.
 
     Args:
         store: Store to fill.
         dump: Results of queries by path.
-        make_up: Function that returns values for the plain fields of a generated document. It is
-            called with the resource type.
+        make_up: Function that returns values for the plain fields of a generated document. Its
+            argument is the resource type.
 
     Raises:
         ValueError: The dump contains a path that is not a query for resources, a document without
@@ -129,8 +129,9 @@ def _complete(
 ) -> None:
     """Set the required relations of a generated document.
 
-    If the document that refers to the generated document has a relation with the same name, use its
-    target. Otherwise, use any document of the resource type.
+    `mentioned_by` is the document that refers to the generated document. If `mentioned_by` has a
+    relation with the same field name, use the target of this relation. Otherwise, use any document
+    of the resource type.
     """
     made_up = store.get(resource, identifier)
     for relation in store.resources[resource].relations:

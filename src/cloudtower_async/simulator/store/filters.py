@@ -34,7 +34,7 @@ class Condition:
         operator: Operator of the key: ``""`` for equality, ``not_in``, ``lt`` and so on. For
             relations, the operator is ``one``, ``every``, ``some`` or ``none``.
         check: Function that converts the value in the filter to the value to compare. For an
-            invalid value, it raises ValueError with the expected type as the message.
+            invalid value, the function raises ValueError with the expected type as the message.
         target: Target resource type of a relation, or None for plain fields.
     """
 

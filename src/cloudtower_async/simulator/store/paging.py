@@ -2,8 +2,8 @@
 
 As in Prisma 1, documents are sorted by a field. Documents with the same value are sorted by
 ascending id. Nulls come last in ascending order and first in descending order. `after` and `before`
-contain the id of a document, which need not match the filter. With `last`, both `last` and `skip`
-count from the end.
+contain the id of a document. This document does not have to match the filter. If a query contains
+`last`, both `last` and `skip` count from the end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Requested page of the sorted documents. None means that a query has no such argument.
+    """Requested page of the sorted documents. None means that the query lacks the argument.
 
     Args:
         order: Sort order.
@@ -118,8 +118,9 @@ def _beyond(
 ) -> Predicate:
     """Return a predicate that tests whether a document comes after the document with an id.
 
-    If `later` is False, the predicate tests whether a document comes before it. If the document
-    does not exist or its field is null, the predicate is always False, as in SQL.
+    If `later` is False, the predicate tests whether a document comes before the document with the
+    id. If the document with the id does not exist, or if its field is null, the predicate is always
+    False, as in SQL.
     """
     cursor = table.get(identifier)
     field = order.field

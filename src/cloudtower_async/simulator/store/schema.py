@@ -49,7 +49,10 @@ _COUNTS = {
     ("SnapshotGroup", "vm_snapshots"): "object_num",
     ("SnapshotPlan", "vms"): "object_num",
 }
-"""Fields with the number of related documents whose names do not follow from the relation."""
+"""Fields with the number of related documents, by resource type and relation.
+
+For other relations, the name of such a field follows from the name of the relation.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ def queried_resources() -> tuple[str, ...]:
 
 @functools.cache
 def all_resources() -> tuple[str, ...]:
-    """Return the names of all resource types that queries return or that are related to them."""
+    """Return the names of all resource types that queries return, and of related resource types."""
     known = dict.fromkeys(queried_resources())
     coming = list(known)
     while coming:
@@ -185,7 +188,7 @@ class ResourceQuery:
 
 @functools.cache
 def resource_query(path: str) -> ResourceQuery | None:
-    """Return the query with a path, or None if the operation is not an ordinary query."""
+    """Return the query with the given path, or None if the operation is not an ordinary query."""
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
@@ -232,7 +235,7 @@ def _count(relation: str, fields: list[str]) -> str | None:
 def _inverse(resource: str, target: str) -> str | None:
     """Return the field of the target that refers back to the resource type.
 
-    If there is no such field, or more than one, return None.
+    If the target has no such field or more than one such field, return None.
     """
     there = [field for field, (end, _) in _relations(resource).items() if end == target]
     back = [field for field, (end, _) in _relations(target).items() if end == resource]

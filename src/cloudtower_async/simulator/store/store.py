@@ -42,7 +42,7 @@ _TRANSLATED = {
 
 
 _OWNED = {"VmVolume": ("lun",)}
-"""Relations by resource type. Removing a document also removes its documents in these relations."""
+"""Relations by resource type. Removing a document also removes the documents in these relations."""
 
 
 def _alone(method: F) -> F:
@@ -82,7 +82,7 @@ class Store:
         self._tables: dict[str, dict[str, TrackedDocument]] = {name: {} for name in self.resources}
         self._tracker = ChangeTracker(self.resources, self._tables)
         self.lock: RLock = self._tracker.lock
-        """Lock of the store. Requests wait while the lock is held, so do not send requests then."""
+        """Lock of the store. Do not send requests while you hold the lock: requests wait for it."""
         self._indexes = Indexes(self.resources, self._tables, self._tracker)
         self._watcher: Callable[[RowChange], None] | None = None
         self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
@@ -114,8 +114,8 @@ class Store:
         """Recalculate derived fields after a change: now, or at the end of a ``together`` block.
 
         Args:
-            work_out: Function that recalculates the fields. It is called with the store and the id.
-                The document may no longer exist then.
+            work_out: Function that recalculates the fields. Its arguments are the store and the id.
+                When the function is called, the document may no longer exist.
             identifier: Id of the document with the derived fields.
         """
         if self._due is None:
@@ -131,14 +131,14 @@ class Store:
         return self._tables.get(resource, {})
 
     def relation(self, resource: str, field: str) -> Relation:
-        """Return the relation of a resource type with a field name."""
+        """Return the relation of a resource type with the given field name."""
         return self._relations[resource][field]
 
     @_alone
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
         """From now on, call `watcher` for all changes that `report` finds.
 
-        This includes documents that were changed in place.
+        `report` also finds changes of documents that were made in place.
         """
         self._watcher = watcher
         self._tracker.start()
@@ -151,7 +151,7 @@ class Store:
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
-        """Return the document with an id. To change its relations, use ``change``.
+        """Return the document with the given id. To change its relations, use ``change``.
 
         Raises:
             DocumentNotFoundError: The document does not exist. This error is a KeyError.
@@ -354,7 +354,7 @@ class Store:
                 other.setdefault(back.field, []).append(document["id"])
                 _count(back, other)
                 continue
-            if before := other.get(back.field):  # it was related to another document
+            if before := other.get(back.field):  # `other` was related to another document
                 self._forget(relation, before, end)
             other[back.field] = document["id"]
 

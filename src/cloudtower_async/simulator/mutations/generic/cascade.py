@@ -1,4 +1,8 @@
-"""Cascading deletes: deleting a document deletes its dependents or is rejected because of them."""
+"""Cascading deletes.
+
+Some dependents of a document are deleted together with the document. All other dependents prevent
+the deletion of the document.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ _PATH = re.compile(r"/((create|update|delete)-.+)")
 
 
 def effect(path: str) -> Handler:
-    """Return the handler of the create, update or delete operation with a path."""
+    """Return the handler of the create, update or delete operation with the given path."""
     return functools.partial(_run, path)
 
 
@@ -98,8 +98,8 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
     """Return the id for a required relation to the resource type `target`.
 
-    The id comes from a resource to which the document refers. Example: a LUN belongs to the cluster
-    of its iSCSI target.
+    The id comes from a resource to which the document refers. For example, the cluster of a LUN is
+    the cluster of its iSCSI target.
 
     Raises:
         HttpError: The document refers to no resource that has this relation.
@@ -196,7 +196,7 @@ _VERBS = {"create": _create, "update": _update, "delete": _delete}
 def _along(
     context: Context, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """Return the documents to remove together with a document, as (resource type, id).
+    """Return the documents to remove together with a document, as pairs of resource type and id.
 
     Raises:
         HttpError: Another document depends on the document and prevents its deletion.

@@ -63,7 +63,7 @@ def new_document(factory: Factory, resource: str) -> Document:
 
 
 def conform(factory: Factory, resource: str, field: str, value: object) -> object:
-    """Return a value from a body with all missing fields of nested objects added."""
+    """Return a value from a body. If nested objects lack fields, add these fields."""
     return _conform(factory, _fields(resource)[field], value)
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 FieldRule: TypeAlias = "Callable[[Context, str, Mapping[str, Any], Any], Fields]"
 """Rule that converts a key of a body to fields.
 
-It is called with the context, the resource type, the object with the key, and the value of the key.
+The rule is a function of the context, the resource type, the object with the key, and the value of
+the key.
 """
 
 
@@ -57,7 +58,10 @@ def to_fields(
 
 @functools.cache
 def rule_by_name(resource: str, key: str) -> FieldRule | None:
-    """Return the rule for a key that names a field, a relation or a unit, or None if unknown."""
+    """Return the rule for a key that names a field, a relation or a unit.
+
+    For other keys, return None.
+    """
     known = describe(resource)
     relations = {relation.field: relation for relation in known.relations}
     if key in known.fields:
@@ -111,7 +115,7 @@ def resolve_ids(context: Context, target: str, value: object) -> list[str]:
     The value is a filter, an id, a list of ids, or None for no documents.
 
     Raises:
-        HttpError: No document has one of the ids.
+        HttpError: A document with one of the ids does not exist.
     """
     store = context.store
     if value is None:

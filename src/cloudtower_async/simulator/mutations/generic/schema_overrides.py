@@ -41,7 +41,7 @@ For all other resource types, the request fails.
 """
 
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
-"""Resource types whose documents external programs create. Creating them needs no task."""
+"""Resource types whose documents external programs create. They are created without a task."""
 
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -124,11 +124,11 @@ def _services(
 RULES: Mapping[tuple[str, str], FieldRule | None] = {
     **security_policies.RULES,
     ("AlertNotifier", "smtp_server_id"): renamed("smtp_server_config"),
-    ("BackupPlan", "disconnect_strategy"): ignored,  # responses do not contain its effect
+    ("BackupPlan", "disconnect_strategy"): ignored,  # has no effect on responses
     ("Cluster", "datacenter_id"): listed("datacenters"),
     ("Cluster", "mgt_ip_mapper"): None,  # changes the addresses of hosts
-    ("Cluster", "password"): ignored,  # responses do not contain it
-    ("Cluster", "primary_zone_datacenter_id"): None,  # responses do not contain it
+    ("Cluster", "password"): ignored,  # responses never contain passwords
+    ("Cluster", "primary_zone_datacenter_id"): None,  # responses do not contain the roles of zones
     ("Cluster", "primary_zone_id"): None,
     ("Cluster", "secondary_zone_datacenter_id"): None,
     ("Cluster", "secondary_zone_id"): None,
@@ -153,7 +153,7 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("GpuDevice", "vgpu_spec"): renamed("user_vgpu_type_name"),
     ("Graph", "connect_id"): renamed("instance_ids"),
     ("Host", "ipmi"): None,  # a separate resource, whose values the server tests
-    ("IscsiLunSnapshot", "effect"): ignored,  # responses do not contain it
+    ("IscsiLunSnapshot", "effect"): ignored,  # has no effect on responses
     ("IscsiTarget", "bps_wr_max_size"): ignored,  # a misnamed unit of bps_wr_max
     ("LogCollection", "service_groups"): _services,
     ("Nic", "nic_user_usage"): renamed("user_usage"),
@@ -233,7 +233,10 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply the effects of an operation that go beyond setting fields, when its task ends."""
+    """Apply those effects of an operation that are not expressed by the values of its fields.
+
+    This function runs when the task of the operation ends.
+    """
     if path in {"create-user", "update-user"} and "password" in data:
         context.accounts.set_password(document["username"], data["password"])
     if resource == "VirtualPrivateCloudRouteTable" and "routes" in data:

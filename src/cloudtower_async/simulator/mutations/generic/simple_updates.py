@@ -27,10 +27,10 @@ class Action:
 
     Args:
         path: Path of the operation.
-        values: Function that returns the new field values. It is called with the context, the
+        values: Function that returns the new field values. Its arguments are the context, the
             document, and the member ``data`` of the body.
-        follow: Function that applies other effects than setting fields. It is called with the same
-            arguments as `values`.
+        follow: Function that applies all other effects of the operation. Its arguments are the
+            arguments of `values`.
     """
 
     path: str
@@ -145,7 +145,10 @@ def _sriov(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _copy_images(context: Context, document: Document, data: Body) -> None:
-    """Add an ELF image of a content library image to each cluster in the data without a copy."""
+    """Copy a content library image, as an ELF image, to the clusters in the data.
+
+    Clusters that already have a copy are skipped.
+    """
     store = context.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
     there = {image["cluster"] for image in images}

@@ -27,7 +27,8 @@ class Copy:
         path: Path of the operation.
         source: Resource type of the original.
         key: Key of the body that contains the id of the original, or a filter for it.
-        to: Relations of the copy that the body can set, as pairs: key of the body, relation.
+        to: Relations of the copy that the body can set. Each pair contains a key of the body and
+            the name of a relation.
     """
 
     path: str

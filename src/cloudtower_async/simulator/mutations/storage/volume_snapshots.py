@@ -27,7 +27,8 @@ class SnapshotKind:
         field: Relation of a snapshot to its source.
         asked: Flag in the body that deletes the snapshots together with their source. The pair
             contains the key of an object in the body and the key of the flag in this object.
-        others: Fields whose names differ: the name in the source by the name in the snapshot.
+        others: Fields with different names in the snapshot and in the source. The keys are the
+            names in the snapshot, and the values are the names in the source.
     """
 
     resource: str
@@ -115,7 +116,7 @@ def _whole(name: str, value: object) -> object:
 def removed_with(
     store: Store, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """Return the snapshots of a document if the body requests to delete them as well.
+    """Return the snapshots to delete together with a document, if the body requests this.
 
     Each item contains the resource type and the id of a snapshot.
     """

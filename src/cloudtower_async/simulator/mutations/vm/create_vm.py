@@ -140,7 +140,7 @@ def _same_cluster(source: Document, values: Body) -> str:
 
 
 def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """Replace the disks and NICs of a draft by the disks and NICs in the body, if it has any."""
+    """Replace the disks or NICs of a draft if the body contains disks or NICs."""
     if "vm_disks" in values:
         disks = values["vm_disks"]
         draft.disks = disk_drafts(context, disks, draft.cluster)
@@ -181,7 +181,7 @@ def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
 def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
     """Apply the effects of cloud-init that are visible outside the guest."""
     if not template["cloud_init_supported"]:
-        draft.failure = _NO_CLOUD_INIT  # the task fails, not the request
+        draft.failure = _NO_CLOUD_INIT  # the server accepts the request, but the task fails
     if "hostname" in cloud_init:
         draft.fields["hostname"] = cloud_init["hostname"]
     if "nameservers" in cloud_init:

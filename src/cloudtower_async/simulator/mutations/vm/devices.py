@@ -30,7 +30,7 @@ class DiskDraft:
         policy: Name of the storage policy of the new volume.
         written: Number of bytes that the data of the new volume occupies.
         volume: Id of an existing volume to mount. With None, a new volume is created.
-        key: Key of the disk. By default, the next free key.
+        key: Key of the disk. The default is the next free key.
         more: Values of other fields of the disk.
     """
 
@@ -51,7 +51,7 @@ class CdRomDraft:
 
     Args:
         boot: Position in the boot order.
-        key: Key of the CD-ROM. By default, the next free key.
+        key: Key of the CD-ROM. The default is the next free key.
         image: Id of the ELF image in the CD-ROM, or None for an empty CD-ROM.
         disabled: Whether the CD-ROM is disabled.
     """
@@ -88,7 +88,7 @@ def policy_fields(policy: str) -> Fields:
 def add_volume(
     factory: Factory, cluster: str, draft: DiskDraft, *, mounting: bool = True
 ) -> Document:
-    """Add a volume, and return the volume. The used space of the cluster grows by its data."""
+    """Add a volume, increase the used space of its cluster, and return the volume."""
     local_id = factory.ids.uuid()
     add_written(factory.store, cluster, draft.written)
     return factory.store.add(

@@ -59,10 +59,10 @@ def _add_cd_roms(context: Context, vm: Document, data: Body) -> Apply:
 
 
 def _own(context: Context, vm: Document, identifier: str, kind: str) -> Document:
-    """Return the disk or CD-ROM of a VM with an id.
+    """Return the disk or CD-ROM of a VM with the given id.
 
     Raises:
-        HttpError: The VM has no disk of this type with the id.
+        HttpError: The VM has no such disk or CD-ROM.
     """
     disk = context.store.table("VmDisk").get(identifier)
     if disk is None or disk["vm"] != vm["id"] or disk["type"] != kind:

@@ -34,7 +34,7 @@ def _basic_info(context: Context, vm: Document, data: Body) -> Apply:
         raise HttpError(400, f"VM {vm['name']} is {vm['status']}: it cannot become smaller")
 
     def apply() -> Failure | None:
-        # Another VM may have got the name after the request.
+        # Since the request, another VM may have been given the name.
         taken = name_taken or taken_name(context, "Vm", changes["name"], own=vm["id"])
         if taken is not None and changes["name"] != vm["name"]:
             return taken

@@ -19,10 +19,10 @@ _STOPPED = frozenset({"STOPPED"})
 
 
 def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
-    """Return the requested GPU.
+    """Return the requested GPU, after checking that a VM in the cluster can use the GPU.
 
     Raises:
-        HttpError: The GPU is in use, or it is not in the cluster.
+        HttpError: The GPU is in use, or the GPU is not in the cluster.
     """
     store = context.store
     gpu = get_document(context, "GpuDevice", wanted["gpu_id"])
@@ -45,10 +45,10 @@ def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
 
 
 def check_pci_nic(context: Context, nic: Document, cluster: str) -> Document:
-    """Return the NIC unchanged.
+    """Check that a VM in the cluster can use a NIC, and return the NIC.
 
     Raises:
-        HttpError: The NIC is in use, or it is not in the cluster.
+        HttpError: The NIC is in use, or the NIC is not in the cluster.
     """
     check_cluster(context.store.get("Host", nic["host"]), cluster)
     if nic.get("vms"):

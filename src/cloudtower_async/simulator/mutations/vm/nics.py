@@ -86,7 +86,7 @@ _ADDRESS = {"ip_address", "gateway", "subnet_mask"}
 _OUTSIDE = {"nic_index", "qos"}
 """Keys of the data that do not require VM tools.
 
-They are the index of the NIC and the QoS settings, which the host applies.
+These keys are the index of the NIC and the QoS settings, which the host applies.
 """
 
 

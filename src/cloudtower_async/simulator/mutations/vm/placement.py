@@ -59,11 +59,12 @@ def roomiest(
 def place(store: Store, vm: Document, wanted: str | None = None) -> Failure | None:
     """Choose the host for a VM that starts, and move the VM to this host.
 
-    If a host is requested, the VM starts there. Otherwise, the VM stays on its current host if the
-    free memory suffices, or else moves to the host with the most free memory.
+    If a host is requested, the VM starts on that host. Without a requested host, the VM stays on
+    its current host if that host has enough free memory. If the current host does not have enough
+    free memory, the VM moves to the host with the most free memory.
 
     Returns:
-        The failure of the task if the host has not enough free memory, or None.
+        The failure of the task if the chosen host does not have enough free memory, or None.
     """
     host = store.get("Host", wanted or vm["host"])
     if not has_room(host, vm["memory"]) and wanted is None:

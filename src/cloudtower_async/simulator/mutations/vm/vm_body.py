@@ -76,10 +76,10 @@ def _mounted(context: Context, values: Body, cluster: str) -> DiskDraft:
 
 
 def mountable(context: Context, identifier: str, cluster: str) -> Document:
-    """Return the volume with an id.
+    """Return the volume with the given id.
 
     Raises:
-        HttpError: A VM in the cluster cannot use the volume, or the volume does not exist.
+        HttpError: The volume does not exist, or a VM in the cluster cannot use the volume.
     """
     volume = check_cluster(get_document(context, "VmVolume", identifier), cluster)
     if volume["mounting"] and not volume["sharing"]:
@@ -127,10 +127,11 @@ def cd_rom_drafts(context: Context, values: Iterable[Body], cluster: str) -> lis
 def image_of(context: Context, values: Body, cluster: str) -> str | None:
     """Return the id of the ELF image in a body, or None if the body has no image.
 
-    If the body contains the id of a content library image, return its ELF image in the cluster.
+    If the body contains the id of a content library image, return the id of its ELF image in the
+    cluster.
 
     Raises:
-        HttpError: The image does not exist, or it is not in the cluster.
+        HttpError: The image does not exist, or the image is not in the cluster.
     """
     if identifier := values.get("elf_image_id"):
         return str(check_cluster(get_document(context, "ElfImage", identifier), cluster)["id"])
@@ -222,7 +223,7 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Reject a VM with GPUs if it has no fixed host or if HA is on. Turn HA off by default."""
+    """Reject a VM with GPUs if the body names no host or turns HA on. Turn HA off."""
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):

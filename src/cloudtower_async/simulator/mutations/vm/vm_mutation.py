@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def checked(effects: Mapping[str, Handler]) -> dict[str, Handler]:
-    """Return handlers that first check the body against the schema and then call `effects`."""
+    """Return handlers that check the body against the schema and then call the given handlers."""
     return {path: _checked(path, effect) for path, effect in effects.items()}
 
 
@@ -41,7 +41,7 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
 
     Raises:
         NoMatchError: No document matches, and `path` is ``"where"``.
-        HttpError: No document matches another filter in the body.
+        HttpError: No document matches, and `path` names another filter in the body.
     """
     found = context.store.select(resource, where)
     if not found:
@@ -52,7 +52,7 @@ def find(context: Context, resource: str, where: object, path: str = "where") ->
 
 
 def get_document(context: Context, resource: str, identifier: str) -> Document:
-    """Return the document with an id.
+    """Return the document with the given id.
 
     Raises:
         HttpError: The document does not exist.
@@ -64,7 +64,7 @@ def get_document(context: Context, resource: str, identifier: str) -> Document:
 
 
 def check_cluster(document: Document, cluster: str) -> Document:
-    """Return the document unchanged.
+    """Check that a document belongs to a cluster, and return the document.
 
     Raises:
         HttpError: The document belongs to another cluster.
@@ -84,10 +84,10 @@ def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
 
 
 def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
-    """Check that a VM is stopped, as `Behavior.running_vms` requires.
+    """Apply `Behavior.running_vms` to an operation that expects a stopped VM.
 
     Return the failure of the task if the VM is not stopped and the task must fail. Return None if
-    the task must succeed.
+    the task can succeed.
 
     Raises:
         HttpError: The VM is not stopped, and the request must fail.
@@ -106,9 +106,9 @@ class VmMutation:
 
     Args:
         mutation: Name of the mutation on the server.
-        prepare: Function that checks the request for one VM. It is called with the context, the VM
-            and the member ``data`` of the body. It returns the function to call at the end of the
-            task. If the check fails for one VM, the handler starts no tasks.
+        prepare: Function that checks the request for one VM. Its arguments are the context, the VM
+            and the member ``data`` of the body. Its result is the function to call at the end of
+            the task. If the check fails for one VM, the handler starts no tasks.
         allowed: Allowed statuses of the VMs. With None, all statuses are allowed.
     """
 
@@ -134,7 +134,8 @@ class DeviceMutation:
     Args:
         resource: Resource type of the devices: ``VmDisk`` or ``VmNic``.
         mutation: Name of the mutation on the server.
-        prepare: Function like ``VmMutation.prepare``, but called with a device and the whole body.
+        prepare: Function like ``VmMutation.prepare``. Its arguments are the context, the device and
+            the whole body.
     """
 
     resource: str
@@ -157,7 +158,7 @@ class DeviceMutation:
 
 
 def run_in_turn(applies: list[Apply]) -> Apply:
-    """Return a function that calls several functions in order. It stops at the first failure."""
+    """Return a function that calls several functions in order until one of them fails."""
 
     def apply() -> Failure | None:
         for one in applies:
