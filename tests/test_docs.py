@@ -331,13 +331,6 @@ def test_the_settings_page_lists_every_environment_variable() -> None:
     assert set(VARIABLES.findall(text)) == set(told)
 
 
-def test_the_page_on_testing_lists_what_is_not_modelled() -> None:
-    text = (DOCS / "testing.md").read_text(encoding="utf-8")
-    [listed] = re.findall(r"^```\{unmodelled\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert listed.split() == Simulator().unmodelled()
-    assert len(listed.split()) < 60
-
-
 def options(text: str) -> set[str]:
     return set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help"}
 
