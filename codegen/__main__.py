@@ -28,13 +28,13 @@ PACKAGE = conflicts.PACKAGE
 
 
 class Generated(NamedTuple):
-    """Generated text, before it is written."""
+    """Generated code and the extended history, before they are written to files."""
 
     packages: dict[str, dict[str, str]]
-    """The files of each package, by path below it."""
+    """The text of each file, by package and by path inside the package."""
     modules: dict[str, str]
     history: History
-    """The history including the version of the schema."""
+    """The history, extended by the version of the schema."""
 
 
 def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False) -> Generated:
@@ -48,7 +48,8 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
     conflicts.check(api)
     emit_dates.mark(api)
     known = History.load(history_file)
-    # An older schema may lack fields that the texts describe.
+    # The texts may describe fields that an older schema lacks, so the check is left out for older
+    # schemas.
     texts = Texts.load(history_file.parent / "texts", None if allow_removals else api)
     if not allow_removals:
         known.check_removals(api)
@@ -71,11 +72,11 @@ def make(schema_file: Path, history_file: Path, *, allow_removals: bool = False)
 def generate(
     schema_file: Path, history_file: Path, package: Path, *, allow_removals: bool = False
 ) -> History:
-    """Write `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py` below `package`.
+    """Write `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py` into `package`.
 
-    Returns the history including the version of the schema.
+    Returns the history, extended by the version of the schema.
 
-    :raises SchemaError: if the schema cannot be used; nothing is written then.
+    :raises SchemaError: if the schema cannot be used. In this case, nothing is written.
     """
     made = make(schema_file, history_file, allow_removals=allow_removals)
     for name, files in made.packages.items():
@@ -86,7 +87,7 @@ def generate(
 
 
 def _check_syntax(path: str, text: str) -> None:
-    """Check that a module compiles before any module is written: a name may have broken it."""
+    """Check that the text of a module is valid Python, before any module is written."""
     try:
         ast.parse(text)
     except (SyntaxError, ValueError) as error:
@@ -97,7 +98,7 @@ def _check_syntax(path: str, text: str) -> None:
 
 
 def main() -> int:
-    """Run the command. Generating into the project also extends the project's history."""
+    """Run the command. Generating into the project itself also extends its history."""
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--schema", type=Path, required=True, help="an API schema (JSON)")
     parser.add_argument(

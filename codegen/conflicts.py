@@ -1,6 +1,10 @@
-"""Name conflicts that the generator rejects: between names of a schema, or with the package.
+"""Name conflicts that the generator rejects.
 
-Each rule yields one line for each conflict, with the place and the remedy.
+Two names of the schema may conflict, or a name of the schema may conflict with a name of the
+package.
+
+Each rule is a function that yields an error message for each conflict, with the place and the
+remedy.
 """
 
 from __future__ import annotations
@@ -21,13 +25,13 @@ PACKAGE = Path(__file__).parent.parent / "src" / "cloudtower_async"
 _GENERATED = ("api", "models", "inputs")
 _SESSION = "Cloudtower"
 
-# Modules generated in addition to those of the namespaces.
+# Generated modules that belong to no namespace.
 _MODULES = frozenset(
     {"catalogue", "common", "enums", "nested", "newer", "older", "references", "shared"}
 )
 # Parameters of every method.
 _PARAMETERS = frozenset({"self", *(name for name, _ in emit_api.COMMON)})
-# Names of this form are imported or defined by generated modules.
+# Names that generated modules import or define, so schemas must not have these names.
 _IMPORTED = frozenset(
     {
         "Any",
@@ -55,9 +59,10 @@ _RENAME = "rename it in the schema file"
 def check(api: Api) -> None:
     """Check the names in an API.
 
-    :raises SchemaError: if some names conflict.
+    :raises SchemaError: if names conflict.
     """
-    for rule in _RULES:  # the order matters: some rules rely on earlier ones
+    # The order matters: some rules require that earlier rules found no conflict.
+    for rule in _RULES:
         found = list(rule(api))
         if found:
             raise SchemaError(*found)
@@ -142,7 +147,8 @@ def _tags(api: Api) -> Iterator[str]:
 def session_attributes() -> frozenset[str]:
     """Return the attributes of a session that are written by hand.
 
-    They are read from the source, because generated code may be missing or broken.
+    The names are read from the source code, because the package cannot be imported if generated
+    code is missing or broken.
     """
     classes: dict[str, ast.ClassDef] = {}
     for file in PACKAGE.rglob("*.py"):
@@ -232,7 +238,7 @@ def _members(api: Api) -> Iterator[str]:
 
 
 def _circles(api: Api) -> Iterator[str]:
-    """Reject answer types that refer to each other, because their modules import each other."""
+    """Reject answer types that refer to each other: their modules would import each other."""
     reached = {name: closure(api, iter([name])) for name in layout.models(api)}
     for name in reached:
         kind = api.types[name]

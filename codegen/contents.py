@@ -1,4 +1,4 @@
-"""Contents of the reference: which page documents which public name."""
+"""Contents of the reference: the public names that each page documents."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SESSION = "Cloudtower"
 
 
 class Page(NamedTuple):
-    """A page of the reference: its title, what to read first, and its names by module."""
+    """A page of the reference: its title, its introduction, and its names."""
 
     title: str
     guides: str
     names: dict[str, str]
-    """Names of each module, separated by spaces. Those of methods have their class."""
+    """Names by module, separated by spaces. The name of a method includes its class."""
 
 
 PAGES = {
@@ -172,7 +172,7 @@ PAGES = {
 
 
 MEMBERS = {
-    "Cloudtower": "",  # each has a separate entry
+    "Cloudtower": "",  # each method has a separate entry
     "CallError": "",
     "Change": "old new old_values new_values",
     "Changes": "revision anchor",
@@ -189,12 +189,12 @@ MEMBERS = {
     "UploadState": "to_json from_json",
     "Watch": "snapshot polls subscribe",
 }
-"""Members that users need, of classes that also have others."""
+"""Members to document, by class. Other members of these classes are not for users."""
 
 
 @cache
 def places() -> dict[str, str]:
-    """Return the page and the anchor of each entry and its members: `tasks.md#taskfailed`."""
+    """Return the page and anchor of each entry and each member, such as `tasks.md#taskfailed`."""
     found: dict[str, str] = {}
     for name, page in PAGES.items():
         for module, names in page.names.items():
@@ -208,12 +208,12 @@ def places() -> dict[str, str]:
 
 
 def anchor(heading: str) -> str:
-    """Return the anchor of a heading, as GitHub and MyST make it."""
+    """Return the anchor that GitHub and MyST derive from a heading."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def modules() -> dict[str, str]:
-    """Return the module that each entry is imported from."""
+    """Return the module from which users import each entry."""
     return {
         name: module
         for page in PAGES.values()
@@ -223,16 +223,16 @@ def modules() -> dict[str, str]:
 
 
 class PublicName(NamedTuple):
-    """An entry, or a member of one."""
+    """An entry of the reference, or a member of an entry."""
 
     name: str
     module: str
     kind: str
-    """What Sphinx calls it: class, exception, method, property, function or data."""
+    """Kind of the name in Sphinx: class, exception, method, property, function or data."""
 
 
 def public_names() -> Iterator[PublicName]:
-    """Yield the entries of all pages and their members."""
+    """Yield the entries of all pages, each with its members."""
     for name, module in modules().items():
         for one in (name, *(f"{name}.{member}" for member in members(module, name))):
             definition = find(module, one)

@@ -21,17 +21,17 @@ Node = ast.ClassDef | Function | ast.AnnAssign | ast.Assign
 
 
 class Definition(NamedTuple):
-    """Where and how a name is defined."""
+    """The module, source code and docstring of a definition."""
 
     module: str
     nodes: list[Node]
-    """One, or the overloads of a function."""
+    """The node of the definition. A function with overloads has one node for each overload."""
     docstring: str
 
 
 @cache
 def _body(module: str) -> list[ast.stmt]:
-    """Return the statements of a module, with those for type checkers."""
+    """Return the statements of a module, including statements in `if TYPE_CHECKING:` blocks."""
     path = PACKAGE.joinpath(*module.split(".")[1:])
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if not module.startswith(ROOT) or not file.exists():
@@ -43,7 +43,7 @@ def _body(module: str) -> list[ast.stmt]:
 
 
 def _absolute(module: str, imported: ast.ImportFrom) -> str:
-    """Return the module that is imported from."""
+    """Return the absolute name of the module from which a statement imports."""
     if not imported.level:
         return imported.module or ""
     is_package = PACKAGE.joinpath(*module.split(".")[1:]).is_dir()
@@ -54,7 +54,7 @@ def _absolute(module: str, imported: ast.ImportFrom) -> str:
 
 @cache
 def find(module: str, name: str) -> Definition | None:
-    """Return the definition of a name, following imports; None if it is outside the package."""
+    """Return the definition of a name. Imports are followed. None: not defined in the package."""
     owner, _, member = name.rpartition(".")
     if owner:
         found = find(module, owner)
@@ -91,7 +91,7 @@ def _defined(module: str, body: list[ast.stmt], name: str) -> Definition | None:
 
 
 def name_of(node: Node) -> str:
-    """Return the name that is defined; an empty text if it is not a plain name."""
+    """Return the name that a node defines, or an empty string if the target is not a plain name."""
     match node:
         case ast.AnnAssign(ast.Name(name)) | ast.Assign([ast.Name(name)]):
             return name
@@ -102,7 +102,7 @@ def name_of(node: Node) -> str:
 
 
 def docstring_below(node: ast.stmt | None) -> str:
-    """Return the text of a docstring below a definition, or an empty text."""
+    """Return the text of a statement that is a docstring, or an empty string."""
     match node:
         case ast.Expr(ast.Constant(str(text))):
             first, _, rest = text.partition("\n")
@@ -119,9 +119,10 @@ def decorators(node: ast.stmt) -> list[str]:
 
 @cache
 def imported_as(module: str, path: str) -> str:
-    """Return the module that a prefix such as `sources.` stands for; no prefix: the module itself.
+    """Return the module that a prefix such as `sources.` stands for.
 
-    An empty text if the prefix is not imported from the package.
+    An empty prefix stands for `module`. The result is an empty string if the prefix is not imported
+    from the package.
     """
     name = path.rstrip(".")
     if not name:
@@ -146,13 +147,13 @@ def ancestors(definition: Definition) -> Iterator[str]:
 
 
 def is_record(definition: Definition) -> bool:
-    """Return whether the annotations of a class are the arguments that it is made with."""
+    """Return whether the fields of a class are the arguments of its constructor."""
     made = {"msgspec.Struct", "NamedTuple"} & {*ancestors(definition)}
     return bool(made) or "dataclass" in decorators(definition.nodes[0])
 
 
 def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
-    """Return the `__init__` that a class defines itself."""
+    """Return the `__init__` of a class, or None if the class does not define `__init__` itself."""
     for one in node.body:
         if isinstance(one, ast.FunctionDef) and one.name == "__init__":
             return one

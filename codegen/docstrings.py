@@ -1,4 +1,4 @@
-"""Google-style docstrings as Markdown."""
+"""Conversion of Google-style docstrings to Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 Link = Callable[[str], str | None]
-"""Returns where the text of a code span is documented, or None."""
+"""Function that takes a name, and returns the address of its documentation, or None."""
 
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Warns|Example):$")
 _ITEM = re.compile(r"^(\*{0,2}[\w.]+): (.*)$")
@@ -19,11 +19,11 @@ class Docstring(NamedTuple):
     """Parts of a docstring."""
 
     text: str
-    """Everything outside of sections."""
+    """The text outside of the sections."""
     sections: dict[str, str]
 
     def items(self, section: str) -> dict[str, str]:
-        """Return the entries of a section by name, each on one line."""
+        """Return the entries of a section: name and text. The text is on one line."""
         found: dict[str, str] = {}
         name = ""
         for line in self.sections.get(section, "").splitlines():
@@ -35,12 +35,12 @@ class Docstring(NamedTuple):
         return found
 
     def example(self) -> str:
-        """Return the code of the example, or an empty text."""
+        """Return the code of the example, or an empty string if the docstring has no example."""
         return textwrap.dedent(self.sections.get("Example", "").removeprefix("::\n")).strip()
 
 
 def parse(docstring: str) -> Docstring:
-    """Split a docstring, whose common indentation is removed, into its sections."""
+    """Split a docstring into its sections. The common indentation must already be removed."""
     text: list[str] = []
     sections: dict[str, list[str]] = {}
     current = text
@@ -57,7 +57,7 @@ def parse(docstring: str) -> Docstring:
 
 
 def markdown(text: str, link: Link) -> str:
-    """Return prose as Markdown; `link` finds the targets of single backticks."""
+    """Return prose as Markdown. `link` returns the targets of names in single backticks."""
 
     def code(found: re.Match[str]) -> str:
         inside = " ".join((found[1] or found[2]).split())

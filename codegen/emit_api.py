@@ -10,7 +10,7 @@ from .history import History, newer
 from .schema import Api, ListOf, Node, Operation, Property, Record, Ref
 from .texts import Texts
 
-# Options that every method takes in addition to the arguments of its operation.
+# Parameters that every method has in addition to the arguments of its operation.
 COMMON = (
     ("content_language", "ContentLanguage"),
     ("external_cloudtower_id", "str"),
@@ -19,7 +19,7 @@ COMMON = (
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
-    """Return the files of the package by path below it."""
+    """Return the text of each file of the package, by path inside the package."""
     namespaces: defaultdict[str, list[Operation]] = defaultdict(list)
     for operation in api.operations:
         namespaces[layout.namespace(operation)].append(operation)
@@ -35,7 +35,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def kind(operation: Operation) -> str:
-    """Return whether an operation reads, changes, or takes a file."""
+    """Return the kind of an operation: a query, a mutation or an upload."""
     if operation.path.startswith("/get-") or operation.path in corrections.QUERIES:
         return "QUERY"
     return "UPLOAD" if operation.carries == "FORM" else "MUTATION"
@@ -126,7 +126,7 @@ def _rows(table: dict[str, str]) -> str:
 
 
 def _readers(api: Api) -> dict[str, str]:
-    """Return the query that lists each answer type, if there is such a query."""
+    """Return the query that lists the resources of each type that has such a query."""
     listing = dict(_listing(api))
     answered = {
         name for operation in api.operations for name in layout.own_types(api, operation.answer)
@@ -139,7 +139,10 @@ def _readers(api: Api) -> dict[str, str]:
 
 
 def _listing(api: Api) -> Iterator[tuple[str, str]]:
-    """Yield each answer type with its listing query, which has a `-connection` counterpart."""
+    """Yield each answer type with the query that lists its resources.
+
+    A query lists resources if an operation with the same path and the suffix `-connection` exists.
+    """
     paths = {operation.path for operation in api.operations}
     for operation in api.operations:
         answer = operation.answer
@@ -240,7 +243,7 @@ def _docstring(api: Api, history: History, texts: Texts, operation: Operation) -
 def _described(
     history: History, texts: Texts, operation: Operation, record: Record
 ) -> Iterator[tuple[str, str]]:
-    """Return each argument with its description."""
+    """Yield each argument with its description."""
     method, since = names.snake(operation.id), history.operation_since(operation.id)
     for prop in record.properties:
         text = (
@@ -254,7 +257,7 @@ def _described(
 
 
 def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
-    """Return the parameters of a method, and the expression that maps them to their API names."""
+    """Return the parameters of a method, and the code of a dict with their API names."""
     if operation.arguments is None:
         return ["*"], "None"
     record = api.record(operation.arguments)
@@ -266,9 +269,10 @@ def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
 
 
 def _parameter(api: Api, prop: Property) -> str:
-    """Return a parameter with its annotation; the default is None.
+    """Return the code of a parameter. The default of an optional parameter is None.
 
-    Most type checkers do not report a wrong key if the parameter takes a TypedDict or None.
+    The annotation does not allow None: if it did, most type checkers would not report a wrong key
+    in a dict.
     """
     static = _given(prop.node)
     name = names.snake(prop.wire)

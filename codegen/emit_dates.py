@@ -1,4 +1,4 @@
-"""Determines which arguments and filter fields are dates, and renders `date_fields.py`."""
+"""Finds the arguments and filter fields that are dates, and renders `date_fields.py`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ DATE_FIELDS: dict[str, str] = {{
 
 
 def date_fields(api: Api) -> dict[str, str]:
-    """Return the fields that are dates, by record.
+    """Return the fields that are dates, by name of the record.
 
-    The schema rarely declares dates, but its filters show them: a filter compares a date, and has
-    no `_contains` for it as for a string. An argument is a date if filters use its name only for
-    dates.
+    The schema rarely declares that a field is a date. The keys of filters show it: for a date, a
+    filter has comparisons such as `_gt`, but not `_contains`, which strings have. An argument is a
+    date if all filters that have its name use the name for a date.
     """
     inputs = [kind for name in layout.inputs(api) if isinstance(kind := api.types[name], Record)]
     filters = [record for record in inputs if emit_inputs.is_filter(record.name)]
@@ -50,7 +50,7 @@ def date_fields(api: Api) -> dict[str, str]:
 
 
 def mark(api: Api) -> None:
-    """Mark the dates among the arguments, so that their annotations show it."""
+    """Mark the arguments that are dates, so that their annotations accept dates."""
     for name, fields in date_fields(api).items():
         record = api.types[name]
         assert isinstance(record, Record)
@@ -73,7 +73,7 @@ def _as_date(node: Node) -> Node:
 
 
 def _compared(record: Record, *, as_dates: bool) -> set[str]:
-    """Return the fields that a filter compares as dates, or as strings."""
+    """Return the fields that a filter compares as dates; if `as_dates` is false, as strings."""
     keys = {
         prop.wire
         for prop in record.properties

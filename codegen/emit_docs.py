@@ -1,6 +1,7 @@
 """Renders the reference pages of the namespaces, in Markdown, from the generated code.
 
-The code is parsed, not imported: parsing is fast and keeps the comments with the versions.
+The code is parsed instead of imported. Parsing is fast, and the comments with the server versions
+are available.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ OF_EVERY_CALL = {"self", "content_language", "external_cloudtower_id", "timeout"
 
 _SUFFIXES = ("contains", "starts_with", "ends_with", "in", "lt", "lte", "gt", "gte")
 _SUFFIX = re.compile(rf"_(?:not|(?:not_)?(?:{'|'.join(_SUFFIXES)}))$")
-# Packages in which the types of keys are looked up. Each type name is in only one of them.
+# Prefixes of types in annotations. A type name occurs in only one of these packages.
 _HOME = re.compile(r"\b(?:inputs|models|nested)\.")
 _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bRequired\[(.*)\]$", r"\1"),
@@ -75,7 +76,7 @@ class Module:
         self.nodes = [inner for outer in body for inner in _with_those_for_checkers(outer)]
 
     def shapes(self) -> dict[str, Shape]:
-        """Types that users see, by name."""
+        """Public types of the module, by name."""
         found: dict[str, Shape] = {}
         for node, below in zip(self.nodes, [*self.nodes[1:], None], strict=True):
             match node:
@@ -107,7 +108,7 @@ class Module:
         ]
 
     def _keys(self, table: ast.Dict) -> list[Field]:
-        """Return the keys of a filter, from the arguments of its `TypedDict` call."""
+        """Return the keys of a filter, from the dict in its `TypedDict(…)` call."""
         keys = zip(table.keys, table.values, strict=True)
         return [self._field(_text(key), kind) for key, kind in keys if key]
 
@@ -124,7 +125,7 @@ def _with_those_for_checkers(node: ast.stmt) -> list[ast.stmt]:
 
 
 def _member(node: ast.stmt) -> list[str]:
-    """Return the text of an enum member; aliases of other members have no text."""
+    """Return a list with the text of an enum member, or an empty list for an alias."""
     match node:
         case ast.Assign(value=ast.Constant(str(text))):
             return [text]
@@ -137,7 +138,7 @@ def _text(node: ast.expr) -> str:
 
 
 def _choices(node: ast.AnnAssign) -> list[str]:
-    """Return the strings of `Literal[…]`, alone or in a union."""
+    """Return the strings of a `Literal[…]` annotation, alone or in a union."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Subscript) and ast.unparse(inner.value) == "Literal":
             listed = inner.slice.elts if isinstance(inner.slice, ast.Tuple) else [inner.slice]
@@ -146,14 +147,14 @@ def _choices(node: ast.AnnAssign) -> list[str]:
 
 
 def shorter(kind: str) -> str:
-    """Simplify an annotation for readers: an argument may always be None, and a list a tuple."""
+    """Simplify an annotation for readers: leave out None, and write sequences as lists."""
     for pattern, replacement in _SHORTER:
         kind = re.sub(pattern, replacement, kind)
     return kind
 
 
 def _conditions(fields: Iterable[Field]) -> Iterator[Field]:
-    """Return the fields of a filter, each once, without the suffixes."""
+    """Yield each field of a filter once, without the suffixes of conditions."""
     every = {field.name: field for field in fields}
     for name, field in every.items():
         if name.endswith("_some"):
@@ -167,14 +168,15 @@ def _conditions(fields: Iterable[Field]) -> Iterator[Field]:
 
 @cache
 def shapes(package: str, module: str) -> dict[str, Shape]:
-    """Return the types of one module."""
+    """Return the public types of one module, by name."""
     return Module(PACKAGE / package / f"{module}.py").shapes()
 
 
 def _home(name: str, related: list[str]) -> str:
-    """Return the page of a type from a module that related namespaces share.
+    """Return the page of a type whose module serves several related namespaces.
 
-    A type belongs to the only namespace that needs it, or to the one that it is named after.
+    The type is on the page of the only namespace that needs it, or of the namespace after which it
+    is named.
     """
     if len(related) < 2:
         return related[0] if related else COMMON
@@ -188,7 +190,7 @@ def _home(name: str, related: list[str]) -> str:
 
 @cache
 def _needed(namespace: str) -> set[str]:
-    """Return the types that a namespace mentions, and what they refer to except for filters."""
+    """Return the types that a namespace uses, directly or through other types, without filters."""
     text = (PACKAGE / "api" / f"{namespace}.py").read_text(encoding="utf-8")
     waiting = re.findall(r"\b(?:inputs|models)\.\w+", text)
     found: set[str] = set()
@@ -219,7 +221,7 @@ def _every_shape() -> dict[str, Shape]:
 
 
 def _modules() -> Iterator[tuple[str, str]]:
-    """Return the package and path of each generated module with types."""
+    """Yield the package and path of each generated module that contains types."""
     for package in ("inputs", "models"):
         for path in sorted((PACKAGE / package).rglob("*.py")):
             if path.stem not in ("__init__", "nested", "older", "newer"):
@@ -228,7 +230,7 @@ def _modules() -> Iterator[tuple[str, str]]:
 
 @cache
 def homes() -> dict[str, dict[str, Shape]]:
-    """Return the page of every type, by its public name such as `inputs.VmWhereInput`."""
+    """Return the types of each page, by public name such as `inputs.VmWhereInput`."""
     namespaces = {path.stem for path in (PACKAGE / "api").glob("*.py")} - {"__init__", "catalogue"}
     modules = families(namespaces)
     pages: dict[str, dict[str, Shape]] = {name: {} for name in [*sorted(namespaces), COMMON]}
@@ -237,7 +239,7 @@ def homes() -> dict[str, dict[str, Shape]]:
         for name, shape in shapes(package, module).items():
             pages[_home(f"{package}.{name}", related)][f"{package}.{name}"] = shape
     answers = {name for page in pages.values() for name in page if name.startswith("models.")}
-    for types in pages.values():  # values that an enum documents are not repeated here
+    for types in pages.values():  # leave out literals whose values an enum on the page documents
         for name in [name for name, shape in types.items() if shape.choices]:
             if name.replace("inputs.", "models.") in answers - {name}:
                 del types[name]
@@ -245,7 +247,7 @@ def homes() -> dict[str, dict[str, Shape]]:
 
 
 def page_of(name: str) -> Iterator[str]:
-    """Yield the lines of the page of a namespace, or of types that several namespaces share."""
+    """Yield the lines of a page, which is about a namespace or about shared types."""
     if name == COMMON:
         yield from ("# Types of several namespaces", "")
     else:
@@ -291,7 +293,7 @@ def _page_of_type() -> dict[str, str]:
 
 
 def page_of_type(name: str) -> str | None:
-    """Return the page and the anchor of a type, such as `models.Vm`; None if it has no entry."""
+    """Return the page and anchor of a type such as `models.Vm`, or None if it is not documented."""
     home = _page_of_type().get(name)
     return home and f"{home}.md#{_anchor(name)}"
 
@@ -301,7 +303,7 @@ def _anchor(name: str) -> str:
 
 
 def _linked(page: str, kind: str, package: str) -> str:
-    """Return a type as Markdown, with a link for each type that has an entry."""
+    """Return a type as Markdown. Each part that is documented is a link."""
     pieces: list[str] = []
     plain = ""
     for part in re.split(r"(\w+)", kind):
@@ -345,7 +347,7 @@ def _operation(namespace: str, method: ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def example(namespace: str, method: ast.AsyncFunctionDef) -> str:
-    """Return a call with the required arguments; a query of a list requests one resource."""
+    """Return an example call with the required arguments. Queries of lists get `first=1`."""
     arguments = method.args
     items = [_sample(_kind(one)) for one in arguments.args if one.arg != "self"]
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
@@ -361,7 +363,7 @@ _SAMPLES = {"str": '"..."', "int": "1", "float": "1.0", "bool": "True", "FileCon
 
 
 def _sample(kind: str) -> str:
-    """Return a value of a type as code, with only the required keys."""
+    """Return an example value of a type as code. A dict only has the required keys."""
     kind = re.sub(r"^(inputs|models|nested)\.", "", kind.partition(" | ")[0])
     if kind in _SAMPLES:
         return _SAMPLES[kind]
@@ -383,7 +385,7 @@ def _sample(kind: str) -> str:
 
 
 def _index() -> Iterator[str]:
-    """Yield the lines of the index: every operation, by namespace."""
+    """Yield the lines of the index, which lists all operations by namespace."""
     namespaces = [name for name in homes() if name != COMMON]
     count = sum(len(_methods(name)) for name in namespaces)
     yield from ("# Operations", "", f"{count} operations in {len(namespaces)} namespaces.", "")
@@ -396,14 +398,14 @@ def _index() -> Iterator[str]:
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each page by its path below `docs/reference`."""
+    """Return the text of each page, by path inside `docs/reference`."""
     every = {f"operations/{name}.md": page_of(name) for name in homes()}
     every["api.md"] = _index()
     return {path: "\n".join(lines).rstrip() + "\n" for path, lines in every.items()}
 
 
 def write() -> None:
-    """Write the pages of the package, and delete pages of removed namespaces."""
+    """Write all pages, and delete the pages of removed namespaces."""
     made = pages()
     (FOLDER / "operations").mkdir(exist_ok=True)
     for file in (FOLDER / "operations").glob("*.md"):

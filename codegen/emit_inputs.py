@@ -1,18 +1,21 @@
-"""Renders `inputs`: arguments as TypedDicts and literals with the keys of the API.
+"""Renders `inputs`: the types of arguments, as TypedDicts with the keys of the API and as literals.
 
-Filters refer to each other recursively, which is slow for type checkers. A filter inside another
-filter is therefore a variant of bounded depth. Below the last variant, any value is accepted
-statically; at run time each level is checked. The variants are in a separate module, for checkers
-only. Their keys are read-only, so that a filter stored in a variable can be nested in another.
+Filters refer to each other recursively, which is slow for type checkers. So the annotation of a
+nested filter is a variant of the filter, which can only be nested to a limited depth. Below this
+depth, type checkers accept any value. At run time, every level is checked. The variants are in a
+separate module, which only type checkers read. The keys of a variant are read-only. Otherwise, a
+filter in a variable could not be used as a nested filter.
 
-mypy visits everything that a type refers to: in a class once for each key that holds a filter, in
-a call of `TypedDict` only once. So filters are created by calls, which are also faster for
-pyright.
+mypy visits all types that a type refers to. If a TypedDict is a class, mypy does this once for each
+key with a filter; if it is made by a call of `TypedDict`, only once. So filters are made by calls,
+which are also faster for pyright.
 
-The annotation of a nested filter excludes None, although null is valid: most type checkers report
-a wrong key of a dict only if a single TypedDict is expected. Callers pass `NULL` instead.
+The annotation of a nested filter does not allow None, although the API allows null. Most type
+checkers only report a wrong key in a dict if the annotation is a single TypedDict. Callers pass
+`NULL` for null.
 
-The type of all arguments of a method exists only at run time: callers never pass it as a whole.
+The TypedDict with all arguments of a method only exists at run time, because callers pass the
+arguments one by one.
 """
 
 from __future__ import annotations
@@ -27,12 +30,12 @@ from .history import History
 from .schema import Api, Choice, Enum, FreeForm, ListOf, Node, Property, Record, Ref, Scalar, refs
 from .texts import Texts
 
-# Annotations of nested filters by depth: for a to-one relation, and for `_some`, `_every` and
-# `_none` below it.
+# Suffixes of the variants of nested filters, by depth: first for a to-one relation, then for
+# `_some`, `_every` and `_none`. None: any value.
 _DEPTHS = {1: ("2", "2"), 2: ("3", None), 3: (None, None)}
 _TO_MANY = ("_some", "_every", "_none")
-# Short names for unions that occur thousands of times: checkers copy a union each time they
-# visit a filter, but not a named type.
+# Short names for unions that occur thousands of times. Type checkers copy a union each time they
+# visit a filter; they do not copy a named type.
 _MAYBE = {
     "str": "MaybeStr",
     "int": "MaybeInt",
@@ -46,12 +49,12 @@ _MAYBE = {
     "Mapping[str, Any]": "MaybeMapping",
     "Sequence[Mapping[str, Any]]": "MaybeMappings",
 }
-# Suffixes of filter keys. The keys of one field are on one line.
+# Suffixes of filter keys. In the generated code, all keys of a field are on one line.
 _OPERATOR = re.compile(
     r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
 )
 _ANYTHING = "Mapping[str, Any]"
-# At run time only the filter itself exists.
+# At run time, each variant is the filter itself.
 _NESTED = '''"""Filters inside filters: bounded variants for checkers, whole ones at run time."""
 
 from .. import inputs
@@ -65,7 +68,7 @@ def __getattr__(name: str) -> object:
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
-    """Return the files of the package by path below it."""
+    """Return the text of each file of the package, by path inside the package."""
     modules = layout.inputs(api)
     members: defaultdict[str, list[str]] = defaultdict(list)
     for name, module in modules.items():
@@ -86,7 +89,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def _older(history: History, modules: dict[str, str]) -> str:
-    """Return the keys of older servers that the TypedDicts lack."""
+    """Return the module with the keys that only older servers accept, which the TypedDicts lack."""
     keys = {name: history.removed(name) for name in modules}
     for name, key in corrections.CHANGED_KEYS:
         if name in keys:
@@ -105,7 +108,7 @@ OLDER: dict[str, frozenset[str]] = {{
 
 
 def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
-    """Return the versions of newer keys by record. Errors about arguments show them."""
+    """Return the module with the server versions of newer keys, for error messages."""
     rows = "\n".join(
         f"    {record.name!r}: {found!r},"
         for record in map(api.types.get, sorted(modules))
@@ -130,7 +133,8 @@ def _keys_since(history: History, record: Record) -> dict[str, str]:
 def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence") -> str:
     """Return the static type of the values that a caller may pass for a node.
 
-    `local` are the types that the module defines; `listed` is the annotation for a list.
+    `local` has the names of the types that the module defines. `listed` is the generic type for
+    lists.
     """
     match node:
         case Ref(name):
@@ -148,7 +152,7 @@ def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence"
 
 
 def scaffolding(text: str) -> Iterator[tuple[str, str]]:
-    """Return the (module, name) pairs that annotations in `text` need, without the inputs."""
+    """Yield the (module, name) imports that annotations in `text` need, except `inputs`."""
     words = writing.words(text)
     for module, name in (
         ("collections.abc", "Mapping"),
@@ -215,7 +219,7 @@ def _module(
 
 
 def _taken_apart(api: Api) -> set[str]:
-    """Return the records that only serve as all arguments of an operation."""
+    """Return the records that only occur as the body of an operation."""
     inside = {
         ref
         for kind in api.types.values()
@@ -234,10 +238,10 @@ def _taken_apart(api: Api) -> set[str]:
 
 
 def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
-    """Render the lazy imports of the packages and modules that annotations mention.
+    """Render the lazy imports of the packages and modules that annotations use.
 
-    An enum of another module resolves to `models` at run time. An import that checkers treat as
-    unused is written as ``name as name``, like an exported one.
+    At run time, an enum of another module is an attribute of `models`. An import that type checkers
+    would report as unused is written as ``name as name``, which marks it as exported.
     """
     for module, name in (("..", "inputs"), ("..", "models"), (".", "nested")):
         mention = re.compile(rf"\b{name}\.[A-Z]")
@@ -280,7 +284,7 @@ def _record(
 def _keys(
     history: History, record: Record, local: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Return each key with its annotation and a comment."""
+    """Yield each key with its annotation and a comment."""
     oldest = history.schema_since(record.within)
     for prop in record.properties:
         since = history.property_since(record, prop)
@@ -293,23 +297,23 @@ def _keys(
 
 
 def _nested(api: Api, modules: dict[str, str]) -> str:
-    """Render the stub of the variants, each after the types that it refers to."""
+    """Render the stub of the variants. Each variant comes after the types to which it refers."""
     filters = [
         kind for name in modules if is_filter(name) and isinstance(kind := api.types[name], Record)
     ]
     lines = [line for depth in (3, 2) for record in filters for line in _variant(record, depth)]
     text = "\n".join(lines)
     imports = set(scaffolding(text))
-    imports.add(("typing_extensions", "ReadOnly"))  # a dependency of the checkers
+    imports.add(("typing_extensions", "ReadOnly"))  # type checkers depend on typing_extensions
     head = [*writing.import_lines(imports), "", "from .. import inputs", "", "# fmt: off"]
     return "\n".join([*head, *lines])
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
-    """Render a nested filter: the same values, but with nested filters of bounded depth.
+    """Render a variant of a filter, in which filters can only be nested to a limited depth.
 
-    A shallower variant is the deepest one with narrower types for some keys. That requires a class,
-    because a call of `TypedDict` cannot inherit.
+    Each other variant inherits from the deepest variant, and narrows the types of some keys. It has
+    to be a class, because a call of `TypedDict` cannot inherit.
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):
@@ -327,20 +331,20 @@ def _fits_a_class(record: Record) -> bool:
 
 
 def _key(prop: Property, kind: str) -> str:
-    """Quote an annotation that names a type which is defined later in the module."""
+    """Return the code of a key. The annotation is quoted if its type is defined later."""
     if any(True for _ in refs(prop.node)):
         kind = f'"{kind}"'
     return f"Required[{kind}]" if prop.required else kind
 
 
 def _variant_key(record: Record, prop: Property, depth: int) -> str:
-    """Return an annotation without quotes: a stub is not executed, and its types come earlier."""
+    """Return the annotation of a variant's key. A stub needs no quotes: it is not executed."""
     kind = _or_none(record, prop, _at_depth(prop, depth))
     return f"ReadOnly[{kind}]" if _is_nested(prop) else kind
 
 
 def _or_none(record: Record, prop: Property, kind: str) -> str:
-    """Add None to an annotation if null is allowed, except for a nested filter."""
+    """Add None to an annotation if the API allows null. Nested filters are not changed."""
     inside = is_filter(record.name) and _is_nested(prop) and kind not in _MAYBE
     return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable and not inside else kind
 
@@ -351,7 +355,8 @@ def _at_depth(prop: Property, depth: int, local: Collection[str] = ()) -> str:
     if inner is None:
         return annotation(prop.node, local)
     if prop.wire in ("AND", "OR", "NOT"):
-        # Deeper types must not refer to themselves: pyright takes minutes to compare such types.
+        # Below the first level, a type must not refer to itself, because pyright takes minutes to
+        # compare such types.
         kind = annotation(Ref(inner), local) if depth == 1 else _ANYTHING
     else:
         below = _DEPTHS[depth][prop.wire.endswith(_TO_MANY)]
@@ -366,13 +371,13 @@ def _is_nested(prop: Property) -> bool:
 
 
 def _inner(prop: Property) -> str | None:
-    """Return the name of the filter that a property holds, alone or in a list."""
+    """Return the name of the filter that a property holds, alone or in a list, or None."""
     node = prop.node.items if isinstance(prop.node, ListOf) else prop.node
     return node.name if isinstance(node, Ref) and is_filter(node.name) else None
 
 
 def is_filter(name: str) -> bool:
-    """Return whether a record is the `where` of a resource."""
+    """Return whether the record with this name is a filter of resources."""
     return name.endswith("WhereInput")
 
 

@@ -1,7 +1,7 @@
 """Renders `models`: answers of the server as msgspec structs and open enums.
 
-A field is optional (`X | None = None`) unless every server version sends it, never as null.
-`History.always_sent` decides that.
+A field is `X` if every server version sends it and never sends null; otherwise it is `X | None =
+None`. `History.always_sent` decides which.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _SHARED = {
     "references": "Structs without structs and enums in them",
     "shared": "Structs with others or enums in them",
 }
-"""Packages of the types that several namespaces share."""
+"""Packages of types that several namespaces share, with their docstrings."""
 
 
 def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
-    """Return the files of the package by path below it."""
+    """Return the text of each file of the package, by path inside the package."""
     modules = layout.models(api)
     members: defaultdict[str, set[str]] = defaultdict(set)
     for name, module in modules.items():
@@ -51,7 +51,8 @@ def annotation(node: Node) -> str:
         case FreeForm():
             return "dict[str, Any]"
         case Choice():
-            # Inline values are type names that GraphQL adds, and may be extended: plain strings.
+            # The values of inline enums are type names of GraphQL. Servers may add values, so the
+            # type is a plain string.
             return "str"
         case Scalar(python):
             return python
@@ -132,7 +133,7 @@ def _struct(history: History, texts: Texts, record: Record) -> Iterator[str]:
 
 
 def _base(record: Record) -> str:
-    """Return the class that a struct derives from."""
+    """Return the name of the base class of a struct."""
     secret = emit_secrets.may_show_one(record)
     if any(prop.wire == "id" for prop in record.properties):
         return "EntityWithSecrets" if secret else "Entity"
@@ -140,7 +141,7 @@ def _base(record: Record) -> str:
 
 
 def _field(history: History, record: Record, prop: Property) -> str:
-    """Return the annotation and default of a field, quoted if it refers to its own struct."""
+    """Return the annotation and default of a field. A reference to its own struct is quoted."""
     kind = annotation(prop.node)
     default = ""
     if not history.always_sent(record, prop):

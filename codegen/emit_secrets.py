@@ -1,4 +1,4 @@
-"""Renders `secret_fields.py`: the fields whose values must never be shown."""
+"""Renders `secret_fields.py`: the fields whose values must never appear in logs and errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from . import corrections, emit_inputs
 from .schema import Api, FreeForm, ListOf, Node, Record, Ref, Scalar
 
-# A name that contains one of these words is a secret, unless its value cannot be one.
+# A field whose name contains one of these words is a secret, unless its type cannot hold a secret.
 SUSPICIOUS = (
     "passw|pass_?phrase|secret|token|credential|authorization|(?:api|private)_?key|user_?data"
     "|community"
@@ -15,7 +15,7 @@ SUSPICIOUS = (
 
 
 def module(api: Api) -> str:
-    """Return the text of the module. Filters have the fields of the resources that they filter."""
+    """Return the text of the module. A filter has the same secret fields as its resource."""
     secret, plain = set(corrections.SECRETS), set[str]()
     for record in api.types.values():
         if not isinstance(record, Record) or emit_inputs.is_filter(record.name):
@@ -41,7 +41,7 @@ PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
 
 
 def may_show_one(record: Record) -> bool:
-    """Return whether an answer of this type may contain a secret: in a secret field or in JSON."""
+    """Return whether an answer of this type may contain a secret."""
     return any(
         prop.wire in corrections.SECRETS | corrections.JSON_TEXTS
         or isinstance(prop.node, FreeForm)
@@ -56,7 +56,7 @@ def may_show_one(record: Record) -> bool:
 
 
 def _can_hold(api: Api, node: Node) -> bool:
-    """Return whether a value can be a secret: a string, or a value with strings in it."""
+    """Return whether a type can hold a secret: it is a string, or contains strings."""
     match node:
         case Scalar(python):
             return python not in ("int", "float", "bool")

@@ -12,7 +12,7 @@ from .refusals import SchemaError
 
 
 def extend(schema_file: Path, history_file: Path) -> str:
-    """Add the schema to the history file, and return a sentence about the new entries.
+    """Add the schema to the history file, and return a sentence that describes the new entries.
 
     :raises SchemaError: if the schema is older than the newest version in the history.
     """

@@ -1,13 +1,13 @@
-"""History of the API: the version that introduced each part, and whether every server sends it.
+"""History of the API: the server version that introduced each part of the API.
 
-`history.json` is sorted and has one entry per line:
+`history.json` is sorted and has one entry per line. It has these tables:
 
-- `versions`: the server versions that were read; `sources`: where their schemas are from;
-- `operations`: the path of each operation and `since`, its first version. For inline arguments
-  (forms, query strings) also its `properties`;
-- `schemas`: `since` of each schema, and its `properties` (by dotted path, `[]` for a list) or
-  `values` (of an enum). `required_since` is the version from which on every server sends the
-  property, never as null. `removed` is the first version without the entry.
+- `versions`: the server versions whose schemas were read; `sources`: the origin of these schemas;
+- `operations`: for each operation, its path and `since`, its first version. An operation with
+  inline arguments (a form or a query string) also has `properties`;
+- `schemas`: for each schema, `since` and its `properties` (by dotted path, with `[]` for a list)
+  or, for an enum, its `values`. `required_since` is the first version since which servers always
+  send the property and never send null. `removed` is the first version without the entry.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .schema import Api, Enum, Property, Record, closure, refs
 FIRST = "3.0.0"
 FILE = Path(__file__).parent / "history.json"
 
-# A table of the history: entries by name.
+# A table of the history. The keys are the names of the entries.
 _Table = dict[str, dict[str, Any]]
 
 
@@ -57,10 +57,10 @@ class History:
         return str(max(self._document["versions"], key=_parts))
 
     def extended(self, api: Api) -> History:
-        """Return the history extended by the version of a schema.
+        """Return a history that is extended by the version of a schema.
 
-        Entries that the history lacks are new in that version. If the version is older than the
-        newest one, nothing else changes: a part that an older server lacks was not removed.
+        Parts that the history lacks are new in this version. Parts that the schema lacks are marked
+        as removed, unless the version is older than the newest version in the history.
         """
         document = copy.deepcopy({**self._document})
         older = newer(self.newest, api.server)
@@ -73,7 +73,7 @@ class History:
         return History(document)
 
     def check_removals(self, api: Api) -> None:
-        """Check that the schema has everything that the rest of the package relies on.
+        """Check that the schema has every operation that the package already has.
 
         :raises SchemaError: if the schema is older than the newest version or lacks operations.
         """
@@ -90,7 +90,7 @@ class History:
         )
 
     def operations(self) -> set[str]:
-        """Return the ids of all operations, including removed ones."""
+        """Return the ids of all operations, including removed operations."""
         return set(self._operations)
 
     def operation_since(self, operation_id: str) -> str:
@@ -98,7 +98,7 @@ class History:
         return str(self._operations[operation_id]["since"])
 
     def schema_since(self, within: str) -> str:
-        """Return the first server version with this schema, operation, or dotted property path."""
+        """Return the first server version with this schema, operation or property."""
         name, _, path = within.partition(".")
         found = self._entry(name)
         if path:
@@ -114,7 +114,7 @@ class History:
         return str(self._property(record, prop).get("since", self.schema_since(record.within)))
 
     def removed(self, schema: str) -> set[str]:
-        """Return the properties of a schema that newer servers have removed."""
+        """Return the properties of a schema that newer servers no longer have."""
         found: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {})
         return {path for path, said in found.items() if said.get("removed")}
 
@@ -122,7 +122,7 @@ class History:
         """Return whether each server with this record sends this property, never as null."""
         if not prop.required or prop.nullable:
             return False
-        # A record without history: an inline answer.
+        # The record is an inline answer, which has no history.
         required_since = self._property(record, prop).get("required_since")
         return bool(required_since == self.schema_since(record.within))
 
@@ -132,7 +132,7 @@ class History:
         return found
 
     def _entry(self, name: str) -> Mapping[str, Any]:
-        """Return the entry of a schema, or of an operation with inline records."""
+        """Return the entry of a schema, or of an operation whose arguments are inline."""
         found: Mapping[str, Any] = self._schemas.get(name, self._operations.get(name, {}))
         return found
 
@@ -155,7 +155,7 @@ class _Extension:
             kinds = map(api.types.get, closure(api, refs(operation.arguments)))
             in_place = _paths(kind for kind in kinds if isinstance(kind, Record))[operation.id]
             if in_place:
-                # Without an entry, a property is as old as its operation.
+                # If the operation has no properties yet, they are as old as the operation.
                 since = self._version if "properties" in entry else entry["since"]
                 self._enter(entry.setdefault("properties", {}), in_place, since)
 
@@ -176,14 +176,14 @@ class _Extension:
         for path, prop in found.items():
             said = table[path]
             if self._older:
-                continue  # a newer server may omit it
+                continue  # newer servers may omit this property
             if not prop.required or prop.nullable:
                 said.pop("required_since", None)
             elif path in absent or not said.get("required_since"):
                 said["required_since"] = self._version
 
     def _enter(self, table: _Table, found: Iterable[str], since: str = "") -> None:
-        """Add entries for new parts, and mark missing parts as removed."""
+        """Add entries for new parts, and mark the parts that the schema lacks as removed."""
         present = set(found)
         for name in present:
             table.setdefault(name, {"since": since or self._version})
@@ -195,7 +195,7 @@ class _Extension:
 
 
 def _paths(records: Iterable[Record]) -> defaultdict[str, dict[str, Property]]:
-    """Return properties by the schema or operation that contains them, and by their path."""
+    """Return all properties, by the schema or operation that contains them, and by path."""
     found: defaultdict[str, dict[str, Property]] = defaultdict(dict)
     for record in records:
         for prop in record.properties:
@@ -205,7 +205,7 @@ def _paths(records: Iterable[Record]) -> defaultdict[str, dict[str, Property]]:
 
 
 def _text(value: object, margin: str = "\n") -> str:
-    """Return JSON with one line per object, if the object contains no other objects."""
+    """Return a value as JSON. An object without nested objects is on one line."""
     parts = cast("dict[str, object]", value if isinstance(value, dict) else {})
     if not any(isinstance(part, dict) for part in parts.values()):
         return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,15 +1,15 @@
-"""Layout: the module of each type.
+"""Layout of the generated code: the module of each type.
 
-A type used by only one namespace is in the module of that namespace, which related namespaces share
-(see `families`). Shared types:
+A type that only one namespace uses is in the module of the namespace. Related namespaces share a
+module (see `families`). Types that several namespaces use:
 
-- of answers: enums, and structs that hold other types, are grouped by the first word of their
-  names. Most structs that hold no other type are references, with the id and name of a resource.
-  Loading a module takes as long as creating six references, so they are grouped by subject, except
-  for those that many namespaces need.
-- of inputs: in the module of the namespace whose operation takes the type, or that the type is
-  named after, else in `common`. Inputs refer to each other in cycles, but only for type checkers,
-  so loading one never loads another.
+- Answers: enums, and structs that contain other types, are grouped by the first word of their
+  names. Most structs without other types are references, with the id and name of a resource.
+  Loading a module takes as long as creating six references, so the references are grouped by
+  subject. References that many namespaces need have a separate module.
+- Inputs: a type is in the module of the namespace whose operation takes the type, or after which
+  the type is named. All other types are in `common`. Inputs refer to each other in cycles, but only
+  for type checkers. So loading a module with inputs never loads another.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .schema import Api, Enum, Node, Operation, Record, Ref, closure, refs
 
 WITH_TASK = "WithTask_"
 COMMON = "common"
-# A struct that this number of namespaces needs, and that holds no other type, is in
-# `references.common`.
+# A struct without other types is in `references.common` if at least this number of namespaces needs
+# it.
 _MANY = 6
-# Subject -> the first words of the structs that it groups. Any other first word is its own subject.
+# Subject -> first words of the names of its structs. Any other first word is a subject by itself.
 _SUBJECTS = {
     "compute": "alert cloud content elf frozen label nic report template user vds vlan vm",
     "devices": "cpu gpu pmem usb vgpu",
@@ -42,11 +42,12 @@ _SUBJECT_OF = {word: subject for subject, words in _SUBJECTS.items() for word in
 
 
 def families(namespaces: Iterable[str]) -> dict[str, str]:
-    """Return the module, below `models` and `inputs`, of the types of each namespace.
+    """Return the module in `models` and `inputs` that has the types of each namespace.
 
-    Namespaces whose names begin with the same word share a module, named after all the words that
-    their names have in common. Small modules make the wheel large: each is compressed on its own.
-    `vm` does not share its module: most programs load it.
+    Namespaces whose names begin with the same word share a module. The module is named after all
+    words with which their names begin. Modules are shared because small modules make the wheel
+    large: each module is compressed separately. `vm` does not share its module, because most
+    programs load it.
     """
     by_word: defaultdict[str, list[str]] = defaultdict(list)
     for namespace in sorted(set(namespaces) - {"vm"}):
@@ -60,7 +61,7 @@ def families(namespaces: Iterable[str]) -> dict[str, str]:
 
 
 def subject(module: str, api: Api) -> str:
-    """Return the namespaces that a module serves, for its docstring."""
+    """Return the namespaces whose types are in a module, for the module's docstring."""
     shared = families(map(namespace, api.operations))
     match [one for one in shared if shared[one] == module]:
         case []:
@@ -73,12 +74,12 @@ def subject(module: str, api: Api) -> str:
 
 
 def _common_words(namespaces: list[str]) -> str:
-    """Return the words with which all names begin, as one name."""
+    """Return the words with which all names begin, joined by underscores."""
     return commonpath([one.replace("_", "/") for one in namespaces]).replace("/", "_")
 
 
 def is_connection(api: Api, name: str) -> bool:
-    """Return whether a schema contains only `aggregate.count`, as many do."""
+    """Return whether a schema is the answer of a count: it only contains `aggregate.count`."""
     node: Node = Ref(name)
     for wire in ("aggregate", "count"):
         record = api.record(node)
@@ -89,14 +90,14 @@ def is_connection(api: Api, name: str) -> bool:
 
 
 def task_data(api: Api, name: str) -> Node:
-    """Return the `data` of a `WithTask_…` schema."""
+    """Return the type of `data` in a `WithTask_…` schema."""
     record = api.record(Ref(name))
     assert record is not None
     return next(prop.node for prop in record.properties if prop.wire == "data")
 
 
 def own_types(api: Api, answer: Node) -> Iterator[str]:
-    """Return the names in an answer, including those in `WithTask_…`, without connections."""
+    """Yield the types in an answer, including types in `WithTask_…`, except answers of counts."""
     for name in refs(answer):
         if name.startswith(WITH_TASK):
             yield from own_types(api, task_data(api, name))
@@ -105,7 +106,7 @@ def own_types(api: Api, answer: Node) -> Iterator[str]:
 
 
 def models(api: Api) -> dict[str, str]:
-    """Return the module, below `models`, of each answer type."""
+    """Return the module in `models` of each answer type."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     for operation in api.operations:
         for name in closure(api, own_types(api, operation.answer)):
@@ -130,19 +131,19 @@ def _shared(api: Api, name: str, used_by: int) -> str:
 
 
 def _held(api: Api, name: str) -> set[str]:
-    """Return the types that an answer type refers to, without itself."""
+    """Return the types to which an answer type refers, without the type itself."""
     kind = api.types[name]
     properties = kind.properties if isinstance(kind, Record) else ()
     return {ref for one in properties for ref in refs(one.node)} - {name}
 
 
 def _check_order(api: Api, modules: dict[str, str]) -> None:
-    """Check that no modules import each other, although no types hold each other.
+    """Check that no modules import each other.
 
-    :raises SchemaError: if some do.
+    :raises SchemaError: if modules import each other.
     """
     if _circle({name: _held(api, name) for name in modules}):
-        return  # types hold each other: `conflicts` names their fields
+        return  # types refer to each other, which `conflicts` reports
     imports: defaultdict[str, set[str]] = defaultdict(set)
     for name, module in modules.items():
         imports[module] |= {modules[ref] for ref in _held(api, name)} - {module}
@@ -155,7 +156,7 @@ def _check_order(api: Api, modules: dict[str, str]) -> None:
 
 
 def _circle(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return the nodes of a circle in a graph, or an empty list without circles."""
+    """Return the nodes of a cycle in a graph, or an empty list if there is no cycle."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -165,7 +166,7 @@ def _circle(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def inputs(api: Api) -> dict[str, str]:
-    """Return the module, below `inputs`, of each argument type."""
+    """Return the module in `inputs` of each argument type."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     arguments_of: dict[str, str] = {}
     for operation in api.operations:
@@ -185,12 +186,12 @@ def inputs(api: Api) -> dict[str, str]:
 
 
 def namespace(operation: Operation) -> str:
-    """Return the session attribute of the namespace of an operation."""
+    """Return the name of an operation's namespace, which is an attribute of sessions."""
     return names.snake(operation.tag)
 
 
 def in_order(api: Api, wanted: set[str]) -> Iterator[str]:
-    """Return `wanted` in an order in which each type follows the types that it refers to."""
+    """Yield the types in `wanted`, so that each type follows the types to which it refers."""
     done: set[str] = set()
 
     def visit(name: str) -> Iterator[str]:

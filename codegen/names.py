@@ -1,4 +1,4 @@
-"""Python names for the schema's names."""
+"""Conversion of names in the schema to Python names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _LAST_OF_CAPITALS = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _LOWER_THEN_CAPITAL = re.compile(r"([a-z\d])([A-Z])")
 _NOT_IN_IDENTIFIERS = re.compile(r"\W+")
 
-# Names used in annotations: a field of that name would shadow the next annotation.
+# Names of types. A field with such a name would shadow the type in the annotations of the next
+# fields.
 _IN_FIELDS = frozenset({"str", "int", "float", "bool", "bytes", "list", "dict"})
 _IN_KEYS = _IN_FIELDS | {"Literal", "Mapping", "Required", "Sequence", "Texts"}
 
@@ -30,13 +31,13 @@ def snake(name: str) -> str:
 
 
 def pascal(name: str) -> str:
-    """Convert to a class name, to name a schema after a property: `vmVolumes` -> `VmVolumes`."""
+    """Convert the name of a property to a class name: `vmVolumes` -> `VmVolumes`."""
     parts = _NOT_IN_IDENTIFIERS.sub("_", name).split("_")
     return "".join(part[:1].upper() + part[1:] for part in parts)
 
 
 def member(value: str) -> str:
-    """Return the name of an enum member: the value itself if it is an identifier."""
+    """Return the name of the enum member for a value. An identifier is not changed."""
     corrected = corrections.MEMBERS.get(value)
     if corrected is not None:
         return corrected
@@ -49,9 +50,9 @@ def member(value: str) -> str:
 
 
 def aliases(enum: str, values: Sequence[str]) -> dict[str, str]:
-    """Return the vendor's names for members that `member` names differently.
+    """Return the names of enum members in the vendor's SDK that differ from the names by `member`.
 
-    The vendor's SDK uses capitals and leaves out a prefix that all values share.
+    The vendor's SDK uses upper-case names, and leaves out a prefix that all values share.
     """
     common = os.path.commonprefix(values) if len(values) > 1 else ""  # noqa: RUF071 - of letters
     prefix = corrections.MEMBER_PREFIXES.get(enum, common[: common.rfind("_") + 1])
@@ -68,6 +69,9 @@ def aliases(enum: str, values: Sequence[str]) -> dict[str, str]:
 
 
 def is_key(name: str) -> bool:
-    """Return whether a class body can declare this key: no keyword, not mangled, no type name."""
+    """Return whether a class body can declare a field with this name.
+
+    Keywords, names that Python would mangle, and names of types are not possible.
+    """
     usable = name.isidentifier() and not keyword.iskeyword(name) and name not in _IN_KEYS
     return usable and not name.startswith("__")

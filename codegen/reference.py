@@ -1,4 +1,4 @@
-"""Reference pages of the hand-written code, in Markdown: `python -m codegen.reference`."""
+"""Writes the reference pages of the hand-written code: `python -m codegen.reference`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .signatures import Field, fields_of, signature
 
 
 class Writer:
-    """Writes one page."""
+    """Writer of one page of the reference."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -118,7 +118,7 @@ class Writer:
         yield ""
 
     def _table(self, fields: list[Field], module: str, name: str) -> Iterator[str]:
-        """Yield the options of a session, or of a part of it."""
+        """Yield the lines of a table of options."""
         variables = _variables() if name in ("SessionOptions", "EnvironmentOptions") else {}
         rows = [_with_default(one) for one in fields]
         titles = ["Option", "Type", "Default", "Meaning", "Environment variable"]
@@ -140,7 +140,7 @@ class Writer:
         yield ""
 
     def _advice(self, name: str) -> Iterator[str]:
-        """Yield what to do about an error, and whether it is retried."""
+        """Yield sentences that say what to do about an error, and whether the call is retried."""
         error = getattr(errors, name)
         if hint := getattr(error, "default_hint", ""):
             yield from (f"**What to do:** {hint}", "")
@@ -164,12 +164,12 @@ class Writer:
         return markdown(text, lambda code: self._target(code, module, name))
 
     def _target(self, code: str, module: str, name: str) -> str | None:
-        """Return where a name in a docstring is documented, seen from this page."""
+        """Return a link from this page to the documentation of a name, or None."""
         if not re.fullmatch(r"[\w.]+(\(\))?", code):
             return None
         code = code.removesuffix("()")
         owner = name.partition(".")[0]
-        # An argument may be named like another member.
+        # An argument of this entry may have the same name as another member; it gets no link.
         candidates = () if _is_argument(module, name, code) else (code, f"{owner}.{code}")
         for one in candidates:
             if one in places() and one not in (name, owner):
@@ -204,7 +204,7 @@ retried is raised when no attempt or no time is left.
 
 
 def _bases(name: str) -> list[str]:
-    """Return the errors that an error is derived from, by single steps up to the root."""
+    """Return the base classes of an error, from its direct base up to the root of the errors."""
     found: list[str] = []
     error = getattr(errors, name)
     while error is not errors.CloudtowerError:
@@ -219,7 +219,7 @@ def _is_options(definition: Definition, name: str) -> bool:
 
 
 def _with_default(field: Field) -> Field:
-    """Move the default from the text to its own column."""
+    """Move the default of a field from its text to a separate column."""
     text, marker, default = field.text.partition("Default:")
     if marker:
         default = " ".join(default.split()).removesuffix(".")
@@ -234,7 +234,7 @@ def _as_code(text: str) -> str:
 
 @cache
 def _variables() -> dict[str, str]:
-    """Return the environment variable of each option that has one."""
+    """Return the environment variables of options, by name of the option."""
     found = find(ROOT, f"{SESSION}.from_env")
     assert found
     return {
@@ -244,7 +244,7 @@ def _variables() -> dict[str, str]:
 
 
 def _index() -> Iterator[str]:
-    """Yield the lines of the index: every name, by page."""
+    """Yield the lines of the index, which lists all names by page."""
     yield from ("# API", "", _ABOUT_INDEX)
     for page, (title, _, names) in PAGES.items():
         yield from (f"## [{title.capitalize()}]({page}.md)", "")
@@ -298,7 +298,7 @@ assert all(vm.status is VmStatus.STOPPED for vm in vms)
 
 
 def pages() -> dict[str, str]:
-    """Return the text of each page by its file name."""
+    """Return the text of each page, by file name."""
     made = {f"{name}.md": "\n".join(Writer(name).lines()) for name in PAGES}
     made["dry-runs.md"] = "\n".join(_dry_runs())
     made["index.md"] = "\n".join(_index())
@@ -306,7 +306,7 @@ def pages() -> dict[str, str]:
 
 
 def write() -> None:
-    """Write the pages of the package, and the generated tables of the guides."""
+    """Write the pages of the reference, and the generated tables of the guides."""
     for name, text in pages().items():
         (emit_docs.FOLDER / name).write_text(text, encoding="utf-8")
     for name in tables.PAGES:

@@ -1,6 +1,6 @@
-"""Constructs that the generator rejects, as tables: the construct, the fault, and a remedy.
+"""Constructs of a schema that the generator rejects, as tables: test, error message, remedy.
 
-Conflicting names are in `conflicts`.
+Conflicting names are checked in `conflicts`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "number": (int, float),
     "boolean": bool,
 }
-# Headers that every method takes, or that the session sends.
+# Names of headers that every method accepts, or that the session sends.
 _HEADERS = ("content-language", "external-cloudtower-id", "authorization", "content-type", "accept")
 _CONTENT = ("application/json", "multipart/form-data")
 
@@ -33,7 +33,7 @@ class SchemaError(ValueError):
 
 
 def _printable(text: str) -> str:
-    """Escape line breaks and other control characters in names of a schema."""
+    """Escape line breaks and other control characters in a text from a schema."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -45,9 +45,9 @@ class Described(NamedTuple):
     raw: Raw
     parameters: tuple[Raw, ...]
     body: Raw
-    """Arguments by content type."""
+    """Schema of the body, by content type."""
     answer: Raw
-    """Answers with status 200 by content type."""
+    """Schema of the answer with status 200, by content type."""
     schemes: tuple[str, ...]
 
     def required(self, *places: str) -> list[str]:
@@ -117,7 +117,11 @@ def _is_text(value: object) -> bool:
 
 
 def enum_type(raw: Raw) -> str:
-    """Return the declared or common type of the values of an enum, or an empty string."""
+    """Return the declared type of an enum or, without it, the common type of its values.
+
+    The values have a common type if all of them have the same type. Otherwise, the result is an
+    empty string.
+    """
     for name, kind in TYPES.items():
         if raw.get("type") in (None, name) and all(
             isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
@@ -128,7 +132,7 @@ def enum_type(raw: Raw) -> str:
 
 
 def operation_faults(operation: Described) -> Iterable[str]:
-    """Return why an operation cannot be generated, with the remedy."""
+    """Return an error message with a remedy for each fault of an operation."""
     for applies, reason in _OPERATIONS:
         found = applies(operation)
         if found:
@@ -137,7 +141,7 @@ def operation_faults(operation: Described) -> Iterable[str]:
 
 
 def value_fault(raw: Raw) -> str:
-    """Return why a value cannot be generated, or an empty string."""
+    """Return an error message if the generator cannot handle the schema of a value, or `""`."""
     for applies, reason in _VALUES:
         found = applies(raw)
         if found:
@@ -146,12 +150,12 @@ def value_fault(raw: Raw) -> str:
 
 
 def value_error(owner: str, wire: str, fault: str) -> SchemaError:
-    """Return the error for a value that cannot be generated, with the remedy."""
+    """Return the error for the schema of a value that the generator cannot handle."""
     return SchemaError(f"{owner}.{wire}: {fault}; {_CORRECT.format(owner=owner, wire=wire)}")
 
 
 def document_fault(document: object) -> str:
-    """Return why a document is not an API schema, or an empty string."""
+    """Return an error message if a document is not an API schema, otherwise an empty string."""
     for way in (("info",), ("paths",), ("components", "schemas")):
         found: object = document
         for key in way:

@@ -1,4 +1,4 @@
-"""Reads an API schema into a few dataclasses; the rest of the generator uses only these."""
+"""Reads an API schema into dataclasses. The rest of the generator only uses these dataclasses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bo
 
 @dataclass(frozen=True)
 class Scalar:
-    """A scalar value. `bounds` describes its limits for readers."""
+    """Type of a scalar value. `bounds` describes the limits of the value in words."""
 
     python: str
     bounds: str = ""
@@ -27,14 +27,14 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Choice:
-    """Inline enum of strings."""
+    """Enum of strings that has no name."""
 
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A named enum or record."""
+    """Reference to a named enum or record."""
 
     name: str
 
@@ -47,7 +47,7 @@ class ListOf:
 
 @dataclass(frozen=True)
 class FreeForm:
-    """An object without declared properties."""
+    """Type of an object without declared properties."""
 
 
 Node = Scalar | Choice | Ref | ListOf | FreeForm
@@ -70,7 +70,7 @@ class Enum:
 
 @dataclass(frozen=True)
 class Record:
-    """`within` is the place in the schema: a schema name, or the dotted path of a property."""
+    """Object with properties. `within` is its place: a schema name, or a dotted path."""
 
     name: str
     within: str
@@ -79,7 +79,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Operation:
-    """One path and method. `arguments` is a record, a list of one, or None if nothing is sent."""
+    """Operation of the API: one path and one HTTP method.
+
+    `arguments` is a record, a list of records, or None if the operation has no arguments.
+    """
 
     id: str
     method: str
@@ -102,10 +105,10 @@ class Api:
     operations: list[Operation] = field(default_factory=list[Operation])
     types: dict[str, Enum | Record] = field(default_factory=dict[str, Enum | Record])
     schemas: tuple[str, ...] = ()
-    """Names of all schemas, including scalars and lists."""
+    """Names of all schemas, including names for scalars and lists."""
 
     def record(self, node: Node | None) -> Record | None:
-        """Return the record that a node names, if any."""
+        """Return the record that a node refers to, or None for any other node."""
         found = self.types[node.name] if isinstance(node, Ref) else None
         return found if isinstance(found, Record) else None
 
@@ -113,7 +116,7 @@ class Api:
 def load(path: Path) -> Api:
     """Read the schema file at `path`.
 
-    :raises SchemaError: if it contains constructs that the generator cannot handle.
+    :raises SchemaError: if the schema contains constructs that the generator cannot handle.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -126,7 +129,7 @@ def load(path: Path) -> Api:
 
 
 def refs(node: Node | None) -> Iterator[str]:
-    """Return the names that a node refers to."""
+    """Yield the names of the types to which a node refers."""
     if isinstance(node, Ref):
         yield node.name
     elif isinstance(node, ListOf):
@@ -134,7 +137,7 @@ def refs(node: Node | None) -> Iterator[str]:
 
 
 def closure(api: Api, start: Iterator[str]) -> set[str]:
-    """Return the names in `start` and all names that they refer to, recursively."""
+    """Return the names in `start`, and the names of all types to which they refer, recursively."""
     seen: set[str] = set()
     waiting = list(start)
     while waiting:
@@ -149,7 +152,7 @@ def closure(api: Api, start: Iterator[str]) -> set[str]:
 
 
 def _normalized(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Convert null and unions with null from OpenAPI 3.1 to OpenAPI 3.0."""
+    """Convert the types of OpenAPI 3.1 that contain null to `nullable` of OpenAPI 3.0."""
     if isinstance(value, list):
         return [_normalized(part) for part in cast("list[object]", value)]
     if not isinstance(value, dict):
@@ -207,7 +210,7 @@ class _Reader:
 
     @contextmanager
     def _reading(self, place: str) -> Generator[None]:
-        """Collect the faults of a part of the schema, and continue with the next part."""
+        """Collect the errors in a part of the schema, so that the next part is still read."""
         try:
             yield
         except SchemaError as error:
@@ -236,7 +239,10 @@ class _Reader:
             self.api.types[name] = Record(name, within, properties)
 
     def _kind(self, raw: Raw) -> type[Enum | Record] | None:
-        """Return the kind of a named type, or None. Faults are reported where the type is used."""
+        """Return `Enum` or `Record` for a named type, or None for other types.
+
+        Faults of a type are reported where the type is used.
+        """
         if self._fault(raw):
             return None
         if "enum" in raw and isinstance(raw["enum"][0], str):
@@ -244,7 +250,7 @@ class _Reader:
         return Record if raw.get("properties") or "allOf" in raw else None
 
     def _fault(self, raw: Raw) -> str:
-        """Return why a value, or a part of its `allOf`, cannot be generated."""
+        """Return an error message for a value that the generator cannot handle, or `""`."""
         for part in self._parts(raw):
             fault = refusals.value_fault(part)
             if fault:
@@ -252,7 +258,7 @@ class _Reader:
         return ""
 
     def _behind(self, raw: Raw) -> Raw:
-        """Resolve a reference, or an `allOf` of a single part."""
+        """Return the schema behind a reference, or behind an `allOf` with a single part."""
         seen: list[Raw] = []
         while raw not in seen:
             seen.append(raw)
@@ -265,7 +271,7 @@ class _Reader:
         raise SchemaError(f"{raw}: it refers to itself; correct the schema file")
 
     def _at(self, reference: str) -> Raw:
-        """Return the target of a reference."""
+        """Return the part of the document to which a reference points."""
         found: Raw = self._document
         for key in reference.removeprefix("#/").split("/"):
             inner = found.get(key.replace("~1", "/").replace("~0", "~"))
@@ -277,7 +283,7 @@ class _Reader:
         return found
 
     def _properties(self, owner: str, within: str, raw: Raw) -> tuple[Property, ...]:
-        """Return a record's properties; the parts of an `allOf` become one record."""
+        """Return the properties of a record. The parts of an `allOf` become one record."""
         found: list[Property] = []
         parts = list(self._parts(raw))
         required = {wire for part in parts for wire in part.get("required", ())}
@@ -301,7 +307,7 @@ class _Reader:
         yield raw
 
     def _node(self, raw: Raw, owner: str, wire: str, within: str) -> Node:
-        """Return the type of a value; an inline record gets a generated name."""
+        """Return the type of a value. An inline record gets a generated name."""
         corrected = corrections.SCALARS.get((owner, wire))
         if corrected is not None:
             return Scalar(corrected, _bounds(raw))
@@ -366,7 +372,7 @@ class _Reader:
         self.api.operations.append(operation)
 
     def _described(self, method: str, path: str, item: Raw) -> refusals.Described:
-        """Return an operation without references, including the parameters of its path."""
+        """Return an operation with resolved references and all parameters."""
         raw: Raw = item[method.lower()]
         parameters = {
             (found["name"], found["in"]): found
@@ -399,7 +405,7 @@ class _Reader:
 
 
 def _check_python_names(record: str, properties: tuple[Property, ...]) -> None:
-    """Check that no two properties become the same field."""
+    """Check that no two properties get the same Python name."""
     wires: dict[str, str] = {}
     for prop in properties:
         other = wires.setdefault(names.snake(prop.wire), prop.wire)
@@ -420,7 +426,7 @@ def _is_wrapped(raw: Raw) -> bool:
 
 
 def _bounds(raw: Raw) -> str:
-    """Return the limits of a value in words: `2 to 3`, `at least 1`, `not empty`."""
+    """Return the limits of a value in words, such as `2 to 3`, `at least 1` or `not empty`."""
     if raw.get("minLength") == 1 or raw.get("minItems") == 1:
         return "not empty"
     if "enum" in raw:

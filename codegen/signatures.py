@@ -1,4 +1,4 @@
-"""Signatures and fields as code, with short types."""
+"""Code of signatures and fields for the reference, with simplified types."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _CONTEXT_MANAGERS = {
     "asynccontextmanager": "AbstractAsyncContextManager",
 }
 _EXTERNAL = ("aiohttp", "ssl", "msgspec")
-"""Packages whose names keep the name of the package."""
+"""Packages whose name is kept in types, such as `aiohttp.ClientSession`."""
 
 _WIDTH = 88
 
 
 def signature(module: str, node: Node, docstring: Docstring) -> Iterator[str]:
-    """Yield the lines of the signature of a class or function, or of another definition."""
+    """Yield the lines of the signature of a class, a function or another definition."""
     match node:
         case ast.ClassDef():
             made = constructor(node)
@@ -111,13 +111,13 @@ def _argument(module: str, one: ast.arg, default: ast.expr | None) -> str:
 
 
 def _declared(name: str, kind: str, default: str) -> str:
-    """Return an argument as code."""
+    """Return the code of an argument."""
     named = f"{name}: {kind}" if kind else name
     return f"{named} = {default}" if default else named
 
 
 def short_type(module: str, annotation: ast.expr | None) -> str:
-    """Return a type as readers need it: without modules, and with private aliases replaced."""
+    """Return the code of a type without names of modules. Private aliases are replaced."""
     if annotation is None:
         return "None"
     text = ast.unparse(annotation)
@@ -136,7 +136,7 @@ def short_type(module: str, annotation: ast.expr | None) -> str:
 
 @cache
 def _alias(module: str, name: str) -> str | None:
-    """Return the type that a name stands for which is no entry of the reference."""
+    """Return the type that an alias stands for, or None if the reference documents the alias."""
     if name in places():
         return None
     found = find(module, name) if module else None
@@ -154,7 +154,7 @@ def _alias_text(module: str, value: ast.expr) -> str:
 
 
 def _public_bases(module: str, node: ast.ClassDef) -> Iterator[str]:
-    """Yield the bases of a class as users see them: those of a private base instead of it."""
+    """Yield the public bases of a class. A private base is replaced by the bases of that base."""
     for one in node.bases:
         text = short_type(module, one)
         name = re.sub(r"\[.*", "", text)
@@ -168,7 +168,7 @@ def _public_bases(module: str, node: ast.ClassDef) -> Iterator[str]:
 
 
 class Field(NamedTuple):
-    """A field of a class, an attribute, or an option."""
+    """Field or attribute of a class, or an option."""
 
     name: str
     kind: str = ""
@@ -200,7 +200,7 @@ def fields_of(definition: Definition, docstring: Docstring) -> list[Field]:
 
 
 def _default(module: str, value: ast.expr) -> str:
-    """Return a default as code: constants as their values, and nothing for what a call makes."""
+    """Return the code of a default: the value of a constant, and an empty string for a call."""
     match value:
         case ast.Call():
             return ""
@@ -221,7 +221,7 @@ def _double_quoted(code: str) -> str:
 
 
 def _set_in_constructor(module: str, node: ast.ClassDef) -> dict[str, str]:
-    """Return the types of the attributes that the constructor sets."""
+    """Return the types of the attributes that the constructor sets, by name."""
     made = constructor(node)
     if made is None:
         return {}

@@ -1,4 +1,4 @@
-"""Tables of the guides that are generated from the code; `python -m codegen.reference` writes them.
+"""Tables in the guides that are generated from the code by `python -m codegen.reference`.
 
 A page contains each table between the comments `<!-- table: NAME -->` and `<!-- end of table -->`.
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGES = ("errors.md", "retries.md", "testing.md")
-"""Pages of the guides that contain generated tables."""
+"""Guides that contain generated tables."""
 
 _TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
 
 def error_hints() -> Iterator[str]:
-    """Yield the table of the errors of calls, with their hints."""
+    """Yield the lines of the table of errors of calls, with their hints."""
     yield from ("| error | meaning | what to do |", "| --- | --- | --- |")
     for name, error in vars(errors).items():
         if not (isinstance(error, type) and issubclass(error, errors.CallError)):
@@ -35,7 +35,7 @@ def error_hints() -> Iterator[str]:
 
 
 def decisions() -> Iterator[str]:
-    """Yield the table of failures and reactions, for queries, mutations and polls."""
+    """Yield the lines of the table of failures and reactions to them."""
     yield from (
         "| failure | HTTP status | query | mutation or upload | wait or watch |",
         "| --- | --- | --- | --- | --- |",
@@ -70,7 +70,7 @@ _TABLES = {
 
 
 def filled_in(page: str) -> str:
-    """Return the text of a page with its tables as they are now."""
+    """Return the text of a page with up-to-date tables."""
 
     def table(match: re.Match[str]) -> str:
         start, name, end = match.groups()

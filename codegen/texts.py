@@ -1,7 +1,8 @@
 """Documentation of fields and operations: `codegen/texts/*.toml`, written for this project.
 
 - A table named after a schema, such as `[Vm]`, holds the text of each field.
-- `[fields]` holds texts for fields by name, for all schemas without a more specific text.
+- `[fields]` holds texts for fields by name. These texts are used for schemas whose own table has no
+  text for the field.
 - `[operations]` holds the text of each operation, by its path without the leading slash.
 """
 
@@ -17,7 +18,8 @@ from .refusals import SchemaError
 from .schema import Api, Operation, Property, Record
 
 _COMMON, _OPERATIONS = "fields", "operations"
-# A text is on one line between triple quotes, and other sentences follow it.
+# The generator puts a text on one line between triple quotes, and may put other sentences behind
+# it. So a text must not contain triple quotes or escapes, and must end with a period.
 _SENTENCES = re.compile(r'(?:(?!""")[^\\\x00-\x1f\x7f])*[.)]')
 
 
@@ -29,9 +31,9 @@ class Texts:
 
     @classmethod
     def load(cls, folder: Path, api: Api | None) -> Texts:
-        """Read the files in `folder`, and check that `api` (unless None) has everything they name.
+        """Read the files in `folder`. Unless `api` is None, check that the API has all their keys.
 
-        :raises SchemaError: with a line for each wrong key; it names the file and the key.
+        :raises SchemaError: if keys or texts are wrong. The message names the file and the key.
         """
         tables: dict[str, dict[str, str]] = {}
         faults: list[str] = []
@@ -50,11 +52,11 @@ class Texts:
         return cls(tables)
 
     def own(self, record: Record, prop: Property) -> str:
-        """Return the text for this field of this record, or an empty string."""
+        """Return the text of a field from the table of its record, or an empty string."""
         return self._tables.get(record.name, {}).get(prop.wire, "")
 
     def field(self, record: Record, prop: Property) -> str:
-        """Return the text of a field: its specific text, the common one of its name, or ``""``."""
+        """Return the text of a field from the table of its record or from `[fields]`, or ``""``."""
         return self.own(record, prop) or self._tables.get(_COMMON, {}).get(prop.wire, "")
 
     def operation(self, operation: Operation) -> str:
@@ -85,7 +87,7 @@ def _faults(name: str, table: Any, known: Mapping[str, str], api: Api | None) ->
 
 
 def _keys(table: str, api: Api) -> set[str]:
-    """Return the valid keys of a table."""
+    """Return the keys that a table may have."""
     if table == _OPERATIONS:
         return {operation.path[1:] for operation in api.operations}
     records = [kind for kind in api.types.values() if isinstance(kind, Record)]

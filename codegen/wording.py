@@ -1,4 +1,4 @@
-"""Sentences of generated docstrings, from the schema and its history."""
+"""Sentences of generated docstrings, made from the schema and its history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from . import names
 from .schema import Operation
 
-# Maximum width, without the indentation of a method.
+# Maximum width of a docstring's lines, without the indentation of a method.
 _WIDTH = 92
 
 
@@ -18,7 +18,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def namespace(name: str, tag: str, count: int) -> str:
-    """Return the docstring of a namespace; the base class describes what its methods share."""
+    """Return the docstring of a namespace."""
     return (
         f'"""`tower.{name}`: {counted(count, "operation")} of the API\'s tag `{tag}`;'
         ' see `Namespace`."""'
@@ -26,12 +26,12 @@ def namespace(name: str, tag: str, count: int) -> str:
 
 
 def below(text: str) -> list[str]:
-    """Return the lines of the docstring below an attribute, if it has a text."""
+    """Return the lines of the docstring of an attribute, or an empty list without a text."""
     return [f'"""{text}"""'] if text else []
 
 
 def argument(wire: str, kind: str, method: str = "") -> str:
-    """Return the text of an argument that depends on the method, or an empty text."""
+    """Return the text of an argument, if it depends on the method; otherwise an empty string."""
     if wire == "where":
         return (
             "Filter; without it, all resources match."
@@ -44,7 +44,10 @@ def argument(wire: str, kind: str, method: str = "") -> str:
 def docstring(
     operation: Operation, text: str, kind: str, since: str, arguments: Mapping[str, str]
 ) -> list[str]:
-    """Return the lines of a method's docstring; the first paragraph is `text`, or else the name."""
+    """Return the lines of a method's docstring.
+
+    The first paragraph is `text` or, without a text, the name of the operation.
+    """
     head = textwrap.wrap(f'"""{text or _spelled_out(operation)}', _WIDTH)
     facts = f"`{operation.method} {operation.path}`, since CloudTower {since}."
     if kind != "QUERY":
