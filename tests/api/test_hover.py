@@ -39,16 +39,16 @@ FIELDS = {
     "Label.key": "Key of the label.",
 }
 OPERATIONS = {
-    "vm.get_vms": "Return the VMs, those in the recycle bin included, that match `where`;",
-    "vm.create_vm": "Create VMs with disks, CD-ROMs and NICs, one per item; each task ends",
+    "vm.get_vms": "Return the VMs that match `where`, including VMs in the recycle bin.",
+    "vm.create_vm": "Create VMs with disks, CD-ROMs and NICs, one per item.",
     "vm.shut_down_vm": "Ask the guest operating system of every VM that matches `where` to",
-    "vm.poweroff_vm": "Power off every VM that matches `where` without shutting down the guest;",
-    "host.get_hosts": "Return the hosts of clusters that match `where`; `order_by` sorts",
-    "cluster.get_clusters": "Return the clusters managed by CloudTower that match `where`;",
-    "alert.get_alerts": "Return the alerts, ended ones included, that match `where`;",
-    "task.get_tasks": "Return the tasks that match `where`; `order_by` sorts them,",
-    "label.create_label": "Create labels, each a key with an optional value, one per item;",
-    "vm_snapshot.create_vm_snapshot": "Create VM snapshots, one per entry of `data`; each",
+    "vm.poweroff_vm": "Power off every VM that matches `where` without shutting down the guest.",
+    "host.get_hosts": "Return the hosts of clusters that match `where`. `order_by` sorts",
+    "cluster.get_clusters": "Return the clusters managed by CloudTower that match `where`.",
+    "alert.get_alerts": "Return the alerts that match `where`, including ended alerts.",
+    "task.get_tasks": "Return the tasks that match `where`. `order_by` sorts the",
+    "label.create_label": "Create labels, each a key with an optional value, one per item.",
+    "vm_snapshot.create_vm_snapshot": "Create VM snapshots, one per entry of `data`.",
 }
 KINDS = sorted({name.partition(".")[0] for name in FIELDS})
 # A field or an operation per line, after two other lines.

@@ -51,19 +51,22 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Alert]:
-        """Return the alerts, ended ones included, that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. The texts of an alert follow `content_language`.
+        """Return the alerts that match `where`, including ended alerts. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page. The texts of an alert follow
+        `content_language`.
 
         `POST /get-alerts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -96,19 +99,21 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the alerts, ended ones included, that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the alerts that match `where`, including ended alerts. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-alerts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -135,8 +140,8 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Alert]]:
-        """Mark every alert that matches `where` as resolved; each task ends when the alert counts
-        as ended. The cause remains, so it can raise a new alert.
+        """Mark every alert that matches `where` as resolved. Each task ends when the alert counts
+        as ended. The cause of the alert remains, so it can raise a new alert.
 
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 

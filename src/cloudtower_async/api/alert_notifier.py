@@ -73,7 +73,7 @@ class AlertNotifierNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
         """Create notifiers, one per item, that e-mail alerts of chosen severities and clusters
-        through an SMTP server; each has a task that ends when it exists.
+        through an SMTP server. Each item starts a task, which ends when the new object exists.
 
         `POST /create-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
@@ -92,8 +92,8 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteAlertNotifier]]:
-        """Permanently delete every alert notifier that matches `where`; each task ends when it is
-        deleted. Its recipients get no more e-mails from it.
+        """Permanently delete every alert notifier that matches `where`. Each task ends when the
+        object is deleted. The notifier sends no more e-mails.
 
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
@@ -122,19 +122,22 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.AlertNotifier]:
-        """Return the alert notifiers that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A notifier e-mails alerts of chosen severities to its recipients.
+        """Return the alert notifiers that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A notifier e-mails alerts of chosen severities to its
+        recipients.
 
         `POST /get-alert-notifiers`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -167,18 +170,21 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the alert notifiers that match `where`; the number is in `.aggregate.count`.
+        """Count the alert notifiers that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -213,9 +219,9 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.AlertNotifier]:
-        """Change the alert notifier whose `id` is given: recipients, severities, clusters, language
-        or whether it is disabled. Without `id`, the server changes the first one. The task ends
-        when the change is made.
+        """Change recipients, severities, clusters, language or `disabled` of the alert notifier
+        with the given `id`. Without an `id`, the server changes the first alert notifier. The task
+        ends when the change is made.
 
         `POST /update-alert-notifier`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -224,8 +230,8 @@ class AlertNotifierNamespace(Namespace):
             disabled: True to stop sending e-mails.
             email_from: Sender address of the e-mails.
             email_tos: Recipient addresses of the e-mails.
-            id: Id of the alert notifier to change; without it, the first one is changed. Since
-                CloudTower 3.1.0.
+            id: Id of the alert notifier to change. Without an id, the first alert notifier is
+                changed. Since CloudTower 3.1.0.
             language_code: Language of the e-mails; the enum lists the values.
             name: New name of the alert notifier. Since CloudTower 3.1.0.
             notice_severities: Severities of the alerts that are e-mailed.
@@ -264,8 +270,9 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
-        """Make the same change (recipients, severities, language, disabled …) to every alert
-        notifier that matches `where`; each has a task that ends when the change is made.
+        """Make the same change (of recipients, severities, language, `disabled` …) to every alert
+        notifier that matches `where`. Each changed object has a task, which ends when the change is
+        complete.
 
         `POST /update-many-alert-notifiers`, since CloudTower 3.1.0. Changes the server's state.
 
@@ -274,7 +281,7 @@ class AlertNotifierNamespace(Namespace):
             email_from: Sender address of the e-mails.
             email_tos: Recipient addresses of the e-mails.
             language_code: Language of the e-mails; the enum lists the values.
-            name: New name for all of them.
+            name: New name for all matching alert notifiers.
             notice_severities: Severities of the alerts that are e-mailed.
             smtp_server_id: Id of the mail server that sends the e-mails.
             where: Filter of the alert notifiers to change; `{}` matches all of them.

@@ -129,8 +129,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
         """Build a new VM from the restore point that matches `where`, on the given cluster, host
-        and networks; the backed-up VM is not changed. The task ends when the VM is restored; it is
-        started only with `startup_after_restore`.
+        and networks. The backed-up VM is not changed. The task ends when the VM is restored. To
+        start the VM, set `startup_after_restore`.
 
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -156,8 +156,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
         """Restore the original VM from the restore point that matches `where`. Destructive: data
-        written to the VM since the backup is lost. The task ends when the VM is restored; it is
-        started only with `startup_after_restore`.
+        written to the VM since the backup is lost. The task ends when the VM is restored. To start
+        the VM, set `startup_after_restore`.
 
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -181,8 +181,8 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
-        """Create backup plans with schedule, repository and retention, one per item; each has a
-        task that ends when it exists. A weekly schedule needs weekdays.
+        """Create backup plans with schedule, repository and retention, one per item. Each item
+        starts a task, which ends when the new object exists. A weekly schedule requires weekdays.
 
         `POST /create-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -203,7 +203,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBackupPlan]]:
         """Permanently delete every backup plan that matches `where`. `delete_strategy` decides
-        whether its restore points are kept or deleted too. Each task ends when the plan is deleted.
+        whether the restore points are kept or deleted. Each task ends when the plan is deleted.
 
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -252,8 +252,8 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlanExecution]]:
-        """Run every backup plan that matches `where` now, outside its schedule. `type` chooses a
-        full or an incremental backup; progress is in the run and its task.
+        """Run every backup plan that matches `where` now, outside its schedule. `type` selects a
+        full or an incremental backup. The run and its task show the progress.
 
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -283,20 +283,22 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
-        """Return the backup plans that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. Each comes with its runs; `get_backup_plan_without_executions` leaves
-        them out.
+        """Return the backup plans that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page. The answer includes the runs of each plan;
+        `get_backup_plan_without_executions` leaves the runs out.
 
         `POST /get-backup-plans`, since CloudTower 4.4.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -329,18 +331,21 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the backup plans that match `where`; the number is in `.aggregate.count`.
+        """Count the backup plans that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -373,20 +378,22 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
-        """Return the backup plans that match `where`, without the record of their past runs: a
-        smaller answer than `get_backup_plans`. `order_by` sorts, `first`, `skip` and `after` select
-        a page.
+        """Return the backup plans that match `where`, without the record of their past runs. The
+        answer is smaller than the answer of `get_backup_plans`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page.
 
         `POST /get-backup-plans-without-executions`, since CloudTower 4.7.2.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -438,7 +445,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Resume every suspended backup plan that matches `where`, so that its scheduled backups
-        run again; each task ends when the plan is active.
+        run again. Each task ends when the plan is active.
 
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -458,7 +465,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Pause every backup plan that matches `where`: no scheduled backup starts until
-        `resume_backup_plan`. Restore points stay; each task ends when the plan is paused.
+        `resume_backup_plan`. Restore points stay. Each task ends when the plan is paused.
 
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -479,8 +486,9 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Change schedule, retention, protected VMs or other settings of every backup plan that
-        matches `where`; each has a task that ends when the change is made. `disconnect_strategy`
-        decides whether the restore points of VMs that leave the plan are kept.
+        matches `where`. Each changed object has a task, which ends when the change is complete.
+        `disconnect_strategy` decides whether the restore points of VMs that leave the plan are
+        kept.
 
         `POST /update-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 

@@ -71,8 +71,9 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
-        """Create chassis ("bricks") in the rack topology, one per item; each has a task that ends
-        when it exists. This describes where hosts stand; it moves no data.
+        """Create chassis ("bricks") in the rack topology, one per item. Each item starts a task,
+        which ends when the new object exists. The topology only describes the positions of hosts;
+        no data is moved.
 
         `POST /create-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -91,8 +92,8 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBrickTopo]]:
-        """Permanently delete every chassis that matches `where`; each task ends when it is deleted.
-        Only the rack topology changes; the hosts keep running.
+        """Permanently delete every chassis that matches `where`. Each task ends when the object is
+        deleted. Only the rack topology changes. The hosts keep running.
 
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -117,19 +118,22 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BrickTopo]:
-        """Return the chassis ("bricks") of the rack topology that match `where`; `order_by` sorts
-        them, `first`, `skip` and `after` select a page. A chassis holds nodes and stands in a rack.
+        """Return the chassis ("bricks") of the rack topology that match `where`. `order_by` sorts
+        the result; `first`, `skip` and `after` select a page. A chassis holds nodes and stands in a
+        rack.
 
         `POST /get-brick-topoes`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -162,19 +166,21 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the chassis ("bricks") of the rack topology that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the chassis ("bricks") of the rack topology that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -202,13 +208,13 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
-        """Move every chassis that matches `where` to a position in a rack of the topology; each has
-        a task that ends when the topology is changed.
+        """Move every chassis that matches `where` to a position in a rack of the topology. Each
+        item has a task, which ends when the topology is changed.
 
         `POST /move-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Rack and position to move them to.
+            data: New rack and position of the chassis.
             where: Filter of the chassis to move; `{}` matches all of them.
         """
         return await self._executor.call(
@@ -228,8 +234,8 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
-        """Change name, height, position, capacity or nodes of every chassis that matches `where`;
-        each has a task that ends when the change is made.
+        """Change name, height, position, capacity or nodes of every chassis that matches `where`.
+        Each changed object has a task, which ends when the change is complete.
 
         `POST /update-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -79,7 +79,7 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.DeleteCloudTowerApplicationPackage]:
         """Permanently delete every application package that matches `where`. The answer lists the
-        ids at once; there is no task.
+        ids. No task is started.
 
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -105,8 +105,8 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
         """Deploy an application from an uploaded package into a new VM of the given size and
-        network. The answer is the application, without a task: poll it until its state shows that
-        it runs.
+        network. The answer is the application, and no task is started. Poll the application until
+        its state shows that it runs.
 
         `POST /deploy-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -137,19 +137,21 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the applications deployed on CloudTower that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the applications deployed on CloudTower that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-cloud-tower-applications-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -182,19 +184,21 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplication]:
-        """Return the applications deployed on CloudTower that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page.
+        """Return the applications deployed on CloudTower that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-cloudtower-applications`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -222,7 +226,8 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplication]:
         """Uninstall every application that matches `where`. Destructive: the application stops. The
-        answer lists the applications, without a task: poll them until they are gone.
+        answer lists the applications, and no task is started. Poll the applications until they no
+        longer exist.
 
         `POST /uninstall-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -247,13 +252,14 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
         """Upgrade the one application that `where` identifies to the package `targetPackage`. The
-        answer is the application, without a task: poll it until its version has changed.
+        answer is the application, and no task is started. Poll the application until its version
+        has changed.
 
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             data: Package to upgrade to.
-            where: Which application to upgrade: its `id`.
+            where: Filter for the application to upgrade: its `id`.
         """
         return await self._executor.call(
             UPGRADE_CLOUD_TOWER_APPLICATION,
@@ -275,18 +281,18 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Send one chunk of an application package; the first call creates the upload task, later
-        calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload` does all of
-        this.
+        """Send one chunk of an application package. The first call creates the upload task. Later
+        calls pass the id of the upload task as `upload_task_id`. Send the chunks in order.
+        `tower.upload` does all of this.
 
         `POST /upload-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             file: Bytes of this chunk.
-            name: Name of the package; only with the first chunk.
-            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
-                with the first chunk.
-            size_unit: Unit of `size`; bytes if omitted.
+            name: Name of the package. Send it only with the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given. Send it
+                only with the first chunk.
+            size_unit: Unit of `size`. Default: bytes.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.
         """

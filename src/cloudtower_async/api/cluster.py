@@ -143,9 +143,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Connect existing clusters to CloudTower, one per item, by address and credentials; each
-        has a task that ends when the cluster is connected. Their resources appear in listings as
-        they are synchronized.
+        """Connect existing clusters to CloudTower, one per item, by address and credentials. Each
+        item has a task, which ends when the cluster is connected. The resources of a cluster appear
+        in listings after they have been synchronized.
 
         `POST /connect-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -166,7 +166,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
         """Remove every cluster that matches `where` from CloudTower, with its records of VMs, hosts
-        and storage; each task ends when the cluster is removed. What `force` overrides is not
+        and storage. Each task ends when the cluster is removed. The effect of `force` is not
         documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
@@ -191,8 +191,8 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
-        """Turn off pinning of volumes to the cache tier for every cluster that matches `where`;
-        each task ends when pinning is off.
+        """Turn off pinning of volumes to the cache tier for every cluster that matches `where`.
+        Each task ends when pinning is off.
 
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -217,7 +217,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn on pinning of volumes to the cache tier for every cluster that matches `where` and
-        reserve a share of each host's cache for it; each task ends when pinning is on.
+        reserve a share of each host's cache for pinned volumes. Each task ends when pinning is on.
 
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -242,7 +242,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ClusterPinInPerformanceInfo]:
         """Return, for each cluster that matches `where`, whether volumes can be pinned to the cache
-        tier, how much cache is reserved for that and how much of it is used.
+        tier, how much cache is reserved for pinned volumes, and how much of the reserved cache is
+        used.
 
         `POST /get-cluster-pin-in-performance-info`, since CloudTower 4.7.0.
 
@@ -298,19 +299,21 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Cluster]:
-        """Return the clusters managed by CloudTower that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page.
+        """Return the clusters managed by CloudTower that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-clusters`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -343,19 +346,21 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the clusters managed by CloudTower that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the clusters managed by CloudTower that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -403,9 +408,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Change address, credentials, datacenter or zones of every cluster that matches `where`;
-        each has a task that ends when the change is made. This changes how CloudTower reaches the
-        cluster, not the cluster itself.
+        """Change address, credentials, datacenter or zones of every cluster that matches `where`.
+        Each changed object has a task, which ends when the change is complete. This changes how
+        CloudTower reaches the cluster, not the cluster itself.
 
         `POST /update-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -430,8 +435,8 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Turn the block storage service of every cluster that matches `where` on or off; each task
-        ends when the service is switched. When it is off, storage clients may lose access.
+        """Turn the block storage service of every cluster that matches `where` on or off. Each task
+        ends when the service is switched. When the service is off, storage clients may lose access.
 
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -456,7 +461,7 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Turn high availability on or off for every cluster that matches `where`; each task ends
+        """Turn high availability on or off for every cluster that matches `where`. Each task ends
         when the setting has changed. High availability starts the VMs of a failed host on other
         hosts.
 
@@ -483,7 +488,7 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Install a license text on every cluster that matches `where`; each task ends when the
+        """Install a license text on every cluster that matches `where`. Each task ends when the
         cluster has accepted it.
 
         `POST /update-cluster-license`, since CloudTower 3.0.0. Changes the server's state.
@@ -510,7 +515,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Change DNS and NTP servers, virtual IPs or the management network of every cluster that
-        matches `where`; each task ends when the change is made. A wrong management address cuts the
+        matches `where`. Each task ends when the change is made. A wrong management address cuts the
         cluster off.
 
         `POST /update-cluster-network-setting`, since CloudTower 3.0.0. Changes the server's state.
@@ -537,7 +542,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Set the CPU compatibility model of VMs and auto-converge of live migrations for every
-        cluster that matches `where`; each task ends when the change is made.
+        cluster that matches `where`. Each task ends when the change is made.
 
         `POST /update-cluster-virtualization-setting`, since CloudTower 3.0.0. Changes the server's state.
 

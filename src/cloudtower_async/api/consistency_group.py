@@ -64,7 +64,7 @@ class ConsistencyGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
         """Create groups of iSCSI LUNs and NVMe-oF namespaces whose snapshots are taken at the same
-        moment, one per item; each has a task that ends when it exists.
+        moment, one per item. Each item starts a task, which ends when the new object exists.
 
         `POST /create-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -84,9 +84,9 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroup]]:
-        """Permanently delete every consistency group that matches `where`; each task ends when it
-        is deleted. Its LUNs and namespaces stay; `remain_volume_snapshot` decides whether their
-        snapshots stay too.
+        """Permanently delete every consistency group that matches `where`. Each task ends when the
+        object is deleted. The LUNs and namespaces of the group are kept. `remain_volume_snapshot`
+        decides whether their snapshots are kept, too.
 
         `POST /delete-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -116,20 +116,22 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroup]:
-        """Return the consistency groups that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. A group holds iSCSI LUNs and NVMe-oF namespaces that are
+        """Return the consistency groups that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A group holds iSCSI LUNs and NVMe-oF namespaces that are
         snapshotted together.
 
         `POST /get-consistency-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -162,18 +164,21 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the consistency groups that match `where`; the number is in `.aggregate.count`.
+        """Count the consistency groups that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-consistency-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -201,14 +206,14 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
-        """Change name, description or members of every consistency group that matches `where`; each
-        has a task that ends when the change is made. `remain_volume_snapshot` decides whether
-        snapshots of members that leave are kept.
+        """Change name, description or members of every consistency group that matches `where`. Each
+        changed object has a task, which ends when the change is complete. `remain_volume_snapshot`
+        decides whether snapshots of members that leave are kept.
 
         `POST /update-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the groups to change.
         """
         return await self._executor.call(

@@ -88,8 +88,9 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroupSnapshot]]:
-        """Permanently delete every consistency group snapshot that matches `where`; each task ends
-        when it is deleted. `remain_volume_snapshot` keeps the snapshots of the single members.
+        """Permanently delete every consistency group snapshot that matches `where`. Each task ends
+        when the object is deleted. `remain_volume_snapshot` keeps the snapshots of the single
+        members.
 
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -119,20 +120,22 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroupSnapshot]:
-        """Return the snapshots of consistency groups that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. Such a snapshot freezes all members of its group
-        at one moment.
+        """Return the snapshots of consistency groups that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page. Such a snapshot freezes all members of
+        its group at one moment.
 
         `POST /get-consistency-group-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -165,19 +168,21 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshots of consistency groups that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the snapshots of consistency groups that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

@@ -87,8 +87,8 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryImage]]:
-        """Permanently delete every ISO image of the content library that matches `where`; each task
-        ends when it is deleted. To remove it only from some clusters, use
+        """Permanently delete every ISO image of the content library that matches `where`. Each task
+        ends when the object is deleted. To remove an image only from some clusters, use
         `remove_content_library_image_clusters`.
 
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
@@ -113,7 +113,7 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Copy every content library image that matches `where` to further clusters; each task ends
+        """Copy every content library image that matches `where` to further clusters. Each task ends
         when all these clusters have a copy.
 
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
@@ -144,19 +144,21 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryImage]:
-        """Return the ISO images of the content library that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page.
+        """Return the ISO images of the content library that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-content-library-images`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -189,19 +191,21 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ISO images of the content library that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the ISO images of the content library that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -229,7 +233,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.UploadTask:
         """Have the server download an ISO image from a URL into the content library. The answer is
-        an upload task, not a task: poll it with `get_upload_tasks`.
+        an upload task instead of a task. Poll the upload task with `get_upload_tasks`.
 
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -279,13 +283,14 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Change name or description of every content library image that matches `where`; each has
-        a task that ends when the change is made. Servers before 4.0.0 fail without a name.
+        """Change name or description of every content library image that matches `where`. Each
+        changed object has a task, which ends when the change is complete. Servers before 4.0.0 fail
+        without a name.
 
         `POST /update-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the images to change.
         """
         return await self._executor.call(
@@ -310,21 +315,22 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Send one chunk of an ISO image for the content library; the first call creates the upload
-        task, later calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload`
-        does all of this.
+        """Send one chunk of an ISO image for the content library. The first call creates the upload
+        task. Later calls pass the id of the upload task as `upload_task_id`. Send the chunks in
+        order. `tower.upload` does all of this.
 
         `POST /upload-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            clusters: Filter of the clusters that get the image, as JSON text; with every chunk.
+            clusters: Filter of the clusters that get the image, as JSON text. Send it with every
+                chunk.
             description: Free text for people; an empty string means no description.
             file: Bytes of this chunk.
-            name: Name of the image; only with the first chunk.
-            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
-                with the first chunk.
-            size_unit: Unit of `size`; bytes if omitted.
+            name: Name of the image. Send it only with the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given. Send it
+                only with the first chunk.
+            size_unit: Unit of `size`. Default: bytes.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.
         """

@@ -103,8 +103,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Copy VMs into new content library templates, one per item; the VMs stay. Each task ends
-        when the template exists in all its clusters.
+        """Copy VMs into new content library templates, one per item. The VMs are kept. Each task
+        ends when the template exists in all its clusters.
 
         `POST /clone-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -127,8 +127,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Convert stopped VMs into content library templates, one per item. Destructive: the VM no
-        longer exists afterwards. Each task ends when the template exists.
+        """Convert stopped VMs into content library templates, one per item. Destructive: the
+        conversion removes the VM. Each task ends when the template exists.
 
         `POST /convert-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -151,8 +151,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryVmTemplate]]:
-        """Permanently delete every VM template of the content library that matches `where`; each
-        task ends when it is deleted. To remove it only from some clusters, use
+        """Permanently delete every VM template of the content library that matches `where`. Each
+        task ends when the object is deleted. To remove a template only from some clusters, use
         `remove_content_library_vm_template_clusters`.
 
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -177,7 +177,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Copy every content library template that matches `where` to further clusters; each task
+        """Copy every content library template that matches `where` to further clusters. Each task
         ends when all these clusters have a copy.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
@@ -202,8 +202,9 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every content library template that matches `where` to files; each task ends when
-        the files can be downloaded. Their links are at `ovf.get_export_file_download_links`.
+        """Export every content library template that matches `where` to files. Each task ends when
+        the files can be downloaded. `ovf.get_export_file_download_links` returns the links of the
+        files.
 
         `POST /export-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -232,19 +233,21 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryVmTemplate]:
-        """Return the VM templates of the content library that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page.
+        """Return the VM templates of the content library that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-content-library-vm-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -277,19 +280,21 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM templates of the content library that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the VM templates of the content library that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -317,7 +322,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Create content library templates from a parsed OVF and its uploaded disk files, one per
-        item; each task ends when the template exists.
+        item. Each task ends when the template exists.
 
         `POST /import-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -368,13 +373,13 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Change name, description or cloud-init support of every content library template that
-        matches `where`; each has a task that ends when the change is made. VMs made from it do not
-        change.
+        matches `where`. Each changed object has a task, which ends when the change is complete. VMs
+        that were made from a template do not change.
 
         `POST /update-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the templates to change.
         """
         return await self._executor.call(

@@ -99,8 +99,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Create datacenters in an organization, optionally with clusters, one per item; each has a
-        task that ends when it exists.
+        """Create datacenters in an organization, optionally with clusters, one per item. Each item
+        starts a task, which ends when the new object exists.
 
         `POST /create-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -119,8 +119,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteDatacenter]]:
-        """Permanently delete every datacenter that matches `where`; each task ends when it is
-        deleted. A datacenter only groups clusters.
+        """Permanently delete every datacenter that matches `where`. Each task ends when the object
+        is deleted. A datacenter only groups clusters.
 
         `POST /delete-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -145,19 +145,21 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Datacenter]:
-        """Return the datacenters that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A datacenter groups clusters within an organization.
+        """Return the datacenters that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page. A datacenter groups clusters within an organization.
 
         `POST /get-datacenters`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -190,18 +192,21 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the datacenters that match `where`; the number is in `.aggregate.count`.
+        """Count the datacenters that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-datacenters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -253,8 +258,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Change name or clusters of every datacenter that matches `where`; each has a task that
-        ends when the change is made. `clusters` is a filter.
+        """Change name or clusters of every datacenter that matches `where`. Each changed object has
+        a task, which ends when the change is complete. `clusters` is a filter.
 
         `POST /update-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -59,19 +59,21 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Disk]:
-        """Return the physical disks of hosts that match `where`; `order_by` sorts them, `first`,
-        `skip` and `after` select a page. Disks of VMs are at `vm_disk.get_vm_disks`.
+        """Return the physical disks of hosts that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. For disks of VMs, use `vm_disk.get_vm_disks`.
 
         `POST /get-disks`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -104,19 +106,21 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the physical disks of hosts that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the physical disks of hosts that match `where`. The number is in `.aggregate.count`
+        of the answer.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -145,14 +149,14 @@ class DiskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
         """Mount every physical disk that matches `where` for storage, as cache, data or system disk
-        (`function`); each task ends when it is mounted. Destructive: data on the disk may be
+        (`function`). Each task ends when the disk is mounted. Destructive: data on the disk may be
         erased.
 
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -172,7 +176,8 @@ class DiskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
         """Take every physical disk that matches `where` out of storage use, so that it can be
-        pulled; each task ends when it is unmounted. The cluster loses its capacity.
+        pulled. Each task ends when the disk is unmounted. The cluster loses the capacity of the
+        disk.
 
         `POST /unmount-disk`, since CloudTower 3.0.0. Changes the server's state.
 

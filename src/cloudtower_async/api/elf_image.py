@@ -62,8 +62,8 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteElfImage]]:
-        """Permanently delete every ISO image of a single cluster that matches `where`; each task
-        ends when it is deleted.
+        """Permanently delete every ISO image of a single cluster that matches `where`. Each task
+        ends when the object is deleted.
 
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -88,20 +88,22 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfImage]:
-        """Return the ISO images stored in single clusters that match `where`; `order_by` sorts
-        them, `first`, `skip` and `after` select a page. Images of the content library are at
+        """Return the ISO images stored in single clusters that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page. For images of the content library, use
         `content_library_image.get_content_library_images`.
 
         `POST /get-elf-images`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -134,19 +136,21 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ISO images stored in single clusters that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the ISO images stored in single clusters that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -174,13 +178,13 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ElfImage]]:
-        """Change name or description of every ISO image of a single cluster that matches `where`;
-        each has a task that ends when the change is made.
+        """Change name or description of every ISO image of a single cluster that matches `where`.
+        Each changed object has a task, which ends when the change is complete.
 
         `POST /update-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the ISO images to change.
         """
         return await self._executor.call(
@@ -205,20 +209,20 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Send one chunk of an ISO image for one cluster; the first call creates the upload task,
-        later calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload` does
-        all of this.
+        """Send one chunk of an ISO image for one cluster. The first call creates the upload task.
+        Later calls pass the id of the upload task as `upload_task_id`. Send the chunks in order.
+        `tower.upload` does all of this.
 
         `POST /upload-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            cluster_id: Id of the cluster that gets the image; only with the first chunk.
+            cluster_id: Id of the cluster that gets the image. Send it only with the first chunk.
             description: Free text for people; an empty string means no description.
             file: Bytes of this chunk.
-            name: Name of the image; only with the first chunk.
-            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
-                with the first chunk.
-            size_unit: Unit of `size`; bytes if omitted.
+            name: Name of the image. Send it only with the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given. Send it
+                only with the first chunk.
+            size_unit: Unit of `size`. Default: bytes.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.
         """

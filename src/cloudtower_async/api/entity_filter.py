@@ -63,8 +63,9 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.EntityFilter]]:
-        """Create resource optimization rules, which find oversized or undersized VMs, one per item;
-        each has a task that ends when it exists. Rules only report; they change no VM.
+        """Create resource optimization rules, which find oversized or undersized VMs, one per item.
+        Each item starts a task, which ends when the new object exists. Rules only report VMs, and
+        do not change them.
 
         `POST /create-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +84,8 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteEntityFilter]]:
-        """Permanently delete every resource optimization rule that matches `where`; each task ends
-        when it is deleted. Its results are deleted too; VMs do not change.
+        """Permanently delete every resource optimization rule that matches `where`. Each task ends
+        when the object is deleted. The results of the rule are deleted, too. VMs do not change.
 
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -113,19 +114,21 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EntityFilter]:
-        """Return the resource optimization rules that match `where`; `order_by` sorts them,
+        """Return the resource optimization rules that match `where`. `order_by` sorts the result;
         `first`, `skip` and `after` select a page. A rule finds VMs that waste or lack resources.
 
         `POST /get-entity-filters`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -158,19 +161,21 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the resource optimization rules that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the resource optimization rules that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-entity-filters-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -199,7 +204,7 @@ class EntityFilterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.EntityFilter]]:
         """Change conditions, clusters or excluded VMs of every resource optimization rule that
-        matches `where`; each has a task that ends when the change is made.
+        matches `where`. Each changed object has a task, which ends when the change is complete.
 
         `POST /update-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -59,20 +59,22 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalAlertRule]:
-        """Return the global alert rules that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. Each has default thresholds for all clusters and may have
-        exceptions for some.
+        """Return the global alert rules that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. Each rule has default thresholds for all clusters, and may
+        have exceptions for some clusters.
 
         `POST /get-global-alert-rules`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -105,18 +107,21 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the global alert rules that match `where`; the number is in `.aggregate.count`.
+        """Count the global alert rules that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -145,14 +150,15 @@ class GlobalAlertRuleNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
         """Set thresholds per cluster, or turn the alert off for some clusters, in every global
-        alert rule that matches `where`; each has a task that ends when the change is made.
+        alert rule that matches `where`. Each changed object has a task, which ends when the change
+        is complete.
 
         `POST /update-customize-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             data: New values for the global alert rules that match.
-            where: Filter of the global alert rules under which clusters get thresholds of their
-                own; `{}` matches all.
+            where: Filter of the global alert rules for which clusters get separate thresholds; `{}`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
@@ -171,8 +177,9 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
-        """Change the thresholds of every global alert rule that matches `where`, or turn it off for
-        all clusters; each has a task that ends when the change is made.
+        """Change the thresholds of every global alert rule that matches `where`, or turn the rule
+        off for all clusters. Each changed object has a task, which ends when the change is
+        complete.
 
         `POST /update-global-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -95,7 +95,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Create a recycle bin setting (on or off, days to keep) for every cluster that matches
-        `where`, which overrides the global setting; each task ends when the setting applies.
+        `where`, which overrides the global setting. Each task ends when the setting applies.
 
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -120,7 +120,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteClusterRecycleBin]]:
         """Remove the recycle bin setting of every cluster that matches `where`, so that the global
-        setting applies again; each task ends when it applies.
+        setting applies again. Each task ends when the global setting applies.
 
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -149,20 +149,22 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalSettings]:
-        """Return the settings of CloudTower itself that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. They cover access restriction, sessions,
-        passwords, the recycle bin and the like.
+        """Return the settings of CloudTower itself that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. The settings cover access restriction, sessions,
+        passwords, the recycle bin and other features.
 
         `POST /get-global-settingses`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -195,19 +197,21 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the settings of CloudTower itself that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the settings of CloudTower itself that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -235,14 +239,14 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Replace the list of client addresses that may, or may not, reach CloudTower. A wrong list
-        can lock you out. The task ends when the change applies.
+        """Replace the list of client addresses that may, or may not, reach CloudTower. With a wrong
+        list, this program may lose access, too. The task ends when the change applies.
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            access_list: Address ranges that are allowed or denied, as `access_mode` says; of no
-                effect without a restriction.
+            access_list: Address ranges that are allowed or denied, depending on `access_mode`.
+                Without a restriction, the list has no effect.
             access_mode: Whether `access_list` is allowed or denied, or whether there is no
                 restriction; the enum lists the values.
         """
@@ -264,7 +268,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Change whether deleted VMs go to the recycle bin, and for how many days, for every
-        cluster that matches `where` and has a separate setting; each task ends when the setting
+        cluster that matches `where` and has a separate setting. Each task ends when the setting
         applies.
 
         `POST /update-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
@@ -318,16 +322,16 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Set password complexity and expiry, and how many failed logins are allowed within which
-        time; 0 turns a limit off. The task ends when the rules apply.
+        """Set password complexity and expiry, the allowed number of failed logins, and the time in
+        which they are counted. 0 turns a limit off. The task ends when the rules apply.
 
         `POST /update-password-security`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             login_miss_num_threshold: Number of failed logins allowed within
-                `login_miss_time_threshold`; both 0 means no limit.
-            login_miss_time_threshold: Period in milliseconds in which failed logins are counted;
-                both 0 means no limit.
+                `login_miss_time_threshold`. If both thresholds are 0, there is no limit.
+            login_miss_time_threshold: Period in milliseconds in which failed logins are counted. If
+                both thresholds are 0, there is no limit.
             password_complexity: Required strength of passwords: `LOW`, `MIDDLE` or `HIGH`.
             password_expire_days: Days until a password expires; 0 means never.
         """

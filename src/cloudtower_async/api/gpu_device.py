@@ -80,19 +80,21 @@ class GpuDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.GpuVmInfo]:
         """Return the GPU devices that match `where`, each with the VMs that use it and its assigned
-        and available vGPUs. `order_by` sorts, `first`, `skip` and `after` select a page.
+        and available vGPUs. `order_by` sorts the result; `first`, `skip` and `after` select a page.
 
         `POST /get-detail-vm-info-by-gpu-devices`, since CloudTower 4.0.0.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -125,19 +127,21 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GpuDevice]:
-        """Return the GPU devices of hosts that match `where`; `order_by` sorts them, `first`,
+        """Return the GPU devices of hosts that match `where`. `order_by` sorts the result; `first`,
         `skip` and `after` select a page.
 
         `POST /get-gpu-devices`, since CloudTower 3.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -170,18 +174,21 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the GPU devices of hosts that match `where`; the number is in `.aggregate.count`.
+        """Count the GPU devices of hosts that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -209,15 +216,15 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Turn SR-IOV of every GPU device that matches `where` on or off; each task ends when it is
-        switched. Virtual functions that VMs use may be lost.
+        """Turn SR-IOV of every GPU device that matches `where` on or off. Each task ends when SR-
+        IOV is switched. Virtual functions that VMs use may be lost.
 
         `POST /switch-gpu-device-sriov`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -237,8 +244,8 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Replace the description of every GPU device that matches `where`; each task ends when it
-        is stored. The device itself does not change.
+        """Replace the description of every GPU device that matches `where`. Each task ends when the
+        description is stored. The device itself does not change.
 
         `POST /update-gpu-device-description`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -265,7 +272,7 @@ class GpuDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
         """Set every GPU device that matches `where` to passthrough or to vGPUs of one
-        specification; each task ends when the device is ready for that use.
+        specification. Each task ends when the device is ready for that use.
 
         `POST /update-gpu-device-usage`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

@@ -63,8 +63,8 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Graph]]:
-        """Create charts in a monitoring view, for one metric and some resources, one per item; each
-        has a task that ends when it exists.
+        """Create charts in a monitoring view, for one metric and some resources, one per item. Each
+        item starts a task, which ends when the new object exists.
 
         `POST /create-graph`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteGraph]]:
-        """Permanently delete every monitoring chart that matches `where`; each task ends when it is
-        deleted. The recorded metrics stay.
+        """Permanently delete every monitoring chart that matches `where`. Each task ends when the
+        object is deleted. The recorded metrics stay.
 
         `POST /delete-graph`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -109,19 +109,21 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Graph]:
-        """Return the monitoring charts that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. A chart belongs to a monitoring view.
+        """Return the monitoring charts that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A chart belongs to a monitoring view.
 
         `POST /get-graphs`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -154,18 +156,21 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the monitoring charts that match `where`; the number is in `.aggregate.count`.
+        """Count the monitoring charts that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-graphs-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -193,8 +198,8 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Graph]]:
-        """Change title, metric, resources or kind of every monitoring chart that matches `where`;
-        each has a task that ends when the change is made.
+        """Change title, metric, resources or kind of every monitoring chart that matches `where`.
+        Each changed object has a task, which ends when the change is complete.
 
         `POST /update-graph`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -111,8 +111,8 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchHosts]]:
-        """Add discovered hosts to clusters, one cluster per item; each task ends when the hosts are
-        part of the cluster, which takes long. The answer names the task, not the hosts.
+        """Add discovered hosts to clusters, one cluster per item. Each task ends when the hosts are
+        part of the cluster, which takes a long time. The answer has the task, but not the hosts.
 
         `POST /create-host`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -132,14 +132,14 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Put the host with id `host_id` into maintenance mode: its VMs are migrated, those in
-        `shutdown_vms` shut down. The task ends when the host is empty and in maintenance mode; run
-        the precheck first.
+        """Put the host with id `host_id` into maintenance mode: the VMs in `shutdown_vms` are shut
+        down, and all other VMs are migrated. The task ends when the host is empty and in
+        maintenance mode. Run the precheck first.
 
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: VMs to shut down; the server moves the others away.
+            data: VMs to shut down. The server moves the other VMs to other hosts.
             where: Host that enters maintenance mode.
         """
         return await self._executor.call(
@@ -165,7 +165,7 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: Check task whose result is wanted.
+            where: Check task whose result is requested.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -184,7 +184,7 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeCheckResult:
         """Check whether the host that matches `where` can enter maintenance mode, without changing
-        anything; the answer is a task id for `enter_maintenance_mode_precheck_result`.
+        anything. The answer has a task id for `enter_maintenance_mode_precheck_result`.
 
         `POST /enter-maintenance-mode-precheck`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -263,19 +263,21 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Host]:
-        """Return the hosts of clusters that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page.
+        """Return the hosts of clusters that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page.
 
         `POST /get-hosts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -308,18 +310,21 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the hosts of clusters that match `where`; the number is in `.aggregate.count`.
+        """Count the hosts of clusters that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -348,8 +353,8 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
         """Power off or, with `action` `reboot`, restart the host with id `host_id`. Destructive:
-        with `force`, VMs still on it can lose power and unsaved data. The task ends when the host
-        is off or restarted.
+        with `force`, VMs that still run on the host can lose power and unsaved data. The task ends
+        when the host is off or restarted.
 
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -374,7 +379,7 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
         """Switch the locator light of physical disks on or off, one disk per item, to find them in
-        the rack. Data is not changed; each task ends when the light is switched.
+        the rack. Data is not changed. Each task ends when the light is switched.
 
         `POST /trigger-disk-blink`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -394,8 +399,8 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
-        """Change name, SCVM name or IPMI access of every host that matches `where`; each has a task
-        that ends when the change is made.
+        """Change name, SCVM name or IPMI access of every host that matches `where`. Each changed
+        object has a task, which ends when the change is complete.
 
         `POST /update-host`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -87,7 +87,7 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Create iSCSI LUNs from LUN snapshots, one per item, in the given target; the source does
+        """Create iSCSI LUNs from LUN snapshots, one per item, in the given target. The source does
         not change. Each task ends when the LUN exists.
 
         `POST /clone-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
@@ -127,8 +127,8 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Create iSCSI LUNs in a target, one per item; each has a task that ends when it exists.
-        Size is in bytes unless `assigned_size_unit` says otherwise.
+        """Create iSCSI LUNs in a target, one per item. Each item starts a task, which ends when the
+        new object exists. The size is in bytes, or in the unit `assigned_size_unit`.
 
         `POST /create-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -148,8 +148,8 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLun]]:
-        """Delete every iSCSI LUN that matches `where`, with all its data; each task ends when it is
-        deleted. `remove_snapshot` decides whether its snapshots are deleted too.
+        """Delete every iSCSI LUN that matches `where`, with all its data. Each task ends when the
+        object is deleted. `remove_snapshot` decides whether the snapshots are deleted, too.
 
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -179,19 +179,21 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiLun]:
-        """Return the iSCSI LUNs that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page.
+        """Return the iSCSI LUNs that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page.
 
         `POST /get-iscsi-luns`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -224,18 +226,21 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the iSCSI LUNs that match `where`; the number is in `.aggregate.count`.
+        """Count the iSCSI LUNs that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -288,13 +293,13 @@ class IscsiLunNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
         """Change name, size, redundancy, initiators or I/O limits of every iSCSI LUN that matches
-        `where`; each has a task that ends when the change is made. Initiators that are left out
-        lose access.
+        `where`. Each changed object has a task, which ends when the change is complete. Initiators
+        that are left out lose access.
 
         `POST /update-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the LUNs to change.
         """
         return await self._executor.call(

@@ -63,8 +63,8 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiTarget]]:
-        """Create iSCSI targets, which hold LUNs, one per item; each has a task that ends when it
-        exists.
+        """Create iSCSI targets, which hold LUNs, one per item. Each item starts a task, which ends
+        when the new object exists.
 
         `POST /create-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiTarget]]:
-        """Permanently delete every iSCSI target that matches `where`; each task ends when it is
-        deleted. Delete its LUNs first; clients lose access.
+        """Permanently delete every iSCSI target that matches `where`. Each task ends when the
+        object is deleted. Delete the LUNs of a target first. Clients lose access.
 
         `POST /delete-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -109,19 +109,21 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiTarget]:
-        """Return the iSCSI targets that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A target holds LUNs.
+        """Return the iSCSI targets that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page. A target holds LUNs.
 
         `POST /get-iscsi-targets`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -154,18 +156,21 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the iSCSI targets that match `where`; the number is in `.aggregate.count`.
+        """Count the iSCSI targets that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-iscsi-targets-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -194,13 +199,13 @@ class IscsiTargetNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiTarget]]:
         """Change redundancy, access lists, CHAP or I/O limits of every iSCSI target that matches
-        `where`; each has a task that ends when the change is made. A narrower access list cuts
-        clients off.
+        `where`. Each changed object has a task, which ends when the change is complete. A narrower
+        access list cuts clients off.
 
         `POST /update-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the targets to change.
         """
         return await self._executor.call(

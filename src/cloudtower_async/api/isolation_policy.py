@@ -68,7 +68,7 @@ class IsolationPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.IsolationPolicy:
         """Isolate one VM from the network, completely or, with mode `PARTIAL`, except for allowed
-        traffic. The answer is the policy itself, without a task.
+        traffic. The answer is the policy itself. No task is started.
 
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -102,8 +102,8 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DeleteIsolationPolicy]:
-        """Delete every isolation policy that matches `where`: its VM gets its network back. The
-        answer lists the ids, without a task.
+        """Delete every isolation policy that matches `where`. The VM of the policy can use the
+        network again. The answer lists the ids. No task is started.
 
         `POST /delete-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -132,20 +132,22 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IsolationPolicy]:
-        """Return the isolation policies that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. Such a policy cuts one VM off from the network, in full or in
-        part.
+        """Return the isolation policies that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. Such a policy cuts one VM off from the network, in full or
+        in part.
 
         `POST /get-isolation-policies`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -178,18 +180,21 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the isolation policies that match `where`; the number is in `.aggregate.count`.
+        """Count the isolation policies that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-isolation-policies-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -218,7 +223,7 @@ class IsolationPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.IsolationPolicy]:
         """Change mode or allowed traffic of every isolation policy that matches `where`. The answer
-        lists the policies, without a task.
+        lists the policies. No task is started.
 
         `POST /update-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 

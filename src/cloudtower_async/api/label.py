@@ -110,8 +110,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Create labels, each a key with an optional value, one per item; each has a task that ends
-        when it exists.
+        """Create labels, each a key with an optional value, one per item. Each item starts a task,
+        which ends when the new object exists.
 
         `POST /create-label`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -130,8 +130,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLabel]]:
-        """Permanently delete every label that matches `where`; each task ends when it is deleted.
-        It is detached from all resources, which stay.
+        """Permanently delete every label that matches `where`. Each task ends when the object is
+        deleted. The label is detached from all resources; the resources are kept.
 
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -156,19 +156,21 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Label]:
-        """Return the labels that match `where`; `order_by` sorts them, `first`, `skip` and `after`
-        select a page. A label is a key with an optional value, attached to resources.
+        """Return the labels that match `where`. `order_by` sorts the result; `first`, `skip` and
+        `after` select a page. A label is a key with an optional value, attached to resources.
 
         `POST /get-labels`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -201,18 +203,20 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the labels that match `where`; the number is in `.aggregate.count`.
+        """Count the labels that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -241,7 +245,7 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
         """Detach every label that matches `where` from all resources that match the filters in
-        `data`; label and resources stay. Each task ends when the label is detached.
+        `data`. The label and the resources are kept. Each task ends when the label is detached.
 
         `POST /remove-labels-from-resources`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -267,8 +271,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Change key or value of every label that matches `where`; each has a task that ends when
-        the change is made. Resources keep the label under its new text.
+        """Change key or value of every label that matches `where`. Each changed object has a task,
+        which ends when the change is complete. Resources keep the label, with its new text.
 
         `POST /update-label`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

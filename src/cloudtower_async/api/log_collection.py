@@ -63,7 +63,7 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Start collecting logs of hosts over a time range, one collection per item; each task ends
+        """Start collecting logs of hosts over a time range, one collection per item. Each task ends
         when the archive is ready.
 
         `POST /create-log-collection`, since CloudTower 3.0.0. Changes the server's state.
@@ -83,8 +83,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLogCollection]]:
-        """Permanently delete every log collection that matches `where`, with its archive; each task
-        ends when it is deleted.
+        """Permanently delete every log collection that matches `where`, with its archive. Each task
+        ends when the object is deleted.
 
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -107,8 +107,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Stop every log collection that matches `where` without waiting for it to finish; each
-        task ends when it has stopped.
+        """Stop every log collection that matches `where` without waiting for it to finish. Each
+        task ends when the log collection has stopped.
 
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -137,19 +137,21 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.LogCollection]:
-        """Return the log collections that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A collection is an archive of host logs from one period.
+        """Return the log collections that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A collection is an archive of host logs from one period.
 
         `POST /get-log-collections`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -182,18 +184,21 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the log collections that match `where`; the number is in `.aggregate.count`.
+        """Count the log collections that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

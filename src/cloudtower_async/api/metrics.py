@@ -161,9 +161,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the clusters that match, over `range` (such as `24h`
-        or `7d`). An unknown metric yields empty data, not an error; `dropped` means that data was
-        truncated.
+        """Return time series of `metrics` for the clusters that match the filter, over the time
+        range `range` (such as `24h` or `7d`). For an unknown metric, the answer is empty instead of
+        an error. `dropped` is true if the server truncated the data.
 
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
@@ -190,8 +190,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the physical disks that match, over `range`. An
-        unknown metric yields empty data, not an error; `dropped` means that data was truncated.
+        """Return time series of `metrics` for the physical disks that match the filter, over the
+        time range `range`. For an unknown metric, the answer is empty instead of an error.
+        `dropped` is true if the server truncated the data.
 
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
@@ -218,8 +219,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` (CPU, memory …) for the hosts that match, over `range`.
-        An unknown metric yields empty data, not an error; `dropped` means that data was truncated.
+        """Return time series of `metrics` (CPU, memory …) for the hosts that match the filter, over
+        the time range `range`. For an unknown metric, the answer is empty instead of an error.
+        `dropped` is true if the server truncated the data.
 
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
@@ -247,15 +249,16 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of network `metrics` for the hosts that match, one stream per network
-        device, over `range`. Only streams with points prove that a metric exists.
+        """Return time series of network `metrics` for the hosts that match the filter, one stream
+        per network device, over the time range `range`. A stream without points does not prove that
+        the metric exists.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
         Args:
             hosts: Filter of the hosts to return metrics of.
             metrics: Names of the metrics; see the metrics catalogue.
-            nics: Filter for the NICs to measure; all NICs of the hosts if omitted.
+            nics: Filter for the NICs to measure. Default: all NICs of the hosts.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -277,8 +280,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the named `services` on the hosts that match, over
-        `range`. An unknown metric yields empty data, not an error.
+        """Return time series of `metrics` for the named `services` on the hosts that match the
+        filter, over the time range `range`. For an unknown metric, the answer is empty instead of
+        an error.
 
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
@@ -307,13 +311,14 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the iSCSI LUNs that match, over `range`. An unknown
-        metric yields empty data, not an error; `dropped` means that data was truncated.
+        """Return time series of `metrics` for the iSCSI LUNs that match the filter, over the time
+        range `range`. For an unknown metric, the answer is empty instead of an error. `dropped` is
+        true if the server truncated the data.
 
         `POST /get-lun-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure on; all hosts of the cluster if omitted.
+            hosts: Filter for the hosts to measure on. Default: all hosts of the cluster.
             luns: Filter for the LUNs to measure.
             metrics: Names of the metrics; see the metrics catalogue.
             range: Time range up to now, such as `24h` or `7d`.
@@ -337,13 +342,14 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the NVMe-oF namespaces that match, over `range`. An
-        unknown metric yields empty data, not an error; `dropped` means that data was truncated.
+        """Return time series of `metrics` for the NVMe-oF namespaces that match the filter, over
+        the time range `range`. For an unknown metric, the answer is empty instead of an error.
+        `dropped` is true if the server truncated the data.
 
         `POST /get-nvmf-namespace-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure on; all hosts of the cluster if omitted.
+            hosts: Filter for the hosts to measure on. Default: all hosts of the cluster.
             metrics: Names of the metrics; see the metrics catalogue.
             nvmf_namespaces: Filter for the namespaces to measure.
             range: Time range up to now, such as `24h` or `7d`.
@@ -367,7 +373,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for physical disks as seen by the storage controller VMs
-        (SCVMs), over `range`. An unknown metric yields empty data, not an error.
+        (SCVMs), over the time range `range`. For an unknown metric, the answer is empty instead of
+        an error.
 
         `POST /get-scvm-disk-metrics`, since CloudTower 3.0.0.
 
@@ -395,7 +402,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the storage controller VMs (SCVMs) of the hosts that
-        match, over `range`. An unknown metric yields empty data, not an error.
+        match the filter, over the time range `range`. For an unknown metric, the answer is empty
+        instead of an error.
 
         `POST /get-scvm-metrics`, since CloudTower 3.0.0.
 
@@ -424,14 +432,15 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
-        hosts that match, over `range`. Only streams with points prove that a metric exists.
+        hosts that match the filter, over the time range `range`. A stream without points does not
+        prove that the metric exists.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
             hosts: Filter of the hosts whose storage controller VMs are measured.
             metrics: Names of the metrics; see the metrics catalogue.
-            nics: Filter for the NICs to measure; all NICs of the hosts if omitted.
+            nics: Filter for the NICs to measure. Default: all NICs of the hosts.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -454,7 +463,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the named `services` in the storage controller VMs
-        (SCVMs) of the hosts that match, over `range`.
+        (SCVMs) of the hosts that match the filter, over the time range `range`.
 
         `POST /get-scvm-service-metrics`, since CloudTower 3.0.0.
 
@@ -485,8 +494,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return the `n` resources with the highest (`type` `top`) or lowest (`bottom`) values in
-        the clusters that match: one aggregated point each in `samples`. `dropped` is common here
-        and not an error.
+        the clusters that match the filter. `samples` has one aggregated point per resource.
+        `dropped` is often true here, which is not an error.
 
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
@@ -515,8 +524,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` (CPU, memory, disks) for the VMs that match, over
-        `range`. If `dropped` is set, the data was truncated: request a shorter range.
+        """Return time series of `metrics` (CPU, memory, disks) for the VMs that match the filter,
+        over the time range `range`. If `dropped` is true, the server truncated the data, so request
+        a shorter range.
 
         `POST /get-vm-metrics`, since CloudTower 3.0.0.
 
@@ -544,14 +554,15 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of network `metrics` for the VMs that match, optionally only for some
-        NICs, over `range`. An unknown metric yields empty data, not an error.
+        """Return time series of network `metrics` for the VMs that match the filter, optionally
+        only for some NICs, over the time range `range`. For an unknown metric, the answer is empty
+        instead of an error.
 
         `POST /get-vm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
             metrics: Names of the metrics; see the metrics catalogue.
-            nics: Filter for the virtual NICs to measure; all NICs of the VMs if omitted.
+            nics: Filter for the virtual NICs to measure. Default: all NICs of the VMs.
             range: Time range up to now, such as `24h` or `7d`.
             vms: Filter of the VMs to return metrics of.
         """
@@ -573,8 +584,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the virtual volumes that match, over `range`. An
-        unknown metric yields empty data, not an error; `dropped` means that data was truncated.
+        """Return time series of `metrics` for the virtual volumes that match the filter, over the
+        time range `range`. For an unknown metric, the answer is empty instead of an error.
+        `dropped` is true if the server truncated the data.
 
         `POST /get-vm-volume-metrics`, since CloudTower 3.0.0.
 
@@ -601,8 +613,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the witness nodes of the clusters that match, over
-        `range`. An unknown metric yields empty data, not an error.
+        """Return time series of `metrics` for the witness nodes of the clusters that match the
+        filter, over the time range `range`. For an unknown metric, the answer is empty instead of
+        an error.
 
         `POST /get-witness-metrics`, since CloudTower 3.0.0.
 
@@ -631,8 +644,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the traffic between the zones of the clusters that
-        match, in the direction `type`, over `range`. An unknown metric yields empty data, not an
-        error.
+        match the filter, in the direction `type`, over the time range `range`. For an unknown
+        metric, the answer is empty instead of an error.
 
         `POST /get-zone-metrics`, since CloudTower 3.0.0.
 

@@ -63,8 +63,8 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
-        """Create groups of NVMe-oF namespaces in a subsystem, one per item; each has a task that
-        ends when it exists.
+        """Create groups of NVMe-oF namespaces in a subsystem, one per item. Each item starts a
+        task, which ends when the new object exists.
 
         `POST /create-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNamespaceGroup]]:
-        """Permanently delete every group of NVMe-oF namespaces that matches `where`; each task ends
-        when it is deleted.
+        """Permanently delete every group of NVMe-oF namespaces that matches `where`. Each task ends
+        when the object is deleted.
 
         `POST /delete-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -113,19 +113,21 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NamespaceGroup]:
-        """Return the groups of NVMe-oF namespaces that match `where`; `order_by` sorts them,
+        """Return the groups of NVMe-oF namespaces that match `where`. `order_by` sorts the result;
         `first`, `skip` and `after` select a page. A group belongs to one subsystem.
 
         `POST /get-namespace-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -158,19 +160,21 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the groups of NVMe-oF namespaces that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the groups of NVMe-oF namespaces that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-namespace-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -198,8 +202,8 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
-        """Change the name of every group of NVMe-oF namespaces that matches `where`; each has a
-        task that ends when the change is made.
+        """Change the name of every group of NVMe-oF namespaces that matches `where`. Each changed
+        object has a task, which ends when the change is complete.
 
         `POST /update-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 

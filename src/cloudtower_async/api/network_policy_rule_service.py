@@ -64,7 +64,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NetworkPolicyRuleService]]:
         """Create network services (protocols with ports) that security rules can refer to, one per
-        item; each has a task that ends when it exists.
+        item. Each item starts a task, which ends when the new object exists.
 
         `POST /create-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -87,8 +87,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNetworkPolicyRuleService]]:
-        """Permanently delete every network service for security rules that matches `where`; each
-        task ends when it is deleted.
+        """Permanently delete every network service for security rules that matches `where`. Each
+        task ends when the object is deleted.
 
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -117,20 +117,22 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NetworkPolicyRuleService]:
-        """Return the network services for security rules that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. A service names protocols and ports that rules
-        refer to.
+        """Return the network services for security rules that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page. A service is a set of protocols and ports
+        to which rules refer.
 
         `POST /get-network-policy-rule-services`, since CloudTower 4.6.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -163,19 +165,21 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the network services for security rules that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the network services for security rules that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -203,8 +207,9 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NetworkPolicyRuleService]]:
-        """Change name, description or ports of every network service that matches `where`; each has
-        a task that ends when the change is made. Rules that refer to it are affected.
+        """Change name, description or ports of every network service that matches `where`. Each
+        changed object has a task, which ends when the change is complete. The change affects rules
+        that refer to the service.
 
         `POST /update-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 

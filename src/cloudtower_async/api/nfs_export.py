@@ -63,8 +63,8 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsExport]]:
-        """Create NFS exports with their redundancy and address whitelist, one per item; each has a
-        task that ends when it exists.
+        """Create NFS exports with their redundancy and address whitelist, one per item. Each item
+        starts a task, which ends when the new object exists.
 
         `POST /create-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNfsExport]]:
-        """Permanently delete every NFS export that matches `where`, with all its files; each task
-        ends when it is deleted. Clients lose access.
+        """Permanently delete every NFS export that matches `where`, with all its files. Each task
+        ends when the object is deleted. Clients lose access.
 
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -109,19 +109,21 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NfsExport]:
-        """Return the NFS exports that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page.
+        """Return the NFS exports that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page.
 
         `POST /get-nfs-exports`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -154,18 +156,21 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NFS exports that match `where`; the number is in `.aggregate.count`.
+        """Count the NFS exports that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-nfs-exports-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -193,13 +198,14 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsExport]]:
-        """Change name, redundancy or address whitelist of every NFS export that matches `where`;
-        each has a task that ends when the change is made. A narrower whitelist cuts clients off.
+        """Change name, redundancy or address whitelist of every NFS export that matches `where`.
+        Each changed object has a task, which ends when the change is complete. A narrower whitelist
+        cuts clients off.
 
         `POST /update-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the exports to change.
         """
         return await self._executor.call(

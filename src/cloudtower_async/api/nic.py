@@ -51,19 +51,22 @@ class NicNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Nic]:
-        """Return the physical network ports of hosts that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. NICs of VMs are at `vm_nic.get_vm_nics`.
+        """Return the physical network ports of hosts that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page. For NICs of VMs, use
+        `vm_nic.get_vm_nics`.
 
         `POST /get-nics`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -96,19 +99,21 @@ class NicNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the physical network ports of hosts that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the physical network ports of hosts that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-nics-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -137,8 +142,8 @@ class NicNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Nic]]:
         """Change MTU, use (SR-IOV or passthrough) or number of virtual functions of every physical
-        network port that matches `where`; each has a task that ends when the change is made.
-        Traffic can be interrupted.
+        network port that matches `where`. Each changed object has a task, which ends when the
+        change is complete. Traffic can be interrupted.
 
         `POST /update-nic`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -28,8 +28,8 @@ class NtpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.NtpServiceUrl:
-        """Return the address of the NTP service that CloudTower itself offers. Takes no filter;
-        changes nothing.
+        """Return the address of the NTP service that CloudTower itself offers. The call takes no
+        filter, and changes nothing.
 
         `POST /get-ntp-service-url`, since CloudTower 4.5.0.
         """

@@ -79,8 +79,8 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Create NVMe-oF namespaces from snapshots, one per item, in the given subsystem; the
-        source does not change. Each task ends when the namespace exists.
+        """Create NVMe-oF namespaces from snapshots, one per item, in the given subsystem. The
+        sources do not change. Each task ends when the namespace exists.
 
         `POST /clone-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -103,8 +103,8 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Create NVMe-oF namespaces in a subsystem, one per item; each has a task that ends when it
-        exists. Size is in bytes unless `assigned_size_unit` says otherwise.
+        """Create NVMe-oF namespaces in a subsystem, one per item. Each item starts a task, which
+        ends when the new object exists. The size is in bytes, or in the unit `assigned_size_unit`.
 
         `POST /create-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -124,8 +124,9 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespace]]:
-        """Delete every NVMe-oF namespace that matches `where`, with all its data; each task ends
-        when it is deleted. `remove_snapshot` decides whether its snapshots are deleted too.
+        """Delete every NVMe-oF namespace that matches `where`, with all its data. Each task ends
+        when the object is deleted. `remove_snapshot` decides whether the snapshots are deleted,
+        too.
 
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -155,19 +156,21 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfNamespace]:
-        """Return the NVMe-oF namespaces that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page.
+        """Return the NVMe-oF namespaces that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page.
 
         `POST /get-nvmf-namespaces`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -200,18 +203,21 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NVMe-oF namespaces that match `where`; the number is in `.aggregate.count`.
+        """Count the NVMe-oF namespaces that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-nvmf-namespaces-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -264,13 +270,13 @@ class NvmfNamespaceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
         """Change name, size, redundancy, access or I/O limits of every NVMe-oF namespace that
-        matches `where`; each has a task that ends when the change is made. Hosts that are left out
-        lose access.
+        matches `where`. Each changed object has a task, which ends when the change is complete.
+        Hosts that are left out lose access.
 
         `POST /update-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the namespaces to change.
         """
         return await self._executor.call(

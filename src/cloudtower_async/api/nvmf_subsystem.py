@@ -63,8 +63,8 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfSubsystem]]:
-        """Create NVMe-oF subsystems, which hold namespaces, one per item; each has a task that ends
-        when it exists.
+        """Create NVMe-oF subsystems, which hold namespaces, one per item. Each item starts a task,
+        which ends when the new object exists.
 
         `POST /create-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfSubsystem]]:
-        """Permanently delete every NVMe-oF subsystem that matches `where`; each task ends when it
-        is deleted. Delete its namespaces first; clients lose access.
+        """Permanently delete every NVMe-oF subsystem that matches `where`. Each task ends when the
+        object is deleted. Delete the namespaces of a subsystem first. Clients lose access.
 
         `POST /delete-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -113,19 +113,21 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfSubsystem]:
-        """Return the NVMe-oF subsystems that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. A subsystem holds namespaces.
+        """Return the NVMe-oF subsystems that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A subsystem holds namespaces.
 
         `POST /get-nvmf-subsystems`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -158,18 +160,21 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the NVMe-oF subsystems that match `where`; the number is in `.aggregate.count`.
+        """Count the NVMe-oF subsystems that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-nvmf-subsystems-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -198,13 +203,13 @@ class NvmfSubsystemNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfSubsystem]]:
         """Change redundancy, access lists or I/O limits of every NVMe-oF subsystem that matches
-        `where`; each has a task that ends when the change is made. A narrower access list cuts
-        clients off.
+        `where`. Each changed object has a task, which ends when the change is complete. A narrower
+        access list cuts clients off.
 
         `POST /update-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: New values; omitted fields stay as they are.
+            data: New values. Omitted fields do not change.
             where: Filter for the subsystems to change.
         """
         return await self._executor.call(

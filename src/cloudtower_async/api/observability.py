@@ -39,7 +39,7 @@ class ObservabilityNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
         """Clear the alert notifications (e-mail, SNMP traps, webhooks) of one system service in the
-        observability service. The service stays connected; the task ends when the notifications are
+        observability service. The service stays connected. The task ends when the notifications are
         cleared.
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
@@ -67,7 +67,7 @@ class ObservabilityNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
         """Remove one system service from the observability service, which then stops monitoring it.
-        The system service itself keeps running; the task ends when it is removed.
+        The system service itself keeps running. The task ends when the system service is removed.
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
 

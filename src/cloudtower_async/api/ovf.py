@@ -48,12 +48,12 @@ class OvfNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ExportFileDownloadLinks]:
         """Return file names and download links of one finished export of a VM, template or volume.
-        Whoever has a link can fetch the file.
+        Anyone who has a link can download the file.
 
         `POST /get-export-file-download-links`, since CloudTower 3.0.0.
 
         Args:
-            where: Which export to return links for: the `id` of its `VmExportFile`.
+            where: Filter for the export: the `id` of the `VmExportFile`.
         """
         return await self._executor.call(
             GET_EXPORT_FILE_DOWNLOAD_LINKS,
@@ -73,7 +73,7 @@ class OvfNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.ParsedOVF:
         """Read an OVF file and return the VM that it describes, for `import_vm` and
-        `import_content_library_vm_template`. Creates nothing.
+        `import_content_library_vm_template`. The call creates nothing.
 
         `POST /parse-ovf`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -102,19 +102,19 @@ class OvfNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.UploadTask:
-        """Send one chunk of a VMDK file for an import; the first call creates the upload task,
-        later calls pass its id as `upload_task_id`. Send the chunks in order. `tower.upload` does
-        all of this.
+        """Send one chunk of a VMDK file for an import. The first call creates the upload task.
+        Later calls pass the id of the upload task as `upload_task_id`. Send the chunks in order.
+        `tower.upload` does all of this.
 
         `POST /upload-elf-file`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            cluster_id: Id of the cluster that gets the file; only with the first chunk.
+            cluster_id: Id of the cluster that gets the file. Send it only with the first chunk.
             file: Bytes of this chunk.
-            name: Name of the file; only with the first chunk.
-            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
-                with the first chunk.
-            size_unit: Unit of `size`; bytes if omitted.
+            name: Name of the file. Send it only with the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given. Send it
+                only with the first chunk.
+            size_unit: Unit of `size`. Default: bytes.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.
         """

@@ -51,20 +51,22 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
-        """Return the replication plans that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. Each comes with its runs;
-        `get_replication_plan_without_executions` leaves them out.
+        """Return the replication plans that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. The answer includes the runs of each plan;
+        `get_replication_plan_without_executions` leaves the runs out.
 
         `POST /get-replication-plans`, since CloudTower 4.6.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -97,18 +99,21 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the replication plans that match `where`; the number is in `.aggregate.count`.
+        """Count the replication plans that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-replication-plans-connection`, since CloudTower 4.6.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -141,20 +146,22 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
-        """Return the replication plans that match `where`, without the record of their past runs: a
-        smaller answer than `get_replication_plans`. `order_by` sorts, `first`, `skip` and `after`
-        select a page.
+        """Return the replication plans that match `where`, without the record of their past runs.
+        The answer is smaller than the answer of `get_replication_plans`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-replication-plans-without-executions`, since CloudTower 4.7.2.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

@@ -71,8 +71,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTemplate]]:
-        """Create report templates with contents and schedule, one per item; each has a task that
-        ends when it exists.
+        """Create report templates with contents and schedule, one per item. Each item starts a
+        task, which ends when the new object exists.
 
         `POST /create-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -91,8 +91,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteReportTemplate]]:
-        """Permanently delete every report template that matches `where`; each task ends when it is
-        deleted. No more reports are generated from it.
+        """Permanently delete every report template that matches `where`. Each task ends when the
+        object is deleted. No more reports are generated from it.
 
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -115,7 +115,7 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTask]]:
-        """Generate a report now from every report template that matches `where`; each task ends
+        """Generate a report now from every report template that matches `where`. Each task ends
         when the report is ready.
 
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -146,19 +146,22 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReportTemplate]:
-        """Return the report templates that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. A template says what a report contains and when it is generated.
+        """Return the report templates that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A template defines the contents and the schedule of
+        reports.
 
         `POST /get-report-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -191,18 +194,21 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the report templates that match `where`; the number is in `.aggregate.count`.
+        """Count the report templates that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -230,8 +236,9 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTemplate]]:
-        """Change name, contents or schedule of every report template that matches `where`; each has
-        a task that ends when the change is made. Finished reports do not change.
+        """Change name, contents or schedule of every report template that matches `where`. Each
+        changed object has a task, which ends when the change is complete. Finished reports do not
+        change.
 
         `POST /update-report-template`, since CloudTower 3.0.0. Changes the server's state.
 

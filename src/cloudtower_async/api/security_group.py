@@ -67,8 +67,9 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityGroup]:
-        """Create one security group of VMs, chosen one by one or by labels, in an Everoute service;
-        the task ends when it exists. Traffic changes only once a policy uses it.
+        """Create one security group of VMs, chosen one by one or by labels, in an Everoute service.
+        The task ends when the group exists. The group has no effect on traffic until a policy uses
+        it.
 
         `POST /create-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -76,7 +77,7 @@ class SecurityGroupNamespace(Namespace):
             description: Free text for people; an empty string means no description.
             everoute_cluster_id: Id of the network and security service (Everoute) that the group
                 belongs to.
-            label_groups: Label filters; VMs that match all labels of one group become members.
+            label_groups: Label filters. A VM becomes a member if it has all labels of one group.
             name: Name of the new security group.
             vms: Filter for the VMs that become members.
         """
@@ -102,8 +103,8 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityGroup]]:
-        """Permanently delete every security group that matches `where`; each task ends when it is
-        deleted. Its VMs stay; policies no longer contain it.
+        """Permanently delete every security group that matches `where`. Each task ends when the
+        object is deleted. The VMs are kept. Policies no longer contain the group.
 
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -132,19 +133,22 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SecurityGroup]:
-        """Return the security groups that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A group names VMs, one by one or by labels, for security policies.
+        """Return the security groups that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A group selects VMs, one by one or by labels, for security
+        policies.
 
         `POST /get-security-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -177,18 +181,21 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security groups that match `where`; the number is in `.aggregate.count`.
+        """Count the security groups that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -216,8 +223,9 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityGroup]]:
-        """Change name, description, VMs or labels of every security group that matches `where`;
-        each has a task that ends when the change is made. Policies apply to the new members.
+        """Change name, description, VMs or labels of every security group that matches `where`.
+        Each changed object has a task, which ends when the change is complete. Policies apply to
+        the new members.
 
         `POST /update-security-group`, since CloudTower 3.0.0. Changes the server's state.
 

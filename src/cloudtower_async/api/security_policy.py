@@ -70,8 +70,8 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityPolicy]:
-        """Create one security policy, which controls the traffic that its VMs may send and receive;
-        the task ends when the policy exists. It can cut VMs off.
+        """Create one security policy, which controls the traffic that its VMs may send and receive.
+        The task ends when the policy exists. A wrong policy can cut VMs off from the network.
 
         `POST /create-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -85,8 +85,8 @@ class SecurityPolicyNamespace(Namespace):
             is_blocklist: True if the rules deny traffic instead of allowing it. Since CloudTower
                 4.6.0.
             name: Name of the new security policy; has to be unique.
-            policy_mode: `WORK` enforces the policy at once; `MONITOR` enforces nothing until it is
-                changed to `WORK`.
+            policy_mode: `WORK` enforces the policy immediately. `MONITOR` does not enforce the
+                policy until the mode is changed to `WORK`.
         """
         return await self._executor.call(
             CREATE_SECURITY_POLICY,
@@ -113,8 +113,8 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityPolicy]]:
-        """Permanently delete every security policy that matches `where`; each task ends when it is
-        deleted. The policy no longer blocks or allows traffic.
+        """Permanently delete every security policy that matches `where`. Each task ends when the
+        object is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -143,19 +143,22 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SecurityPolicy]:
-        """Return the security policies that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. A policy allows or blocks traffic of the VMs that it applies to.
+        """Return the security policies that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A policy allows or blocks traffic of the VMs that it
+        applies to.
 
         `POST /get-security-policies`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -188,18 +191,21 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security policies that match `where`; the number is in `.aggregate.count`.
+        """Count the security policies that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -227,8 +233,9 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityPolicy]]:
-        """Change rules, targets or mode of every security policy that matches `where`; each has a
-        task that ends when the change is made. It can cut VMs off.
+        """Change rules, targets or mode of every security policy that matches `where`. Each changed
+        object has a task, which ends when the change is complete. A wrong policy can cut VMs off
+        from the network.
 
         `POST /update-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 

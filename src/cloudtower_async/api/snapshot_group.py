@@ -72,7 +72,7 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
         """Create VMs from the VM snapshots in snapshot groups, one group per item, under the given
-        names; the source VMs do not change. Each task ends when the VMs exist.
+        names. The source VMs do not change. Each task ends when the VMs exist.
 
         `POST /clone-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -91,8 +91,8 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotGroup]]:
-        """Permanently delete every snapshot group that matches `where`, with its VM snapshots; each
-        task ends when it is deleted. The VMs stay.
+        """Permanently delete every snapshot group that matches `where`, with its VM snapshots. Each
+        task ends when the object is deleted. The VMs stay.
 
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -121,19 +121,22 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotGroup]:
-        """Return the snapshot groups that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A group holds the VM snapshots that one run of a snapshot plan took.
+        """Return the snapshot groups that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A group holds the VM snapshots that one run of a snapshot
+        plan took.
 
         `POST /get-snapshot-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -166,18 +169,21 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshot groups that match `where`; the number is in `.aggregate.count`.
+        """Count the snapshot groups that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-snapshot-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -205,7 +211,7 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
         """Keep every snapshot group that matches `where` permanently: the snapshot plan no longer
-        deletes it when it expires. Each task ends when the group is marked.
+        deletes an expired group. Each task ends when the group is marked.
 
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -225,8 +231,8 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
         """Roll all VMs of every snapshot group that matches `where` back to its snapshots.
-        Destructive: data written to these VMs since the snapshots is lost. Each task ends when they
-        are rolled back.
+        Destructive: data written to these VMs since the snapshots is lost. Each task ends when the
+        VMs are rolled back.
 
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

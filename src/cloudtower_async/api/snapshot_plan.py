@@ -87,8 +87,9 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Create plans that snapshot VMs on a schedule, one per item; each has a task that ends
-        when it exists. `remain_snapshot_num` limits how many are kept.
+        """Create plans that snapshot VMs on a schedule, one per item. Each item starts a task,
+        which ends when the new object exists. `remain_snapshot_num` limits the number of snapshots
+        that are kept.
 
         `POST /create-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -107,8 +108,8 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotPlan]]:
-        """Permanently delete every snapshot plan that matches `where`; each task ends when it is
-        deleted. It takes no further snapshots.
+        """Permanently delete every snapshot plan that matches `where`. Each task ends when the
+        object is deleted. The plan takes no further snapshots.
 
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -133,13 +134,13 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Run every snapshot plan that matches `where` now, outside its schedule, under the name
-        `task_name`; each task ends when the snapshots are taken.
+        `task_name`. Each task ends when the snapshots are taken.
 
         `POST /execute-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -164,19 +165,21 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotPlan]:
-        """Return the snapshot plans that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A plan snapshots its VMs on a schedule.
+        """Return the snapshot plans that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A plan snapshots its VMs on a schedule.
 
         `POST /get-snapshot-plans`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -209,18 +212,21 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshot plans that match `where`; the number is in `.aggregate.count`.
+        """Count the snapshot plans that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -248,7 +254,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Resume every suspended snapshot plan that matches `where`, so that its schedule runs
-        again; each task ends when the plan is active.
+        again. Each task ends when the plan is active.
 
         `POST /resume-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -272,7 +278,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Pause every snapshot plan that matches `where`: no scheduled snapshot is taken until
-        `resume_snapshot_plan`. Existing snapshots stay; each task ends when the plan is paused.
+        `resume_snapshot_plan`. Existing snapshots stay. Each task ends when the plan is paused.
 
         `POST /suspend-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -296,9 +302,9 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Change name, schedule, VMs or number of snapshots kept of every snapshot plan that
-        matches `where`; each has a task that ends when the change is made. Fewer kept snapshots can
-        mean that old ones are deleted.
+        """Change name, schedule, VMs or number of kept snapshots of every snapshot plan that
+        matches `where`. Each changed object has a task, which ends when the change is complete. A
+        smaller number can delete old snapshots.
 
         `POST /update-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -63,8 +63,8 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTransport]]:
-        """Create SNMP transports, through which monitoring systems query a cluster, one per item;
-        each has a task that ends when it exists.
+        """Create SNMP transports, through which monitoring systems query a cluster, one per item.
+        Each item starts a task, which ends when the new object exists.
 
         `POST /create-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTransport]]:
-        """Permanently delete every SNMP transport that matches `where`; each task ends when it is
-        deleted. Monitoring systems that use it get no more answers.
+        """Permanently delete every SNMP transport that matches `where`. Each task ends when the
+        object is deleted. Monitoring systems that use the transport get no more answers.
 
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -113,19 +113,21 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnmpTransport]:
-        """Return the SNMP transports that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. Monitoring systems query a cluster through its transport.
+        """Return the SNMP transports that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. Monitoring systems query a cluster through its transport.
 
         `POST /get-snmp-transports`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -158,18 +160,21 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the SNMP transports that match `where`; the number is in `.aggregate.count`.
+        """Count the SNMP transports that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -197,8 +202,8 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTransport]]:
-        """Change protocol, port, credentials or whether it is disabled of every SNMP transport that
-        matches `where`; each has a task that ends when the change is made.
+        """Change protocol, port, credentials or `disabled` of every SNMP transport that matches
+        `where`. Each changed object has a task, which ends when the change is complete.
 
         `POST /update-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -52,19 +52,21 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SvtImage]:
-        """Return the VM tools ISO images that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page.
+        """Return the VM tools ISO images that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page.
 
         `POST /get-svt-images`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -97,18 +99,21 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM tools ISO images that match `where`; the number is in `.aggregate.count`.
+        """Count the VM tools ISO images that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-svt-images-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -141,22 +146,22 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Send one chunk of a VM tools ISO image with its `version`; the first call creates the
-        upload task, later calls pass its id as `upload_task_id`. Send the chunks in order.
-        `tower.upload` does all of this.
+        """Send one chunk of a VM tools ISO image with its `version`. The first call creates the
+        upload task. Later calls pass the id of the upload task as `upload_task_id`. Send the chunks
+        in order. `tower.upload` does all of this.
 
         `POST /upload-svt-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            cluster_id: Id of the cluster that gets the image; only with the first chunk.
+            cluster_id: Id of the cluster that gets the image. Send it only with the first chunk.
             file: Bytes of this chunk.
-            name: Name of the image; only with the first chunk.
-            size: Size of the whole file as a string, in bytes unless `size_unit` is given; only
-                with the first chunk.
-            size_unit: Unit of `size`; bytes if omitted.
+            name: Name of the image. Send it only with the first chunk.
+            size: Size of the whole file as a string, in bytes unless `size_unit` is given. Send it
+                only with the first chunk.
+            size_unit: Unit of `size`. Default: bytes.
             upload_task_id: Id of the upload that the chunk belongs to; omit it with the first
                 chunk.
-            version: Version of the VM tools in the image; only with the first chunk.
+            version: Version of the VM tools in the image. Send it only with the first chunk.
         """
         return await self._executor.call(
             UPLOAD_SVT_IMAGE,

@@ -55,8 +55,8 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
-        """Record tasks of an external program in CloudTower's task list, one per item. Open to
-        system users only; it does not start any work.
+        """Record tasks of an external program in CloudTower's task list, one per item. Only system
+        users may call this operation. The operation does not start any work.
 
         `POST /create-task`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -81,19 +81,21 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Task]:
-        """Return the tasks that match `where`; `order_by` sorts them, `first`, `skip` and `after`
-        select a page. A new task can be missing for a moment, and old tasks can vanish.
+        """Return the tasks that match `where`. `order_by` sorts the result; `first`, `skip` and
+        `after` select a page. A new task can be missing for a moment, and old tasks can vanish.
 
         `POST /get-tasks`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -126,18 +128,20 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the tasks that match `where`; the number is in `.aggregate.count`.
+        """Count the tasks that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-tasks-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -165,8 +169,8 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
-        """Change progress, status or texts of every recorded task that matches `where`. Open to
-        system users only; it does not affect any work.
+        """Change progress, status or texts of every recorded task that matches `where`. Only system
+        users may call this operation. The operation does not affect any work.
 
         `POST /update-task`, since CloudTower 4.0.0. Changes the server's state.
 

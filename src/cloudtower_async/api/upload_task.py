@@ -47,8 +47,8 @@ class UploadTaskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[str]:
         """Cancel every upload that matches `where` and discard the uploaded data. The answer lists
-        the ids of the upload tasks, without a task. An empty filter would cancel the uploads of all
-        users.
+        the ids of the upload tasks. No task is started. An empty filter would cancel the uploads of
+        all users.
 
         `POST /cancel-upload-task`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -74,19 +74,21 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Return the uploads and their progress that match `where`; `order_by` sorts them, `first`,
-        `skip` and `after` select a page.
+        """Return the uploads that match `where`, with their progress. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page.
 
         `POST /get-upload-tasks`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -119,19 +121,21 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the uploads and their progress that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the uploads and their progress that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-upload-tasks-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

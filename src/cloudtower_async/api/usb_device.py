@@ -59,19 +59,21 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UsbDevice]:
-        """Return the USB devices of hosts that match `where`; `order_by` sorts them, `first`,
+        """Return the USB devices of hosts that match `where`. `order_by` sorts the result; `first`,
         `skip` and `after` select a page.
 
         `POST /get-usb-devices`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -104,18 +106,21 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the USB devices of hosts that match `where`; the number is in `.aggregate.count`.
+        """Count the USB devices of hosts that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -144,7 +149,7 @@ class UsbDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
         """Attach every USB device that matches `where` to a VM (`vm_id`) or to the VMs that match
-        `vms`; each task ends when it is attached.
+        `vms`. Each task ends when the device is attached.
 
         `POST /mount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -170,12 +175,13 @@ class UsbDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
         """Detach every USB device that matches `where` from the VMs that match `data.vms`, or from
-        all; each task ends when it is detached. A guest that uses the device loses it at once.
+        all. Each task ends when the device is detached. A guest that uses the device loses it
+        immediately.
 
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: VMs that lose the devices; all if omitted.
+            data: VMs that lose the devices. Default: all.
             where: Filter of the USB devices to detach; `{}` matches all of them.
         """
         return await self._executor.call(

@@ -90,7 +90,7 @@ class UserNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.User]:
         """Create the first user of a new CloudTower: `root`, with the root role and the given
-        password. Needs no login; the task ends when the user exists.
+        password. Needs no login. The task ends when the user exists.
 
         `POST /create-root-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -113,8 +113,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.User]]:
-        """Create users with a role, local or from a directory (LDAP), one per item; each has a task
-        that ends when it exists.
+        """Create users with a role, local or from a directory (LDAP), one per item. Each item
+        starts a task, which ends when the new object exists.
 
         `POST /create-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -133,8 +133,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteUser]]:
-        """Permanently delete every user that matches `where`; each task ends when it is deleted.
-        Tokens of the user end with it.
+        """Permanently delete every user that matches `where`. Each task ends when the object is
+        deleted. The tokens of the user become invalid.
 
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -152,8 +152,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.User:
-        """Return the user that this session is logged in as, with its role. Also checks whether the
-        token is valid.
+        """Return the user of this session, with the role of the user. The call also checks whether
+        the token is valid.
 
         `POST /get-my-info`, since CloudTower 3.0.0.
         """
@@ -175,19 +175,21 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.User]:
-        """Return the users that match `where`; `order_by` sorts them, `first`, `skip` and `after`
-        select a page.
+        """Return the users that match `where`. `order_by` sorts the result; `first`, `skip` and
+        `after` select a page.
 
         `POST /get-users`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -220,18 +222,20 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the users that match `where`; the number is in `.aggregate.count`.
+        """Count the users that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -262,8 +266,9 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.LoginResponse]:
-        """Log in and return a token in `data.token`. The session does this by itself, and again
-        when a token has expired; with two-factor authentication, a password alone yields no token.
+        """Log in and return a token in `data.token`. The session logs in automatically, also after
+        its token has expired. With two-factor authentication, a password is not enough to get a
+        token.
 
         `POST /login`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -299,9 +304,9 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.User]]:
-        """Change name, password, role or contact data of every user that matches `where`; each has
-        a task that ends when the change is made. A filter that matches several users changes them
-        all.
+        """Change name, password, role or contact data of every user that matches `where`. Each
+        changed object has a task, which ends when the change is complete. A filter that matches
+        several users changes all of these users.
 
         `POST /update-user`, since CloudTower 3.0.0. Changes the server's state.
 

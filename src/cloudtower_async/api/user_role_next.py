@@ -63,8 +63,8 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UserRoleNext]]:
-        """Create roles, each a set of permitted actions, one per item; each has a task that ends
-        when it exists.
+        """Create roles, each a set of permitted actions, one per item. Each item starts a task,
+        which ends when the new object exists.
 
         `POST /create-role`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,7 +83,8 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRole]]:
-        """Permanently delete every role that matches `where`; each task ends when it is deleted.
+        """Permanently delete every role that matches `where`. Each task ends when the object is
+        deleted.
 
         `POST /delete-role`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -108,19 +109,21 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UserRoleNext]:
-        """Return the roles that match `where`; `order_by` sorts them, `first`, `skip` and `after`
-        select a page. A role is a set of permitted actions.
+        """Return the roles that match `where`. `order_by` sorts the result; `first`, `skip` and
+        `after` select a page. A role is a set of permitted actions.
 
         `POST /get-user-role-nexts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -153,18 +156,20 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the roles that match `where`; the number is in `.aggregate.count`.
+        """Count the roles that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-user-role-nexts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -192,8 +197,9 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UserRoleNext]]:
-        """Change name or permitted actions of every role that matches `where`; each has a task that
-        ends when the change is made. The permissions of all its users change with it.
+        """Change name or permitted actions of every role that matches `where`. Each changed object
+        has a task, which ends when the change is complete. The permissions of all users with the
+        role change, too.
 
         `POST /update-role`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -54,7 +54,7 @@ class VcenterAccountNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
         """Store the vCenter account (address, user, password) through which CloudTower manages a
-        cluster; the task ends when it is stored.
+        cluster. The task ends when the account is stored.
 
         `POST /create-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,19 +83,22 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VcenterAccount]:
-        """Return the vCenter accounts of clusters that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. CloudTower uses them to reach VMware vCenter.
+        """Return the vCenter accounts of clusters that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. CloudTower uses these accounts to reach VMware
+        vCenter.
 
         `POST /get-vcenter-accounts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -128,19 +131,21 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the vCenter accounts of clusters that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the vCenter accounts of clusters that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-vcenter-accounts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -168,14 +173,14 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
-        """Change address or credentials of the one vCenter account that `where` identifies; the
-        task ends when they are stored. vCenter itself does not change.
+        """Change address or credentials of the one vCenter account that `where` identifies. The
+        task ends when the change is stored. vCenter itself does not change.
 
         `POST /update-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             data: Address and credentials to store for the account.
-            where: Which vCenter account to change: its `id` or another unique field.
+            where: Filter for the vCenter account to change: its `id` or another unique field.
         """
         return await self._executor.call(
             UPDATE_VCENTER_ACCOUNT,

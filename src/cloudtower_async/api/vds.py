@@ -79,8 +79,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Create virtual distributed switches (VDS) on physical ports of a cluster, one per item;
-        each has a task that ends when it exists.
+        """Create virtual distributed switches (VDS) on physical ports of a cluster, one per item.
+        Each item starts a task, which ends when the new object exists.
 
         `POST /create-vds`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -100,7 +100,7 @@ class VdsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
         """Create virtual distributed switches together with the VLAN of an access network, one per
-        item; each task ends when both exist.
+        item. Each task ends when both exist.
 
         `POST /create-vds-with-access-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -120,7 +120,7 @@ class VdsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
         """Create virtual distributed switches together with the VLAN of a network for live
-        migration, one per item; each task ends when both exist.
+        migration, one per item. Each task ends when both exist.
 
         `POST /create-vds-with-migrate-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -139,8 +139,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVds]]:
-        """Permanently delete every virtual distributed switch that matches `where`; each task ends
-        when it is deleted. Delete its networks first.
+        """Permanently delete every virtual distributed switch that matches `where`. Each task ends
+        when the object is deleted. Delete the networks of a switch first.
 
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -165,19 +165,21 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vds]:
-        """Return the virtual distributed switches (VDS) that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page.
+        """Return the virtual distributed switches (VDS) that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-vdses`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -210,19 +212,21 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the virtual distributed switches (VDS) that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the virtual distributed switches (VDS) that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -251,7 +255,8 @@ class VdsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
         """Change name, bond mode or physical ports of every virtual distributed switch that matches
-        `where`; each has a task that ends when the change is made. Traffic can be interrupted.
+        `where`. Each changed object has a task, which ends when the change is complete. Traffic can
+        be interrupted.
 
         `POST /update-vds`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -63,8 +63,8 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloud]]:
-        """Create virtual private clouds (VPCs), isolated networks for VMs, one per item; each has a
-        task that ends when it exists.
+        """Create virtual private clouds (VPCs), isolated networks for VMs, one per item. Each item
+        starts a task, which ends when the new object exists.
 
         `POST /create-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -83,7 +83,8 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloud]]:
-        """Permanently delete every VPC that matches `where`; each task ends when it is deleted.
+        """Permanently delete every VPC that matches `where`. Each task ends when the object is
+        deleted.
 
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -112,19 +113,21 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloud]:
-        """Return the virtual private clouds (VPCs) that match `where`; `order_by` sorts them,
+        """Return the virtual private clouds (VPCs) that match `where`. `order_by` sorts the result;
         `first`, `skip` and `after` select a page.
 
         `POST /get-virtual-private-clouds`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -157,19 +160,21 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the virtual private clouds (VPCs) that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the virtual private clouds (VPCs) that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-clouds-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -197,8 +202,9 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloud]]:
-        """Change name, description or MTU of every VPC that matches `where`; each has a task that
-        ends when the change is made. A wrong MTU breaks connections of its VMs.
+        """Change name, description or MTU of every VPC that matches `where`. Each changed object
+        has a task, which ends when the change is complete. A wrong MTU breaks connections of its
+        VMs.
 
         `POST /update-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 

@@ -69,8 +69,9 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchCreateVirtualPrivateCloudFloatingIp]]:
-        """Allocate several floating IPs for one VPC with a single task: the given addresses, or
-        `auto_allocate_number` free ones. The task ends when all exist.
+        """Allocate several floating IPs for one VPC with a single task. Pass the addresses, or the
+        number of free addresses as `auto_allocate_number`. The task ends when all floating IPs
+        exist.
 
         `POST /batch-create-virtual-private-cloud-floating-ips`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -78,8 +79,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
             auto_allocate_number: Number of floating IP addresses for the server to choose.
             external_subnet_group_id: Id of the group of external subnets that the addresses are
                 taken from.
-            external_subnet_id: Id of the external subnet that the addresses are taken from; or give
-                a group of them.
+            external_subnet_id: Id of the external subnet that the addresses are taken from.
+                Alternative: `external_subnet_group_id`.
             ip_addresses: Addresses to use, when taken from an external subnet.
             ip_addresses_under_group: Addresses per edge gateway to use, when taken from an external
                 subnet group.
@@ -109,7 +110,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudFloatingIp]]:
         """Allocate floating IPs from external subnets, one per item; `external_ip` requests a
-        specific address. Each has a task that ends when it exists.
+        specific address. Each item starts a task, which ends when the floating IP exists.
 
         `POST /create-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
         Deprecated by the server.
@@ -133,8 +134,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudFloatingIp]]:
-        """Release every floating IP that matches `where`; each task ends when the address is
-        released. VMs reached through it are no longer reachable, and the address can be assigned to
+        """Release every floating IP that matches `where`. Each task ends when the address is
+        released. VMs are no longer reachable at the address, and the address can be assigned to
         another VPC.
 
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
@@ -164,19 +165,21 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudFloatingIp]:
-        """Return the floating IPs of VPCs that match `where`; `order_by` sorts them, `first`,
+        """Return the floating IPs of VPCs that match `where`. `order_by` sorts the result; `first`,
         `skip` and `after` select a page. A floating IP makes a VM in a VPC reachable from outside.
 
         `POST /get-virtual-private-cloud-floating-ips`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -209,18 +212,21 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the floating IPs of VPCs that match `where`; the number is in `.aggregate.count`.
+        """Count the floating IPs of VPCs that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

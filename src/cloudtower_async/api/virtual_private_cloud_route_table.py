@@ -63,8 +63,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouteTable]]:
-        """Create route tables of VPCs, optionally with routes, one per item; each has a task that
-        ends when it exists.
+        """Create route tables of VPCs, optionally with routes, one per item. Each item starts a
+        task, which ends when the new object exists.
 
         `POST /create-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -87,8 +87,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouteTable]]:
-        """Permanently delete every route table that matches `where`; each task ends when it is
-        deleted. First assign another route table to its subnets.
+        """Permanently delete every route table that matches `where`. Each task ends when the object
+        is deleted. First assign another route table to the subnets that use the table.
 
         `POST /delete-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -117,19 +117,21 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouteTable]:
-        """Return the route tables of VPCs that match `where`; `order_by` sorts them, `first`,
+        """Return the route tables of VPCs that match `where`. `order_by` sorts the result; `first`,
         `skip` and `after` select a page.
 
         `POST /get-virtual-private-cloud-route-tables`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -162,18 +164,21 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the route tables of VPCs that match `where`; the number is in `.aggregate.count`.
+        """Count the route tables of VPCs that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -201,8 +206,9 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouteTable]]:
-        """Change name, description or routes of every route table that matches `where`; each has a
-        task that ends when the change is made. Its subnets use the new routes at once.
+        """Change name, description or routes of every route table that matches `where`. Each
+        changed object has a task, which ends when the change is complete. The subnets that use the
+        table use the new routes immediately.
 
         `POST /update-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 

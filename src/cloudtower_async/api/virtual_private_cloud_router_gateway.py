@@ -64,7 +64,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouterGateway]]:
         """Create routing gateways, which route subnets of a VPC to external networks without NAT,
-        one per item; each has a task that ends when it exists.
+        one per item. Each item starts a task, which ends when the new object exists.
 
         `POST /create-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -87,8 +87,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouterGateway]]:
-        """Permanently delete every routing gateway that matches `where`; each task ends when it is
-        deleted. Its subnets lose their external route.
+        """Permanently delete every routing gateway that matches `where`. Each task ends when the
+        object is deleted. The subnets of the gateway lose their external route.
 
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -117,19 +117,22 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouterGateway]:
-        """Return the routing gateways of VPCs that match `where`; `order_by` sorts them, `first`,
-        `skip` and `after` select a page. They route subnets to external networks without NAT.
+        """Return the routing gateways of VPCs that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. A routing gateway routes subnets to external
+        networks without NAT.
 
         `POST /get-virtual-private-cloud-router-gateways`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -162,19 +165,21 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the routing gateways of VPCs that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the routing gateways of VPCs that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -202,8 +207,9 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouterGateway]]:
-        """Change name, subnets, addresses or rules of every routing gateway that matches `where`;
-        each has a task that ends when the change is made. Open connections can break.
+        """Change name, subnets, addresses or rules of every routing gateway that matches `where`.
+        Each changed object has a task, which ends when the change is complete. Open connections can
+        break.
 
         `POST /update-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 

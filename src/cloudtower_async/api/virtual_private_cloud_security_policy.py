@@ -64,7 +64,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
         """Create security policies, which control the traffic that VMs of a VPC may send and
-        receive, one per item; each has a task that ends when it exists. They can cut VMs off.
+        receive, one per item. Each item starts a task, which ends when the new object exists. A
+        wrong policy can cut VMs off from the network.
 
         `POST /create-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -87,8 +88,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityPolicy]]:
-        """Permanently delete every VPC security policy that matches `where`; each task ends when it
-        is deleted. The policy no longer blocks or allows traffic.
+        """Permanently delete every VPC security policy that matches `where`. Each task ends when
+        the object is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -117,19 +118,21 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSecurityPolicy]:
-        """Return the security policies of VPCs that match `where`; `order_by` sorts them, `first`,
-        `skip` and `after` select a page.
+        """Return the security policies of VPCs that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page.
 
         `POST /get-virtual-private-cloud-security-policies`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -162,19 +165,21 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security policies of VPCs that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the security policies of VPCs that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -202,8 +207,9 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
-        """Change rules, targets or mode of every VPC security policy that matches `where`; each has
-        a task that ends when the change is made. It can cut VMs off.
+        """Change rules, targets or mode of every VPC security policy that matches `where`. Each
+        changed object has a task, which ends when the change is complete. A wrong policy can cut
+        VMs off from the network.
 
         `POST /update-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 

@@ -79,8 +79,8 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Create networks (VLANs) for VMs on a virtual distributed switch, one per item; each has a
-        task that ends when it exists. `vlan_id` is 0 to 4095.
+        """Create networks (VLANs) for VMs on a virtual distributed switch, one per item. Each item
+        starts a task, which ends when the new object exists. `vlan_id` is 0 to 4095.
 
         `POST /create-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -99,8 +99,8 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVlan]]:
-        """Permanently delete every VM network that matches `where`; each task ends when it is
-        deleted. Move NICs to other networks first.
+        """Permanently delete every VM network that matches `where`. Each task ends when the object
+        is deleted. Move NICs to other networks first.
 
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -126,18 +126,20 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.Vlan]:
         """Return the networks (VLANs) for VMs, management, storage and migration that match
-        `where`; `order_by` sorts them, `first`, `skip` and `after` select a page.
+        `where`. `order_by` sorts the result; `first`, `skip` and `after` select a page.
 
         `POST /get-vlans`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -170,19 +172,21 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the networks (VLANs) for VMs, management, storage and migration that match `where`;
-        the number is in `.aggregate.count`.
+        """Count the networks (VLANs) for VMs, management, storage and migration that match `where`.
+        The number is in `.aggregate.count` of the answer.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -211,8 +215,8 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
         """Change VLAN id, gateway, subnet mask or host addresses of every management network that
-        matches `where`; each has a task that ends when the change is made. A wrong value cuts the
-        hosts off.
+        matches `where`. Each changed object has a task, which ends when the change is complete. A
+        wrong value cuts the hosts off from the network.
 
         `POST /update-management-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -238,8 +242,8 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
         """Change VLAN id, gateway, subnet mask or host addresses of every migration network that
-        matches `where`; each has a task that ends when the change is made. Live migrations can fail
-        meanwhile.
+        matches `where`. Each changed object has a task, which ends when the change is complete.
+        During the change, live migrations can fail.
 
         `POST /update-migration-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -264,8 +268,9 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Change name, VLAN ids, mode or bandwidth limits of every VM network that matches `where`;
-        each has a task that ends when the change is made. Connected VMs are affected at once.
+        """Change name, VLAN ids, mode or bandwidth limits of every VM network that matches `where`.
+        Each changed object has a task, which ends when the change is complete. The change affects
+        connected VMs immediately.
 
         `POST /update-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 

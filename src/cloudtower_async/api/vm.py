@@ -517,9 +517,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Task]:
-        """Abort every running migration between clusters whose task matches `tasks`; the source VMs
-        stay. The answer lists the migration tasks. An empty filter would abort the migrations of
-        all users.
+        """Abort every running migration between clusters whose task matches `tasks`. The source VMs
+        are kept. The answer lists the migration tasks. An empty filter would abort the migrations
+        of all users.
 
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -544,15 +544,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add CD-ROM drives, with or without an ISO image, to every VM that matches `where`; each
-        task ends when the VM has them. The VM may have to be stopped.
+        """Add CD-ROM drives, with or without an ISO image, to every VM that matches `where`. Each
+        task ends when the VM has the drives. The VM may have to be stopped.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -573,13 +573,13 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Add disks to every VM that matches `where`: new ones, or existing virtual volumes. Each
-        task ends when the VM has them; the guest has to partition new disks.
+        task ends when the VM has the disks. The guest has to partition new disks.
 
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -599,8 +599,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Attach GPU devices or vGPUs to every VM that matches `where`; each task ends when the VM
-        has them. High availability cannot be on with a GPU or vGPU.
+        """Attach GPU devices or vGPUs to every VM that matches `where`. Each task ends when the VM
+        has the devices. High availability must be off for a VM with a GPU or vGPU.
 
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -625,14 +625,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add NICs to every VM that matches `where`; each task ends when the VM has them. On a
-        running VM this needs VM tools.
+        """Add NICs to every VM that matches `where`. Each task ends when the VM has the NICs. A
+        running VM needs VM tools for this operation.
 
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -652,15 +652,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Pass physical network ports that match `pci_nics` through to every VM that matches
-        `where`; each task ends when the VM has them. This ties the VM to its host.
+        """Attach the physical network ports that match `pci_nics` to every VM that matches `where`
+        (PCI passthrough). Each task ends when the VM has the ports. The VM can then only run on its
+        current host.
 
         `POST /add-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -680,14 +681,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` into the folder with id `folder_id`; each task ends
+        """Move every VM that matches `where` into the folder with id `folder_id`. Each task ends
         when the VM is in the folder. The VM itself does not change.
 
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -706,8 +707,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Clone VMs, one clone per item, with the changes given in the item; the sources do not
-        change. Each task ends when the clone exists. A retried call makes a second clone.
+        """Clone VMs, one clone per item, with the changes in the item. The source VMs do not
+        change. Each task ends when the clone exists. If you call the operation again, a second
+        clone is made.
 
         `POST /clone-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -726,8 +728,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Convert VM templates of single clusters into VMs, one per item. Destructive: the template
-        no longer exists afterwards. Each task ends when the VM exists.
+        """Convert VM templates of single clusters into VMs, one per item. Destructive: the
+        conversion removes the template. Each task ends when the VM exists.
 
         `POST /convert-vm-template-to-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -746,9 +748,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs with disks, CD-ROMs and NICs, one per item; each task ends when the VM exists
-        and, if `status` requests it, runs. Names must be unused; a retried call can make a second
-        VM.
+        """Create VMs with disks, CD-ROMs and NICs, one per item. Each task ends when the VM exists
+        and, with `status` `RUNNING`, runs. The name must not be used by another VM. If you call the
+        operation again, a second VM may be created.
 
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -768,7 +770,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Create VMs from content library templates, one per item, with the given changes and
-        cloud-init settings; each task ends when the VM exists. Without `status` it stays off.
+        cloud-init settings. Each task ends when the VM exists. Without `status`, the VM stays off.
 
         `POST /create-vm-from-content-library-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -793,7 +795,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[list[models.Vm]]:
         """Create several VMs from one content library template with a single task, which ends when
-        all exist. Needs CloudTower 3.4.4 or later.
+        all VMs exist. The operation requires CloudTower 3.4.4 or later.
 
         `POST /create-vm-from-content-library-template-batch`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -817,7 +819,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs from templates of single clusters, one per item; each task ends when the VM
+        """Create VMs from templates of single clusters, one per item. Each task ends when the VM
         exists. Prefer content library templates (`create_vm_from_content_library_template`).
 
         `POST /create-vm-from-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -839,8 +841,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
         """Permanently delete every VM that matches `where`, with its disks, bypassing the recycle
-        bin; each task ends when the VM is deleted. Stop VMs first. `include_snapshots` deletes
-        their snapshots too.
+        bin. Each task ends when the VM is deleted. Stop the VMs first. `include_snapshots` also
+        deletes the snapshots of the VMs.
 
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -871,9 +873,9 @@ class VmNamespace(Namespace):
         `POST /download_nvram`, since CloudTower 4.9.0.
 
         Args:
-            cluster: Cluster of the VM, by its id or local id.
-            data: NVRAM content to upload; omit it for a download. Encoding not documented.
-            vm: VM concerned, by its id or local id.
+            cluster: Id or local id of the VM's cluster.
+            data: NVRAM content to upload; omit it for a download. The encoding is not documented.
+            vm: Id or local id of the VM.
         """
         return await self._executor.call(
             DOWNLOAD_NVRAM,
@@ -891,8 +893,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Eject the ISO image from every CD-ROM drive that matches `where` (a filter of VM disks);
-        each task ends when the drive is empty. The image itself stays.
+        """Eject the ISO image from every CD-ROM drive that matches `where` (a filter of VM disks).
+        Each task ends when the drive is empty. The image itself stays.
 
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -917,16 +919,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Grow every VM disk that matches `where` to `size` (bytes unless `size_unit` says
-        otherwise); disks cannot shrink. Each task ends when the disk is larger; the guest has to
-        extend its file system.
+        """Grow every VM disk that matches `where` to `size` bytes, or in the unit `size_unit`.
+        Disks cannot shrink. Each task ends when the disk is larger. The guest then has to extend
+        its file system.
 
         `POST /expand-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             size: New size of the disk in bytes, unless `size_unit` is given; not below the present
                 size.
-            size_unit: Unit of `size`; bytes if omitted.
+            size_unit: Unit of `size`. Default: bytes.
             where: Filter for the virtual disks to expand.
         """
         return await self._executor.call(
@@ -946,15 +948,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every VM that matches `where` to files (`type`); each task ends when they can be
-        downloaded through `ovf.get_export_file_download_links`. The VM has to be stopped.
+        """Export every VM that matches `where` to files (`type`). Each task ends when the files can
+        be downloaded; `ovf.get_export_file_download_links` returns their links. The VM has to be
+        stopped.
 
         `POST /export-vm`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -974,8 +977,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Reset every VM that matches `where`, as with a reset button, without shutting down the
-        guest; unsaved data is lost. Each task ends when the VM runs again; its guest may still be
-        booting.
+        guest. Unsaved data is lost. Each task ends when the VM runs again. Its guest may then still
+        be booting.
 
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1001,18 +1004,20 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.VmGpuInfo]:
         """Return the VMs that match `where`, each with the GPU devices and vGPUs that it uses.
-        `order_by` sorts, `first`, `skip` and `after` select a page.
+        `order_by` sorts the result; `first`, `skip` and `after` select a page.
 
         `POST /get-vm-gpu-device-info`, since CloudTower 4.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -1039,13 +1044,13 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.VmVncInfo:
-        """Return the addresses of the console (VNC) of one VM: direct to its cluster, through
-        CloudTower, and as a page for a browser. Treat them as secrets.
+        """Return three addresses of the console (VNC) of one VM: on its cluster, through
+        CloudTower, and as a page for a browser. Treat the addresses as secrets.
 
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
 
         Args:
-            vm: VM whose console is wanted, by its id or local id.
+            vm: Id or local id of the VM whose console is requested.
         """
         return await self._executor.call(
             GET_VM_VNC_INFO, {"vm": vm}, content_language, external_cloudtower_id, timeout
@@ -1065,19 +1070,21 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vm]:
-        """Return the VMs, those in the recycle bin included, that match `where`; `order_by` sorts
-        them, `first`, `skip` and `after` select a page.
+        """Return the VMs that match `where`, including VMs in the recycle bin. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page.
 
         `POST /get-vms`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -1110,19 +1117,21 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VMs, those in the recycle bin included, that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the VMs, those in the recycle bin included, that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -1149,7 +1158,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs from a parsed OVF and its uploaded disk files, one per item; each task ends
+        """Create VMs from a parsed OVF and its uploaded disk files, one per item. Each task ends
         when the VM exists.
 
         `POST /import-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1171,8 +1180,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Insert the VM tools image `svt_image_id` into a CD-ROM drive of every VM that matches
-        `where`; each task ends when the image is inserted. Whether the guest then installs the
-        tools is not documented.
+        `where`. Each task ends when the image is inserted. It is not documented whether the guest
+        then installs the tools.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1198,8 +1207,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Move every VM that matches `where` to another host of its cluster: the given `host_id` or
-        one that the server chooses. Running VMs stay up. Each task ends when the VM is on the new
-        host.
+        one that the server chooses. Running VMs keep running. Each task ends when the VM is on the
+        new host.
 
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1224,9 +1233,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` to another cluster, live, cold or with a cut-over;
-        each task ends when the VM is there. A cut-over waits for `stop_vm_in_cutover_migration`.
-        `delete_src_vm` decides whether the source is deleted.
+        """Move every VM that matches `where` to another cluster, live, cold or with a cut-over.
+        Each task ends when the VM is on the other cluster. A cut-over waits for
+        `stop_vm_in_cutover_migration`. `delete_src_vm` decides whether the source is deleted.
 
         `POST /migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1251,8 +1260,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Move every VM that matches `where` to the recycle bin; each task ends when the VM is in
-        it. Stop VMs first; `recover_vm_from_recycle_bin` brings them back until the retention ends.
+        """Move every VM that matches `where` to the recycle bin. Each task ends when the VM is in
+        the recycle bin. Stop the VMs first. `recover_vm_from_recycle_bin` restores VMs until the
+        retention time ends.
 
         `POST /move-vm-to-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1275,7 +1285,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Power off every VM that matches `where` without shutting down the guest; unsaved data is
+        """Power off every VM that matches `where` without shutting down the guest. Unsaved data is
         lost. Each task ends when the VM is stopped. For a clean shutdown, use `shut_down_vm`.
 
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1295,7 +1305,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create new VMs from VM snapshots, one per item; the original VM does not change. Each
+        """Create new VMs from VM snapshots, one per item. The original VM does not change. Each
         task ends when the new VM exists.
 
         `POST /rebuild-vm-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
@@ -1315,8 +1325,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Restore every VM that matches `where` from the recycle bin; each task ends when the VM is
-        restored. To delete it permanently instead, use `delete_vm`.
+        """Restore every VM that matches `where` from the recycle bin. Each task ends when the VM is
+        restored. To delete a VM permanently, use `delete_vm`.
 
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1340,14 +1350,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove the CD-ROM drives with the ids `cd_rom_ids` from the VMs that match `where`; ISO
-        images stay. Each task ends when they are removed. The VM may have to be stopped.
+        """Remove the CD-ROM drives with the ids `cd_rom_ids` from the VMs that match `where`. ISO
+        images are kept. Each task ends when the drives are removed. The VM may have to be stopped.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1367,14 +1377,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove the disks with the ids `disk_ids` from the VMs that match `where`; each task ends
-        when they are removed. Whether the volumes stay is not documented: treat it as destructive.
+        """Remove the disks with the ids `disk_ids` from the VMs that match `where`. Each task ends
+        when the disks are removed. It is not documented whether the volumes are kept, so treat the
+        operation as destructive.
 
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1393,7 +1404,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove every VM that matches `where` from its folder; each task ends when the VM is in no
+        """Remove every VM that matches `where` from its folder. Each task ends when the VM is in no
         folder. The VM itself does not change.
 
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
@@ -1414,8 +1425,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Detach GPU devices or vGPUs from every VM that matches `where`; each task ends when they
-        are free for other VMs.
+        """Detach GPU devices or vGPUs from every VM that matches `where`. Each task ends when the
+        devices are free for other VMs.
 
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -1440,15 +1451,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove NICs by their index from every VM that matches `where`; each task ends when they
-        are removed. Indexes are unstable: prefer `remove_vm_nic_by_where`.
+        """Remove NICs by their index from every VM that matches `where`. Each task ends when the
+        NICs are removed. Indexes can change, so prefer `remove_vm_nic_by_where`.
 
         `POST /remove-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
         Deprecated by the server.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1496,14 +1507,14 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove passed-through network ports that match `pci_nics` from every VM that matches
-        `where`; each task ends when they are free. The VM loses these connections.
+        `where`. Each task ends when the ports are free. The VM loses these connections.
 
         `POST /remove-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1524,14 +1535,14 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set a new password for a user of the guest operating system in every VM that matches
-        `where`, through the VM tools in the running guest; each task ends when it is set.
+        `where`, through the VM tools in the running guest. Each task ends when the password is set.
 
         `POST /reset-vm-guest-os-password`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1550,8 +1561,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Ask the guest operating system of every VM that matches `where` to restart; if it does
-        not react, use `force_restart_vm`. The task can end before the guest is up again.
+        """Ask the guest operating system of every VM that matches `where` to restart; if the guest
+        does not react, use `force_restart_vm`. The task can end before the guest has booted again.
 
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1570,7 +1581,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Resume every suspended VM that matches `where`; each task ends when the VM runs again.
+        """Resume every suspended VM that matches `where`. Each task ends when the VM runs again.
 
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1592,13 +1603,13 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Roll the VM that matches `where` back to one of its snapshots. Destructive: all changes
         since the snapshot are lost. Stop the VM first. The task ends when the old state is
-        restored; ids of disks and NICs may change.
+        restored. The ids of disks and NICs may change.
 
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1619,14 +1630,14 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Pin the data of every VM disk that matches `where` to the cache tier of its cluster, or
-        release it; each task ends when the setting is stored.
+        release the data. Each task ends when the setting is stored.
 
         `POST /set-vm-disk-resident-in-cache`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
             resident_in_cache: True to keep the volumes in the fast tier (pinned to cache), False to
                 release them.
-            where: Filter for the virtual disks concerned.
+            where: Filter for the virtual disks to pin or to release.
         """
         return await self._executor.call(
             SET_VM_DISK_RESIDENT_IN_CACHE,
@@ -1666,9 +1677,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Start every VM that matches `where`, on `data.host_id` or a host that the server chooses;
-        each task ends when it runs. The guest is still booting then: its addresses appear 1 to 3
-        minutes later.
+        """Start every VM that matches `where`, on `data.host_id` or a host that the server chooses.
+        Each task ends when the VM runs. The guest is then still booting, and its addresses appear 1
+        to 3 minutes later.
 
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1700,8 +1711,8 @@ class VmNamespace(Namespace):
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            force: True to force the source VM off, which can do harm; False (the default) to shut
-                it down.
+            force: True to power off the source VM, which can lose data. False (the default) to shut
+                down the guest.
             tasks: Filter for the tasks of staged migrations that wait for their source VM to stop.
         """
         return await self._executor.call(
@@ -1741,14 +1752,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Disable (`disabled` true) or enable every CD-ROM drive that matches `where`; each task
-        ends when it is switched. Its image stays inserted.
+        """Disable (`disabled` true) or enable every CD-ROM drive that matches `where`. Each task
+        ends when the drive is switched. The image stays in the drive.
 
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             disabled: True to disable the drives, False to enable them.
-            where: Filter for the CD-ROM drives concerned.
+            where: Filter for the CD-ROM drives to disable or enable.
         """
         return await self._executor.call(
             TOGGLE_VM_CD_ROM_DISABLE,
@@ -1768,7 +1779,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change clock, CPU model, video card or Windows optimization of every VM that matches
-        `where`; each has a task that ends when the change is made.
+        `where`. Each changed object has a task, which ends when the change is complete.
 
         `POST /update-vm-advanced-options`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1795,8 +1806,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change name, description, CPUs, memory or high availability of every VM that matches
-        `where`; each has a task that ends when the change is made. Memory is in bytes unless
-        `memory_unit` says otherwise.
+        `where`. Each changed object has a task, which ends when the change is complete. Memory is
+        in bytes, or in the unit `memory_unit`.
 
         `POST /update-vm-basic-info`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1822,7 +1833,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change the bus, image or volume of one disk or CD-ROM (`vm_disk_id`) of the VMs that
-        match `where`; each task ends when the change is made.
+        match `where`. Each task ends when the change is made.
 
         `POST /update-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1847,8 +1858,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`;
-        needs running VM tools. Each task ends when they are set.
+        """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`.
+        This needs running VM tools. Each task ends when the settings are applied.
 
         `POST /update-vm-host-options`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1875,7 +1886,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Limit IOPS and bandwidth of every VM that matches `where`, for the whole VM or for each
-        disk; each task ends when the limits apply.
+        disk. Each task ends when the limits apply.
 
         `POST /update-vm-io-policy`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1902,8 +1913,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change the NIC with the index `nic_index` of every VM that matches `where`: network,
-        addresses, model or whether it is enabled. Each task ends when the change is made; indexes
-        are unstable.
+        addresses, model or `enabled`. Each task ends when the change is made. Indexes can change.
 
         `POST /update-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1957,7 +1967,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set IP address, subnet mask and gateway of every VM NIC that matches `where` inside its
-        guest; needs running VM tools. Each task ends when they are set.
+        guest. This needs running VM tools. Each task ends when the settings are applied.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1983,8 +1993,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Set bandwidth limits and priority of every VM NIC that matches `where`; each task ends
-        when they apply.
+        """Set bandwidth limits and priority of every VM NIC that matches `where`. Each task ends
+        when the limits apply.
 
         `POST /update-vm-nic-qos-option`, since CloudTower 3.2.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2011,7 +2021,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change the owner of every VM that matches `where` to a user found by name or id
-        (`search_for`, `value`); each task ends when the owner has changed.
+        (`search_for`, `value`). Each task ends when the owner has changed.
 
         `POST /update-vm-owner`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2037,8 +2047,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change VPC, subnet, floating IP or address of every VM NIC in a VPC that matches `where`;
-        each task ends when the change is made. Connections can break.
+        """Change VPC, subnet, floating IP or address of every VM NIC in a VPC that matches `where`.
+        Each task ends when the change is made. Connections can break.
 
         `POST /update-vm-vpc-nic`, since CloudTower 4.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2066,14 +2076,14 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> str:
         """Replace the UEFI variable store (NVRAM) of one VM by `data`. Destructive: the old boot
-        entries and secure boot keys are lost. The answer is a string, without a task.
+        entries and secure boot keys are lost. The answer is a string. No task is started.
 
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
 
         Args:
-            cluster: Cluster of the VM, by its id or local id.
-            data: NVRAM content to upload; omit it for a download. Encoding not documented.
-            vm: VM concerned, by its id or local id.
+            cluster: Id or local id of the VM's cluster.
+            data: NVRAM content to upload; omit it for a download. The encoding is not documented.
+            vm: Id or local id of the VM.
         """
         return await self._executor.call(
             UPLOAD_NVRAM,

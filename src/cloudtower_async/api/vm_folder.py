@@ -63,8 +63,8 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmFolder]]:
-        """Create folders that group VMs of a cluster, one per item; each has a task that ends when
-        it exists.
+        """Create folders that group VMs of a cluster, one per item. Each item starts a task, which
+        ends when the new object exists.
 
         `POST /create-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmFolder]]:
-        """Permanently delete every VM folder that matches `where`; each task ends when it is
-        deleted. A folder only groups VMs.
+        """Permanently delete every VM folder that matches `where`. Each task ends when the object
+        is deleted. A folder only groups VMs.
 
         `POST /delete-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -109,19 +109,21 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmFolder]:
-        """Return the VM folders that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A folder groups VMs of one cluster.
+        """Return the VM folders that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page. A folder groups VMs of one cluster.
 
         `POST /get-vm-folders`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -154,18 +156,21 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM folders that match `where`; the number is in `.aggregate.count`.
+        """Count the VM folders that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-vm-folders-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -193,8 +198,8 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmFolder]]:
-        """Rename every VM folder that matches `where`; its VMs stay in it. Each has a task that
-        ends when the name is stored.
+        """Rename every VM folder that matches `where`; the VMs stay in the folder. Each task ends
+        when the name is stored.
 
         `POST /update-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -64,7 +64,8 @@ class VmPlacementGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmPlacementGroup]]:
         """Create placement groups, which keep VMs together or apart and on or off hosts, one per
-        item; each has a task that ends when it exists. Names must be unused.
+        item. Each item starts a task, which ends when the new object exists. The name must not be
+        used by another group.
 
         `POST /create-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +84,8 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmPlacementGroup]]:
-        """Permanently delete every VM placement group that matches `where`; each task ends when it
-        is deleted. Its VMs stay where they are.
+        """Permanently delete every VM placement group that matches `where`. Each task ends when the
+        object is deleted. The VMs stay on their hosts.
 
         `POST /delete-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -113,19 +114,22 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmPlacementGroup]:
-        """Return the VM placement groups that match `where`; `order_by` sorts them, `first`, `skip`
-        and `after` select a page. A group keeps VMs together or apart, and on or off certain hosts.
+        """Return the VM placement groups that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A group keeps VMs together or apart, and on or off certain
+        hosts.
 
         `POST /get-vm-placement-groups`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -158,18 +162,21 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM placement groups that match `where`; the number is in `.aggregate.count`.
+        """Count the VM placement groups that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-vm-placement-groups-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -197,8 +204,9 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmPlacementGroup]]:
-        """Change name, VMs, hosts or rules of every VM placement group that matches `where`; each
-        has a task that ends when the change is made. VMs that break a new rule may be moved.
+        """Change name, VMs, hosts or rules of every VM placement group that matches `where`. Each
+        changed object has a task, which ends when the change is complete. VMs that violate a new
+        rule may be moved.
 
         `POST /update-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -55,9 +55,9 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmSnapshot]]:
-        """Create VM snapshots, one per entry of `data`; each task ends when the snapshot is
-        complete. They are crash-consistent unless `consistent_type` asks for file system
-        consistency, which needs running VM tools.
+        """Create VM snapshots, one per entry of `data`. Each task ends when the snapshot is
+        complete. Snapshots are crash-consistent by default. `consistent_type` can request file
+        system consistency, which needs running VM tools.
 
         `POST /create-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -76,8 +76,8 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmSnapshot]]:
-        """Permanently delete every VM snapshot that matches `where`; each task ends when it is
-        deleted. The VM and its other snapshots stay.
+        """Permanently delete every VM snapshot that matches `where`. Each task ends when the object
+        is deleted. The VM and its other snapshots are kept.
 
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -102,19 +102,21 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmSnapshot]:
-        """Return the VM snapshots that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page.
+        """Return the VM snapshots that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page.
 
         `POST /get-vm-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -147,18 +149,21 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM snapshots that match `where`; the number is in `.aggregate.count`.
+        """Count the VM snapshots that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-vm-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

@@ -71,8 +71,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Copy VMs into new VM templates of their clusters, one per item; the VMs stay. Each task
-        ends when the template exists. Prefer content library templates.
+        """Copy VMs into new VM templates of their clusters, one per item. The VMs are kept. Each
+        task ends when the template exists. Prefer content library templates.
 
         `POST /clone-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -92,8 +92,8 @@ class VmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
         """Convert stopped VMs into VM templates of their clusters, one per item. Destructive: the
-        VM no longer exists afterwards. Each task ends when the template exists. Prefer content
-        library templates.
+        conversion removes the VM. Each task ends when the template exists. Prefer content library
+        templates.
 
         `POST /convert-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -112,8 +112,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmTemplate]]:
-        """Permanently delete every VM template of a single cluster that matches `where`; each task
-        ends when it is deleted.
+        """Permanently delete every VM template of a single cluster that matches `where`. Each task
+        ends when the object is deleted.
 
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -138,20 +138,22 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmTemplate]:
-        """Return the VM templates of single clusters that match `where`; `order_by` sorts them,
-        `first`, `skip` and `after` select a page. Templates of the content library are at
+        """Return the VM templates of single clusters that match `where`. `order_by` sorts the
+        result; `first`, `skip` and `after` select a page. For templates of the content library, use
         `content_library_vm_template`.
 
         `POST /get-vm-templates`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -184,19 +186,21 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM templates of single clusters that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the VM templates of single clusters that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-vm-templates-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -225,8 +229,8 @@ class VmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
         """Change name, description or cloud-init support of every VM template of a single cluster
-        that matches `where`; each has a task that ends when the change is made. VMs made from it do
-        not change.
+        that matches `where`. Each changed object has a task, which ends when the change is
+        complete. VMs that were made from a template do not change.
 
         `POST /update-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 

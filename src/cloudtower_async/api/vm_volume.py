@@ -106,7 +106,7 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Copy virtual volumes with their data, one per item, under a new name; the source does not
+        """Copy virtual volumes with their data, one per item, under a new name. The source does not
         change. Each task ends when the copy exists.
 
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
@@ -126,8 +126,8 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create virtual volumes, attached to no VM, one per item; each has a task that ends when
-        it exists. Size is in bytes unless `size_unit` says otherwise.
+        """Create virtual volumes, attached to no VM, one per item. Each item starts a task, which
+        ends when the new object exists. The size is in bytes, or in the unit `size_unit`.
 
         `POST /create-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -147,8 +147,8 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolume]]:
-        """Delete every virtual volume that matches `where`, with all its data; each task ends when
-        it is deleted. `include_snapshots` deletes its snapshots too.
+        """Delete every virtual volume that matches `where`, with all its data. Each task ends when
+        the object is deleted. `include_snapshots` also deletes the snapshots of the volume.
 
         `POST /delete-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -173,14 +173,14 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every virtual volume that matches `where` to a file (`type`); each task ends when
-        it can be downloaded through `ovf.get_export_file_download_links`.
+        """Export every virtual volume that matches `where` to a file (`type`). Each task ends when
+        the file can be downloaded through `ovf.get_export_file_download_links`.
 
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            data: In a call: the values to apply. In an answer: the resource; only its `id` is
-                reliable before the task has ended.
+            data: In an argument, the values to apply. In an answer, the resource. Before the task
+                has ended, only the `id` of the resource is reliable.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -205,19 +205,21 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmVolume]:
-        """Return the virtual volumes that match `where`; `order_by` sorts them, `first`, `skip` and
-        `after` select a page. A virtual volume is the storage behind a disk of a VM.
+        """Return the virtual volumes that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A virtual volume is the storage behind a disk of a VM.
 
         `POST /get-vm-volumes`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -250,18 +252,21 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the virtual volumes that match `where`; the number is in `.aggregate.count`.
+        """Count the virtual volumes that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -288,7 +293,7 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create virtual volumes from uploaded disk files (`upload_task_id`), one per item; each
+        """Create virtual volumes from uploaded disk files (`upload_task_id`), one per item. Each
         task ends when the volume exists.
 
         `POST /import-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
@@ -308,7 +313,7 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create new virtual volumes from volume snapshots, one per item; the original volume does
+        """Create new virtual volumes from volume snapshots, one per item. The original volume does
         not change. Each task ends when the new volume exists.
 
         `POST /rebuild-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
@@ -351,9 +356,9 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Change name, description or size of every virtual volume that matches `where`; each has a
-        task that ends when the change is made. It can only grow; `size` is in bytes unless
-        `size_unit` says otherwise.
+        """Change name, description or size of every virtual volume that matches `where`. Each
+        changed object has a task, which ends when the change is complete. A volume can only grow.
+        `size` is in bytes, or in the unit `size_unit`.
 
         `POST /update-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

@@ -55,8 +55,8 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolumeSnapshot]]:
-        """Create snapshots of virtual volumes, one per item; each has a task that ends when it
-        exists.
+        """Create snapshots of virtual volumes, one per item. Each item starts a task, which ends
+        when the new object exists.
 
         `POST /create-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -75,8 +75,8 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolumeSnapshot]]:
-        """Permanently delete every virtual volume snapshot that matches `where`; each task ends
-        when it is deleted. The volume itself stays.
+        """Permanently delete every virtual volume snapshot that matches `where`. Each task ends
+        when the object is deleted. The volume itself is kept.
 
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -105,19 +105,21 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmVolumeSnapshot]:
-        """Return the snapshots of virtual volumes that match `where`; `order_by` sorts them,
+        """Return the snapshots of virtual volumes that match `where`. `order_by` sorts the result;
         `first`, `skip` and `after` select a page.
 
         `POST /get-vm-volume-snapshots`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -150,19 +152,21 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshots of virtual volumes that match `where`; the number is in
-        `.aggregate.count`.
+        """Count the snapshots of virtual volumes that match `where`. The number is in
+        `.aggregate.count` of the answer.
 
         `POST /get-vm-volume-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(

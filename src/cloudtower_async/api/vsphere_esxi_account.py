@@ -54,19 +54,22 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VsphereEsxiAccount]:
-        """Return the ESXi accounts of hosts that match `where`; `order_by` sorts them, `first`,
-        `skip` and `after` select a page. CloudTower uses them to reach VMware ESXi.
+        """Return the ESXi accounts of hosts that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. CloudTower uses these accounts to reach VMware
+        ESXi.
 
         `POST /get-vsphere-esxi-accounts`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -99,18 +102,21 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ESXi accounts of hosts that match `where`; the number is in `.aggregate.count`.
+        """Count the ESXi accounts of hosts that match `where`. The number is in `.aggregate.count`
+        of the answer.
 
         `POST /get-vsphere-esxi-accounts-connection`, since CloudTower 3.0.0.
 
         Args:
-            after: Id of a resource: return only those that come after it in the order.
-            before: Id of a resource: return only those that come before it in the order.
+            after: Id of a resource. Only resources after this resource in the sort order are
+                returned.
+            before: Id of a resource. Only resources before this resource in the sort order are
+                returned.
             first: Maximum number of resources to return, counted from the start or from `after`.
             last: Maximum number of resources to return, counted from the end or from `before`.
-            order_by: Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages
-                are not stable.
-            skip: Number of matching resources to skip before the first one returned.
+            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
+                order, pages are not stable.
+            skip: Number of matching resources to skip before the first returned resource.
             where: Filter; without it, all resources match.
         """
         return await self._executor.call(
@@ -137,8 +143,8 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[list[models.VsphereEsxiAccount]]]:
-        """Change the ESXi credentials that CloudTower uses for hosts, one host per entry of `data`;
-        the task ends when they are stored. The hosts themselves do not change.
+        """Change the ESXi credentials that CloudTower uses for hosts, one host per entry of `data`.
+        The task ends when the credentials are stored. The hosts do not change.
 
         `POST /update-vsphere-esxi-account`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

@@ -416,7 +416,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: "BackupPlanDelayOption"
-    """What happens to backups still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
+    """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     backup_service_id: Required[str]
     """Id of the backup service that runs the plan."""
     backup_store_repository_id: Required[str]
@@ -444,7 +444,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     keep_policy: Required["BackupPlanKeepPolicy"]
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: Required[int]
-    """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
+    """Number that belongs to `keep_policy`. The unit is not documented for `TIME`."""
     name: Required[str]
     """Name of the new backup plan."""
     snapshot_consistent_type: Required["inputs.ConsistentType"]
@@ -501,9 +501,9 @@ class BackupPlanTimePoint(TypedDict, total=False):
     date: MaybeInt
     """Day of the month."""
     date_position: MaybeInts
-    """Which such weekday of the month: `[1]` is the first, `[-1]` the last."""
+    """Position of the weekday in the month: `[1]` is the first such weekday, `[-1]` is the last."""
     hour: Required[int]
-    """Hour of the day from 0 to 23. Time zone not documented."""
+    """Hour of the day from 0 to 23. The time zone is not documented."""
     minute: Required[int]
     """Minute of the hour from 0 to 59."""
     weekday: "WeekdayTypeEnum | None"
@@ -514,11 +514,11 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: "BackupPlanDelayOption"
-    """What happens to backups still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
+    """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     compression: bool
     """True if data is compressed in transit."""
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     disconnect_strategy: "BackupPlanDeleteStrategy"
     """What happens to restore points of VMs that leave the plan: delete them or keep them."""
     enable_window: bool
@@ -540,7 +540,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     keep_policy: "BackupPlanKeepPolicy"
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int
-    """Number that belongs to `keep_policy`. Unit not documented for `TIME`."""
+    """Number that belongs to `keep_policy`. The unit is not documented for `TIME`."""
     name: str
     """New name of the backup plan."""
     snapshot_consistent_type: "inputs.ConsistentType"
@@ -715,9 +715,9 @@ class BackupRestorePointWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 # fmt: off

@@ -43,7 +43,7 @@ class BrickTopoCreationParams(TypedDict, total=False):
     capacity: "NestedCapacity"
     """Number of rows and columns of node slots in the chassis."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     height: Required[int]
     """Height of the chassis in rack units (U)."""
     name: Required[str]
@@ -53,7 +53,7 @@ class BrickTopoCreationParams(TypedDict, total=False):
     position: Required[int]
     """Rack unit at which the chassis starts."""
     rack_topo_id: str
-    """Id of the rack that the chassis stands in; omit it for none."""
+    """Id of the rack that contains the chassis; optional."""
     tag_position_in_brick: "Sequence[NestedTagPosition] | None"
     """Where each node sits in the chassis."""
 

@@ -89,7 +89,7 @@ class ApplicationVmSpec(TypedDict, total=False):
     memory: int
     """Memory in bytes, or in `memory_unit`."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: str
     """Name of the VM."""
     network: "ApplicationVmSpecNetwork"
@@ -178,7 +178,7 @@ class ApplicationVmSpecStorage(TypedDict, total=False):
     size: int
     """Size of the disk in bytes, or in `size_unit`."""
     size_unit: "inputs.ByteUnit"
-    """Unit of `size`; bytes if omitted."""
+    """Unit of `size`. Default: bytes."""
 
 
 # fmt: off
@@ -221,7 +221,7 @@ class CloudTowerApplicationWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):

@@ -311,9 +311,9 @@ class ClusterEnablePinInPerformanceDiskPoolType(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     percentage: Required[float]
-    """Percentage of the pool's fast tier to reserve. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the pool's fast tier to reserve. The scale (0 to 1 or 0 to 100) is not documented."""
     where: Required["DiskPoolWhereUniqueInput"]
-    """Storage pool concerned, by its id."""
+    """Id of the storage pool."""
 
 
 class ClusterEnablePinInPerformanceHostType(TypedDict, total=False):
@@ -322,16 +322,16 @@ class ClusterEnablePinInPerformanceHostType(TypedDict, total=False):
     disk_pools: "Sequence[ClusterEnablePinInPerformanceDiskPoolType]"
     """Percentages for single storage pools of the host."""
     percentage: Required[float]
-    """Percentage of the host's fast tier to reserve. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the host's fast tier to reserve. The scale (0 to 1 or 0 to 100) is not documented."""
     where: Required["HostWhereUniqueInput"]
-    """Host concerned, by its id or local id."""
+    """Id or local id of the host."""
 
 
 class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     cluster_default_prio_percentage: Required[float]
-    """Default percentage of the fast tier to reserve for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Default percentage of the fast tier to reserve for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]
     """Percentages for single hosts."""
 
@@ -382,7 +382,7 @@ class ClusterNetworkSettingUpdationParamsData(TypedDict, total=False):
     mgt_netmask: str
     """Subnet mask of the management network."""
     ntp_mode: "inputs.NtpMode"
-    """NTP servers: `EXTERNAL`, or `INTERNAL` for the cluster's own."""
+    """Kind of NTP servers: `EXTERNAL`, or `INTERNAL` for servers in the cluster."""
     ntp_servers: Texts
     """Addresses of NTP servers for the cluster."""
 
@@ -605,18 +605,18 @@ class ClusterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 class DiskPoolWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 class GetClusterStorageInfoEffect(TypedDict, total=False):
@@ -632,19 +632,19 @@ class GetClustersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ClusterOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.ClusterWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class HostWhereUniqueInput(TypedDict, total=False):
@@ -653,9 +653,9 @@ class HostWhereUniqueInput(TypedDict, total=False):
     chunk_id: MaybeStr
     """Id of the host's storage service (chunk)."""
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     node_topo_local_id: MaybeStr
     """Local id of the host's node in the hardware topology."""
 

@@ -234,7 +234,7 @@ class IPSecurityPolicy(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     except_ip_block: Texts
-    """Address ranges within `ip_block` that do not count."""
+    """Address ranges within `ip_block` that the rule does not match."""
     ip_block: Required[str]
     """IP address or subnet of the peers."""
 

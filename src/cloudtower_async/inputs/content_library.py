@@ -168,7 +168,7 @@ class ContentLibraryVmTemplateCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cloud_init_supported: bool
-    """Whether cloud-init is installed in the guest; false if omitted."""
+    """Whether cloud-init is installed in the guest. Default: false."""
     clusters: Required["nested.ClusterWhereInput2"]
     """Filter for the clusters that get a copy of the template."""
     description: str
@@ -197,7 +197,7 @@ class ContentLibraryVmTemplateImportParams(TypedDict, total=False):
     memory: int
     """Memory in bytes, or in `memory_unit`; optional."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
     """Display name of the new template."""
     parsed_ovf: Required["inputs.ParsedOVF"]
@@ -303,38 +303,38 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ContentLibraryImageOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.ContentLibraryImageWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "ContentLibraryVmTemplateOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.ContentLibraryVmTemplateWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 if TYPE_CHECKING:

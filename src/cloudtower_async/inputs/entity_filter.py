@@ -94,13 +94,13 @@ class FilterRuleInput(TypedDict, total=False):
     aggregation: Required["FilterRuleAggregationEnum"]
     """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: Required[int]
-    """Period over which the figure is evaluated. Unit not documented."""
+    """Period over which the figure is evaluated. The unit is not documented."""
     metric: Required["FilterRuleMetricEnum"]
     """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: Required["FilterRuleOpEnum"]
     """Comparison of the metric with `threshold`; the enum lists the values."""
     quantile: Required[int]
-    """Quantile of the metric that is compared; only for that aggregation. Unit not documented."""
+    """Quantile of the metric that is compared; only for that aggregation. The unit is not documented."""
     threshold: Required[float]
     """Value that the figure is compared with; its unit depends on `metric`."""
 
@@ -109,19 +109,19 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "EntityFilterOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.EntityFilterWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 if TYPE_CHECKING:

@@ -87,7 +87,7 @@ class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     clusters: Required["nested.ClusterWhereInput2"]
     """Filter for the clusters that get the changed rule."""
     disabled: bool
-    """Whether the rule raises no alerts."""
+    """Whether the rule is disabled, so that it raises no alerts."""
     thresholds: "Sequence[AlertRuleThresholds]"
     """Thresholds per severity for these clusters."""
 
@@ -96,28 +96,28 @@ class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "GlobalAlertRuleOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.GlobalAlertRuleWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     disabled: bool
-    """True to raise no alerts by the rule."""
+    """True to disable the rule, so that it raises no alerts."""
     thresholds: "Sequence[AlertRuleThresholds]"
-    """New thresholds per severity, for all clusters without their own."""
+    """New thresholds per severity, for all clusters without separate thresholds."""
 
 
 # fmt: off

@@ -42,7 +42,7 @@ class GraphCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     connect_id: Required[Texts]
     """Ids of the resources that the graph shows."""
     instance_ids: Texts
@@ -52,7 +52,7 @@ class GraphCreationParams(TypedDict, total=False):
     metric_name: Required[str]
     """Name of the metric that the chart shows."""
     metric_type: "inputs.MetricType"
-    """`NORMAL` shows all resources, `TOPK` those with the highest and `BOTTOMK` those with the lowest values."""
+    """`NORMAL` shows all resources, `TOPK` the resources with the highest values, and `BOTTOMK` the resources with the lowest values."""
     network: "inputs.NetworkType"
     """Network whose traffic the graph shows."""
     resource_type: Required[str]
@@ -87,7 +87,7 @@ class GraphUpdationParamsData(TypedDict, total=False):
     metric_name: str
     """Name of the metric that the chart shows."""
     metric_type: "inputs.MetricType"
-    """`NORMAL` shows all resources, `TOPK` those with the highest and `BOTTOMK` those with the lowest values."""
+    """`NORMAL` shows all resources, `TOPK` the resources with the highest values, and `BOTTOMK` the resources with the lowest values."""
     network: "inputs.NetworkType"
     """Network whose traffic the graph shows."""
     nics: "nested.NicWhereInput2"

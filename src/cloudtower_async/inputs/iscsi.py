@@ -250,76 +250,76 @@ class GetIscsiConnectionsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "IscsiConnectionOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.IscsiConnectionWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetIscsiLunSnapshotsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "IscsiLunSnapshotOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.IscsiLunSnapshotWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetIscsiLunsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "IscsiLunOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.IscsiLunWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetIscsiTargetsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "IscsiTargetOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.IscsiTargetWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 # fmt: off
@@ -358,7 +358,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     assigned_size: Required[int]
     """Capacity of the LUN in bytes, or in `assigned_size_unit`."""
     assigned_size_unit: "inputs.ByteUnit"
-    """Unit of `assigned_size`; bytes if omitted."""
+    """Unit of `assigned_size`. Default: bytes."""
     ec_k: float  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: float  # since 4.7.0
@@ -378,39 +378,39 @@ class IscsiLunCreationParams(TypedDict, total=False):
     allowed_initiators: str
     """IQNs of initiators that may access the LUN, separated by commas."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_max`; bytes per second if omitted."""
+    """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd_max`; bytes per second if omitted."""
+    """Unit of `bps_rd_max`. Default: bytes per second."""
     bps_rd_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd`; bytes per second if omitted."""
+    """Unit of `bps_rd`. Default: bytes per second."""
     bps_unit: "inputs.BPSUnit"
-    """Unit of `bps`; bytes per second if omitted."""
+    """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr_max`; bytes per second if omitted."""
+    """Unit of `bps_wr_max`. Default: bytes per second."""
     bps_wr_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr`; bytes per second if omitted."""
+    """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
-    """True if the business hosts are those of the target or subsystem."""
+    """True if the target or subsystem has the same business hosts."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
@@ -418,19 +418,19 @@ class IscsiLunCreationParams(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -505,7 +505,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     assigned_size: int
     """New capacity in bytes, or in `assigned_size_unit`."""
     assigned_size_unit: "inputs.ByteUnit"
-    """Unit of `assigned_size`; bytes if omitted."""
+    """Unit of `assigned_size`. Default: bytes."""
     name: str
     """New display name."""
     replica_num: int  # since 4.7.0
@@ -515,39 +515,39 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     allowed_initiators: str
     """IQNs of initiators that may access the LUN, separated by commas."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_max`; bytes per second if omitted."""
+    """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd_max`; bytes per second if omitted."""
+    """Unit of `bps_rd_max`. Default: bytes per second."""
     bps_rd_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd`; bytes per second if omitted."""
+    """Unit of `bps_rd`. Default: bytes per second."""
     bps_unit: "inputs.BPSUnit"
-    """Unit of `bps`; bytes per second if omitted."""
+    """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr_max`; bytes per second if omitted."""
+    """Unit of `bps_wr_max`. Default: bytes per second."""
     bps_wr_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr`; bytes per second if omitted."""
+    """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
-    """True if the business hosts are those of the target or subsystem."""
+    """True if the target or subsystem has the same business hosts."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
@@ -555,19 +555,19 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -657,7 +657,7 @@ class IscsiTargetCommonParamsInitiatorChaps(TypedDict, total=False):
     chap_secret: Required[str]
     """Secret of the initiator: at least 12 letters or digits. Treat it as a password."""
     initiator_iqn: Required[str]
-    """IQN of the initiator that these credentials belong to."""
+    """IQN of the initiator to which these credentials belong."""
 
 
 class IscsiTargetCreationParams(TypedDict, total=False):
@@ -674,41 +674,41 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     stripe_size: Required[int]
     """Stripe size in bytes; a power of two from 4 KiB to 256 KiB."""
     stripe_size_unit: "inputs.ByteUnit"
-    """Unit of `stripe_size`; bytes if omitted."""
+    """Unit of `stripe_size`. Default: bytes."""
     thin_provision: Required[bool]
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_max`; bytes per second if omitted."""
+    """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd_max`; bytes per second if omitted."""
+    """Unit of `bps_rd_max`. Default: bytes per second."""
     bps_rd_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd`; bytes per second if omitted."""
+    """Unit of `bps_rd`. Default: bytes per second."""
     bps_unit: "inputs.BPSUnit"
-    """Unit of `bps`; bytes per second if omitted."""
+    """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_size: "inputs.BPSUnit"  # deprecated
-    """Unit of `bps_wr_max`; bytes per second if omitted."""
+    """Unit of `bps_wr_max`. Default: bytes per second."""
     bps_wr_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr_max`; bytes per second if omitted."""
+    """Unit of `bps_wr_max`. Default: bytes per second."""
     bps_wr_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr`; bytes per second if omitted."""
+    """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
@@ -734,19 +734,19 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -769,37 +769,37 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     thin_provision: bool
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_max`; bytes per second if omitted."""
+    """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd_max`; bytes per second if omitted."""
+    """Unit of `bps_rd_max`. Default: bytes per second."""
     bps_rd_unit: "inputs.BPSUnit"
-    """Unit of `bps_rd`; bytes per second if omitted."""
+    """Unit of `bps_rd`. Default: bytes per second."""
     bps_unit: "inputs.BPSUnit"
-    """Unit of `bps`; bytes per second if omitted."""
+    """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_size: "inputs.BPSUnit"  # deprecated
-    """Unit of `bps_wr_max`; bytes per second if omitted."""
+    """Unit of `bps_wr_max`. Default: bytes per second."""
     bps_wr_max_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr_max`; bytes per second if omitted."""
+    """Unit of `bps_wr_max`. Default: bytes per second."""
     bps_wr_unit: "inputs.BPSUnit"
-    """Unit of `bps_wr`; bytes per second if omitted."""
+    """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"
     """Business host groups that may access the storage object."""
     business_hosts: "nested.BusinessHostWhereInput2"
@@ -825,19 +825,19 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int

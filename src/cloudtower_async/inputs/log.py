@@ -72,7 +72,7 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
     group_name: Required[str]
     """Name of the group of services whose logs are collected."""
     services: Texts
-    """Names of the services; all of the group if omitted."""
+    """Names of the services. Default: all of the group."""
 
 
 # fmt: off
@@ -102,7 +102,7 @@ class LogServiceConfigsInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster: Required["inputs.ClusterWhereUniqueInput"]
-    """Which cluster to return services for: its `id` or another unique field."""
+    """Filter for the cluster: its `id` or another unique field."""
 
 
 if TYPE_CHECKING:

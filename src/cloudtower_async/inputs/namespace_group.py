@@ -27,19 +27,19 @@ class GetNamespaceGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "NamespaceGroupOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.NamespaceGroupWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class NamespaceGroupCreationParams(TypedDict, total=False):

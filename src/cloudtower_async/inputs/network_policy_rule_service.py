@@ -49,7 +49,7 @@ class NetworkPolicyRuleServiceUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     members: "Sequence[NetworkPolicyRuleServiceMemberParams]"
     """All protocols and ports of the service."""
     name: str

@@ -23,9 +23,9 @@ class NodeTopUpdationParam(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["NodeTopoUpdationParamsData"]
-    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
+    """In an argument, the values to apply. In an answer, the resource. Before the task has ended, only the `id` of the resource is reliable."""
     where: Required["NodeTopoWhereUniqueInput"]
-    """Which node of the topology to move: its `id` or another unique field."""
+    """Filter for the node to move: its `id` or another unique field."""
 
 
 class NodeTopoUpdationParamsData(TypedDict, total=False):
@@ -60,9 +60,9 @@ class NodeTopoWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 # fmt: off

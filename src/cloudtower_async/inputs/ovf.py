@@ -44,7 +44,7 @@ class VmExportFileWhereUniqueInput(TypedDict, total=False):
     data_port_id: MaybeStr
     """Id of the server's record of the transfer."""
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 if TYPE_CHECKING:

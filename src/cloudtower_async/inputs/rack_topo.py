@@ -25,13 +25,13 @@ class RackTopoCreationParams(TypedDict, total=False):
     brick_topoes: "nested.BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     height: Required[int]
     """Height in rack units (U)."""
     name: Required[str]
     """Name of the new rack."""
     zone_topo_id: Required[str]
-    """Id of the availability zone in the topology that the rack stands in."""
+    """Id of the availability zone, in the topology, that contains the rack."""
 
 
 class RackTopoUpdationParamsData(TypedDict, total=False):
@@ -40,13 +40,13 @@ class RackTopoUpdationParamsData(TypedDict, total=False):
     brick_topoes: "nested.BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: str
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     height: int
     """Height in rack units (U)."""
     name: str
     """New name of the rack."""
     zone_topo_id: str
-    """Id of the availability zone in the topology that the rack stands in."""
+    """Id of the availability zone, in the topology, that contains the rack."""
 
 
 # fmt: off

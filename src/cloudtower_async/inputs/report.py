@@ -117,7 +117,7 @@ class ReportTemplateUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     execute_plan: "Sequence[ExecutePlan]"
     """Schedules for generating reports."""
     name: str

@@ -54,9 +54,9 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     label_groups: "Sequence[nested.LabelWhereInput2]"
-    """Label filters; VMs that match all labels of one group become members."""
+    """Label filters. A VM becomes a member if it has all labels of one group."""
     name: str
     """New name of the security group."""
     vms: "nested.VmWhereInput2"
@@ -87,7 +87,7 @@ class SecurityPolicyApplyToInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     communicable: bool
-    """Whether the protected VMs may communicate with each other; false if omitted."""
+    """Whether the protected VMs may communicate with each other. Default: false."""
     target: Required["SecurityPolicyApplyToInputTarget"]
     """VMs that the policy protects."""
 
@@ -105,7 +105,7 @@ class SecurityPolicyIngressEgressInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ports: "Sequence[inputs.NetworkPolicyRulePortInput]"
-    """Protocols and ports of the traffic; all if omitted."""
+    """Protocols and ports of the traffic. Default: all."""
     service_ids: Texts  # since 4.6.0
     """Ids of network services that name protocols and ports."""
     target: "SecurityPolicyIngressEgressInputTarget"
@@ -149,7 +149,7 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     apply_to: "Sequence[SecurityPolicyApplyToInput]"
-    """VMs that the policy is to control."""
+    """VMs that the policy controls after the change."""
     egress: "Sequence[SecurityPolicyIngressEgressInput]"
     """Rules for outgoing traffic."""
     ingress: "Sequence[SecurityPolicyIngressEgressInput]"
@@ -157,7 +157,7 @@ class SecurityPolicyUpdateParams(TypedDict, total=False):
     is_blocklist: bool  # since 4.6.0
     """True if the rules deny traffic instead of allowing it."""
     policy_mode: "inputs.PolicyMode"
-    """`WORK` enforces the policy at once; `MONITOR` enforces nothing until it is changed to `WORK`."""
+    """`WORK` enforces the policy immediately. `MONITOR` does not enforce the policy until the mode is changed to `WORK`."""
 
 
 # fmt: off

@@ -135,19 +135,19 @@ class GetSnapshotPlansRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "SnapshotPlanOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.SnapshotPlanWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class SnapshotGroupCloneParam(TypedDict, total=False):
@@ -196,13 +196,13 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     end_time: Date
-    """Time after which the plan no longer runs, as an ISO 8601 UTC string; omit it for no end."""
+    """Time after which the plan no longer runs, as an ISO 8601 UTC string. If omitted, the plan has no end."""
     exec_h_m: str
-    """Time of day of the execution, as hour and minute. Format not documented."""
+    """Time of day of the execution, as hour and minute. The format is not documented."""
     execute_intervals: Required[Sequence[int]]
-    """When the plan runs, in terms of `execute_plan_type`: every so many minutes or hours, weekdays or days of the month."""
+    """When the plan runs. Depending on `execute_plan_type`, the values are intervals in minutes or hours, weekdays, or days of the month."""
     execute_plan_type: Required["SnapshotPlanExecuteType"]
     """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     name: Required[str]
@@ -249,9 +249,9 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     end_time: Date
     """Time after which the plan no longer runs, as an ISO 8601 UTC string."""
     exec_h_m: str
-    """Time of day of the execution, as hour and minute. Format not documented."""
+    """Time of day of the execution, as hour and minute. The format is not documented."""
     execute_intervals: Sequence[int]
-    """When the plan runs, in terms of `execute_plan_type`: every so many minutes or hours, weekdays or days of the month."""
+    """When the plan runs. Depending on `execute_plan_type`, the values are intervals in minutes or hours, weekdays, or days of the month."""
     execute_plan_type: "SnapshotPlanExecuteType"
     """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     name: str

@@ -88,7 +88,7 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
@@ -169,7 +169,7 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool

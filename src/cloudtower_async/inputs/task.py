@@ -77,19 +77,19 @@ class GetTasksRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "TaskOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.TaskWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class TaskCreationParams(TypedDict, total=False):
@@ -104,13 +104,13 @@ class TaskCreationParams(TypedDict, total=False):
     description: Required["TaskDescription"]
     """What the task does, in each language."""
     finished_at: Date  # since 4.5.0
-    """End time as an ISO 8601 UTC string; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None before the end."""
     id: str  # since 4.6.0
-    """Id of the new task; chosen by the server if omitted."""
+    """Id of the new task. Default: chosen by the server."""
     internal: bool
     """True for a task that the system started itself."""
     key: str
-    """Key that keeps the same task from being created twice."""
+    """Key that prevents the server from creating the same task twice."""
     resource_id: str
     """Id of the resource that the task changes."""
     resource_mutation: Required[str]  # not empty
@@ -165,9 +165,9 @@ class TaskUpdateParamsData(TypedDict, total=False):
     error_message: str
     """Message of the error; None or empty without an error."""
     finished_at: Date  # since 4.5.0
-    """End time as an ISO 8601 UTC string; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None before the end."""
     key: str
-    """Key that keeps the same task from being created twice."""
+    """Key that prevents the server from creating the same task twice."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     resource_id: str

@@ -284,38 +284,38 @@ class GetUserAuditLogsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "UserAuditLogOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.UserAuditLogWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetUsersRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "UserOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.UserWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class RoleCreationParams(TypedDict, total=False):
@@ -344,7 +344,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     api_key_name: str  # since 4.6.0
     """Name of the API key that the action was taken with."""
     cluster_id: str
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     finished_at: Date
     """Time at which the action ended, as an ISO 8601 UTC string."""
     id: str  # since 4.6.0

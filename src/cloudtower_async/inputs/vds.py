@@ -37,19 +37,19 @@ class GetVdsesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VdsOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.VdsWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class VdsCreationParams(TypedDict, total=False):
@@ -58,7 +58,7 @@ class VdsCreationParams(TypedDict, total=False):
     bond_mode: str
     """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
@@ -73,7 +73,7 @@ class VdsCreationWithMAccessVlanParams(TypedDict, total=False):
     bond_mode: str
     """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
@@ -114,7 +114,7 @@ class VdsCreationWithMigrateVlanParams(TypedDict, total=False):
     bond_mode: str
     """Bonding mode of the uplink NICs. Names of the modes not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]

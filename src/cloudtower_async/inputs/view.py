@@ -29,7 +29,7 @@ class ViewCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     name: Required[str]
     """Name of the new monitoring view."""
     time_span: Required[int]

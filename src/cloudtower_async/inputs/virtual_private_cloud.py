@@ -244,7 +244,7 @@ class LabelGroup(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     label_ids: Required[Texts]
-    """Ids of the labels that a VM must all have."""
+    """Ids of the labels. A VM must have all of these labels."""
 
 
 # fmt: off
@@ -283,9 +283,9 @@ class VirtualPrivateCloudDnatRuleParams(TypedDict, total=False):
     port: Required[int]
     """External port that is forwarded."""
     target_ip: Required[str]
-    """IP address in the VPC that it is forwarded to."""
+    """IP address in the VPC to which the port is forwarded."""
     target_port: Required[int]
-    """Port at `target_ip` that it is forwarded to."""
+    """Port at `target_ip` to which the external port is forwarded."""
 
 
 # fmt: off
@@ -384,7 +384,7 @@ class VirtualPrivateCloudFloatingIpCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     external_ip: str
-    """IP address to allocate; omit it for an automatic one."""
+    """IP address to allocate. If omitted, the server chooses the address."""
     external_subnet_id: Required[str]
     """Id of the external subnet that the address is taken from."""
     vpc_id: Required[str]
@@ -436,13 +436,13 @@ class VirtualPrivateCloudNatGatewayCreationParams(TypedDict, total=False):
     enable_snat: Required[bool]
     """True to let VMs of the VPC reach external networks through the gateway (source NAT)."""
     external_ip: str
-    """External IP address of the gateway; omit it for an automatic one."""
+    """External IP address of the gateway. If omitted, the server chooses the address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """External IP addresses per edge gateway, where primary and secondary differ."""
+    """External IP addresses per edge gateway, if primary and secondary gateway differ."""
     external_subnet_group_id: str  # since 4.6.0
     """Id of the group of external subnets that the address is taken from."""
     external_subnet_id: str
-    """Id of the external subnet that the address is taken from; or give a group of them."""
+    """Id of the external subnet that the address is taken from. Alternative: `external_subnet_group_id`."""
     name: Required[str]
     """Name of the new NAT gateway."""
     vpc_id: Required[str]
@@ -461,7 +461,7 @@ class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     external_ip: str
     """New external IP address of the gateway."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """New external IP addresses per edge gateway, where primary and secondary differ."""
+    """New external IP addresses per edge gateway, if primary and secondary gateway differ."""
     name: str
     """New name of the NAT gateway."""
 
@@ -507,7 +507,7 @@ class VirtualPrivateCloudNetworkPolicyRulePortInput(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     port: MaybeStr
-    """Port, or ports, that the rule allows; None where the protocol has none."""
+    """Port or ports that the rule allows; None if the protocol has no ports."""
     protocol: Required["VirtualPrivateCloudNetworkPolicyRulePortProtocol"]
     """Protocol that the rule allows; the enum lists the values."""
 
@@ -591,11 +591,11 @@ class VirtualPrivateCloudRouteTableUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     name: str
     """New name of the route table."""
     routes: "Sequence[VirtualPrivateCloudRouteParams]"
-    """Routes that the table is to hold."""
+    """All routes of the table after the change."""
 
 
 # fmt: off
@@ -644,17 +644,17 @@ class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     associated_subnets_ids: Required[Texts]
     """Ids of the VPC subnets that the gateway routes."""
     external_ip: str
-    """IP address of its external interface; omit it for an automatic one."""
+    """IP address of the gateway's external interface. If omitted, the server chooses the address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """IP addresses of its external interface per edge gateway, where primary and secondary differ."""
+    """IP addresses of the gateway's external interface per edge gateway, if primary and secondary gateway differ."""
     external_subnet_group_id: str  # since 4.6.0
-    """Id of the group of external subnets that it connects to."""
+    """Id of the group of external subnets to which the gateway connects."""
     external_subnet_id: str
-    """Id of the external subnet that it connects to; or give a group of them."""
+    """Id of the external subnet to which the gateway connects. Alternative: `external_subnet_group_id`."""
     name: Required[str]
     """Name of the new routing gateway."""
     rules: Required["Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"]
-    """Routing rules: where traffic to which destination goes."""
+    """Routing rules, which give the next hops for each destination."""
     vpc_id: Required[str]
     """Id of the VPC that gets the gateway."""
 
@@ -674,24 +674,24 @@ class VirtualPrivateCloudRouterGatewayRuleInputType(TypedDict, total=False):
     dst: Required[str]
     """Destination of the traffic that the rule routes, in CIDR notation."""
     nexthop: str
-    """IP address of the next hop; the external subnet's default gateway if omitted."""
+    """IP address of the next hop. Default: the external subnet's default gateway."""
     nexthops: "Sequence[VirtualPrivateCloudRouterGatewayNexthopInputType]"  # since 4.6.0
-    """Next hops per edge gateway, for a primary and a secondary one."""
+    """Next hops per edge gateway, for the primary and the secondary edge gateway."""
 
 
 class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Texts
-    """Ids of the VPC subnets that the gateway is to route."""
+    """Ids of the VPC subnets that the gateway routes after the change."""
     external_ip: str
-    """New IP address of its external interface."""
+    """New IP address of the gateway's external interface."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """New IP addresses of its external interface per edge gateway, where primary and secondary differ."""
+    """New IP addresses of the gateway's external interface per edge gateway, if primary and secondary gateway differ."""
     name: str
     """New name of the routing gateway."""
     rules: "Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"
-    """Routing rules: where traffic to which destination goes."""
+    """Routing rules, which give the next hops for each destination."""
 
 
 # fmt: off
@@ -720,7 +720,7 @@ class VirtualPrivateCloudSecurityGroupCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty string means no description."""
     label_groups: "Sequence[LabelGroup]"
-    """Groups of labels; VMs that have all labels of one group belong to the security group, too."""
+    """Groups of labels. A VM also belongs to the security group if it has all labels of one group."""
     name: Required[str]
     """Name of the new security group."""
     vm_ids: Texts
@@ -733,9 +733,9 @@ class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False)
     """Since CloudTower 4.2.0."""
 
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     label_groups: "Sequence[LabelGroup]"
-    """Groups of labels; VMs that have all labels of one group belong to the security group, too."""
+    """Groups of labels. A VM also belongs to the security group if it has all labels of one group."""
     name: str
     """New name of the security group."""
     vm_ids: Texts
@@ -792,9 +792,9 @@ class VirtualPrivateCloudSecurityPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     apply_to: "Sequence[VirtualPrivateCloudSecurityPolicyApplyInput]"
-    """Security groups whose VMs the policy is to control."""
+    """Security groups whose VMs the policy controls after the change."""
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     egress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
     """Allowed outgoing traffic, one rule per entry."""
     ingress: "Sequence[VirtualPrivateCloudNetworkPolicyRuleInput]"
@@ -876,7 +876,7 @@ class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
     cidr: str
     """New address range of the subnet in CIDR notation, such as `10.0.0.0/24`."""
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     gateway: str
     """New IP address of the default gateway of the subnet."""
     ip_pools: "Sequence[VirtualPrivateCloudSubnetIpPoolParams]"
@@ -884,7 +884,7 @@ class VirtualPrivateCloudSubnetUpdateDataParams(TypedDict, total=False):
     name: str
     """New name of the subnet."""
     route_table_id: str
-    """Id of the route table that the subnet is to use."""
+    """Id of the route table that the subnet uses after the change."""
 
 
 # fmt: off
@@ -912,7 +912,7 @@ class VirtualPrivateCloudUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     description: str
-    """New description; an empty string means none."""
+    """New description. An empty string removes the description."""
     mtu: int
     """New maximum transmission unit in bytes for the VMs of the VPC."""
     name: str

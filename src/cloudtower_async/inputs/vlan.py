@@ -57,19 +57,19 @@ class GetVlansRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VlanOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.VlanWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class ManagementVlanUpdationParamsData(TypedDict, total=False):
@@ -133,19 +133,19 @@ class VmVlanCreationParams(TypedDict, total=False):
     name: Required[str]
     """Name of the virtual network."""
     network_ids: Texts
-    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; `0-4095` (all) if omitted."""
+    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`. Default: `0-4095` (all)."""
     qos_burst: MaybeInt
     """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given."""
     qos_burst_unit: "inputs.ByteUnit"
-    """Unit of `qos_burst`; bytes if omitted."""
+    """Unit of `qos_burst`. Default: bytes."""
     qos_max_bandwidth: MaybeInt
     """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given."""
     qos_max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `qos_max_bandwidth`; bytes per second if omitted."""
+    """Unit of `qos_max_bandwidth`. Default: bytes per second."""
     qos_min_bandwidth: MaybeInt
     """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given."""
     qos_min_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `qos_min_bandwidth`; bytes per second if omitted."""
+    """Unit of `qos_min_bandwidth`. Default: bytes per second."""
     qos_priority: float  # at least 0
     """Priority of the QoS policy from 0 to 100."""
     vds_id: Required[str]
@@ -164,17 +164,17 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
     network_ids: Texts
     """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`."""
     qos_burst: MaybeInt
-    """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None for none."""
+    """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None: no burst."""
     qos_burst_unit: "inputs.ByteUnit"
-    """Unit of `qos_burst`; bytes if omitted."""
+    """Unit of `qos_burst`. Default: bytes."""
     qos_max_bandwidth: MaybeInt
-    """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given; None for none."""
+    """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given; None: no limit."""
     qos_max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `qos_max_bandwidth`; bytes per second if omitted."""
+    """Unit of `qos_max_bandwidth`. Default: bytes per second."""
     qos_min_bandwidth: MaybeInt
-    """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given; None for none."""
+    """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given; None: no reservation."""
     qos_min_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `qos_min_bandwidth`; bytes per second if omitted."""
+    """Unit of `qos_min_bandwidth`. Default: bytes per second."""
     qos_priority: float  # at least 0
     """Priority of the QoS policy from 0 to 100."""
     vlan_id: int  # 0 to 4095

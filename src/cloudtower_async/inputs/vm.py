@@ -228,19 +228,19 @@ class GetVmsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.VmWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class InstallVmtoolsParamsData(TypedDict, total=False):
@@ -256,7 +256,7 @@ class MigrateVmConfig(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     delete_src_vm: bool
-    """True to delete the source VM afterward, False (the default) to keep it. A live migration always removes it."""
+    """True to delete the source VM after the migration; False (the default) to keep it. A live migration always removes the source VM."""
     elf_ec_storage_policy: "MigrateVmConfigElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "inputs.VmVolumeElfStoragePolicyType"  # since 4.7.0
@@ -268,7 +268,7 @@ class MigrateVmConfig(TypedDict, total=False):
     network_mapping: Required["Sequence[VlanMapping]"]
     """Destination network for each network of the source VM."""
     new_name: str
-    """Name of the VM on the destination cluster; unchanged if omitted."""
+    """Name of the VM on the destination cluster. Default: unchanged."""
     remove_unmovable_devices: bool
     """True to detach devices that cannot move, instead of failing."""
 
@@ -296,13 +296,13 @@ class MountDisksParams(TypedDict, total=False):
     key: int
     """Key of the disk in the VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume_id: Required[str]
@@ -321,13 +321,13 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     key: int
     """Key of the disk in the VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume: Required["MountNewCreateDisksParamsVmVolume"]
@@ -352,7 +352,7 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
     size: Required[int]
     """Size of the new volume in bytes, unless `size_unit` is given."""
     size_unit: "inputs.ByteUnit"
-    """Unit of `size`; bytes if omitted."""
+    """Unit of `size`. Default: bytes."""
 
 
 class MountNewCreateDisksParamsVmVolumeElfEcStoragePolicy(TypedDict, total=False):
@@ -398,7 +398,7 @@ class UpdateVpcNicPayloads(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: MaybeStr
-    """Id of the floating IP to bind to the NIC; None for none."""
+    """Id of the floating IP to bind to the NIC; None: no floating IP."""
     ip_addresses: Texts
     """IP addresses of the NIC in the VPC subnet."""
     vpc_subnet_id: str
@@ -427,13 +427,13 @@ class VmAddDiskParamsData(TypedDict, total=False):
     io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the VM's I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_disks: Required["VmAddDiskParamsDataVmDisks"]
@@ -508,21 +508,21 @@ class VmCloneParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the new VM; creation fails if it is taken."""
+    """Name of the new VM. The creation fails if the name is already used."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
     pci_nics: "nested.NicWhereInput2"  # since 3.3.0
@@ -549,15 +549,15 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     cluster_id: Required[str]
     """Id of the cluster that will hold the VM."""
     cpu_cores: int
-    """Number of CPU cores per socket; derived from `vcpu`, `cpu_sockets` and the template if omitted."""
+    """Number of CPU cores per socket. Default: derived from `vcpu`, `cpu_sockets` and the template."""
     cpu_sockets: int
-    """Number of CPU sockets; derived from `vcpu`, `cpu_cores` and the template if omitted."""
+    """Number of CPU sockets. Default: derived from `vcpu`, `cpu_cores` and the template."""
     description: str
     """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the template's disks; the disks as they are if omitted. CD-ROM drives are dropped."""
+    """Changes to the template's disks. Default: no changes. CD-ROM drives are dropped."""
     firmware: "VmFirmware"
-    """Boot firmware: `BIOS` or `UEFI`; that of the template if omitted."""
+    """Boot firmware: `BIOS` or `UEFI`. Default: as in the template."""
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"
@@ -565,7 +565,7 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True to switch high availability on; as in the template if omitted."""
+    """True to switch high availability on. Default: as in the template."""
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
@@ -573,31 +573,31 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
+    """Memory in bytes, unless `memory_unit` is given. Default: as in the template."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the new VM; creation fails if it is taken."""
+    """Name of the new VM. The creation fails if the name is already used."""
     owner: "VmOwnerParams"  # since 4.4.0
     """Owner of the new VM."""
     pci_nics: "nested.NicWhereInput2"
     """Filter for the physical NICs to attach."""
     status: "VmStatus"
-    """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
+    """Power state after creation: `RUNNING` or `STOPPED`. Default: the VM stays off."""
     vcpu: int
-    """Number of vCPUs; derived from `cpu_cores`, `cpu_sockets` and the template if omitted."""
+    """Number of vCPUs. Default: derived from `cpu_cores`, `cpu_sockets` and the template."""
     vm_nics: "Sequence[VmNicParams]"
-    """NICs of the VM; those of the template if omitted, moved to the default network if theirs is in another cluster."""
+    """NICs of the VM. Default: the NICs of the template. A NIC whose network is in another cluster is moved to the default network."""
     vm_placement_group: "nested.VmPlacementGroupWhereInput2"
     """Filter for the placement groups that the new VM joins."""
 
@@ -610,15 +610,15 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     cluster_id: Required[str]
     """Id of the cluster that will hold the VM."""
     cpu_cores: int
-    """Number of CPU cores per socket; derived from `vcpu`, `cpu_sockets` and the template if omitted."""
+    """Number of CPU cores per socket. Default: derived from `vcpu`, `cpu_sockets` and the template."""
     cpu_sockets: int
-    """Number of CPU sockets; derived from `vcpu`, `cpu_cores` and the template if omitted."""
+    """Number of CPU sockets. Default: derived from `vcpu`, `cpu_cores` and the template."""
     description: str
     """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the template's disks; the disks as they are if omitted. CD-ROM drives are dropped."""
+    """Changes to the template's disks. Default: no changes. CD-ROM drives are dropped."""
     firmware: "VmFirmware"
-    """Boot firmware: `BIOS` or `UEFI`; that of the template if omitted."""
+    """Boot firmware: `BIOS` or `UEFI`. Default: as in the template."""
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
@@ -626,7 +626,7 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True to switch high availability on; as in the template if omitted."""
+    """True to switch high availability on. Default: as in the template."""
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
@@ -636,33 +636,33 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
+    """Memory in bytes, unless `memory_unit` is given. Default: as in the template."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the new VM; creation fails if it is taken."""
+    """Name of the new VM. The creation fails if the name is already used."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
     pci_nics: "nested.NicWhereInput2"  # since 3.3.0
     """Filter for the physical NICs to attach."""
     status: "VmStatus"
-    """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
+    """Power state after creation: `RUNNING` or `STOPPED`. Default: the VM stays off."""
     template_id: Required[str]
     """Id of the content library template."""
     vcpu: int
-    """Number of vCPUs; derived from `cpu_cores`, `cpu_sockets` and the template if omitted."""
+    """Number of vCPUs. Default: derived from `cpu_cores`, `cpu_sockets` and the template."""
     vm_nics: "Sequence[VmNicParams]"
-    """NICs of the VM; those of the template if omitted, moved to the default network if theirs is in another cluster."""
+    """NICs of the VM. Default: the NICs of the template. A NIC whose network is in another cluster is moved to the default network."""
     vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the new VM joins."""
 
@@ -681,9 +681,9 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the template's disks; the disks as they are if omitted."""
+    """Changes to the template's disks. Default: no changes."""
     firmware: "VmFirmware"
-    """Boot firmware: `BIOS` or `UEFI`; that of the template if omitted."""
+    """Boot firmware: `BIOS` or `UEFI`. Default: as in the template."""
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
@@ -691,43 +691,43 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
-    """True to switch high availability on; as in the template if omitted."""
+    """True to switch high availability on. Default: as in the template."""
     ha_priority: "VmHaPriority"  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     host_id: str
-    """Id of the host for the VM; optional."""
+    """Optional id of the host for the VM."""
     io_policy: "inputs.VmDiskIoPolicy"  # deprecated
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` or `RESTRICT_EACH_DISK`. Deprecated."""
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
-    """Memory in bytes, unless `memory_unit` is given; that of the template if omitted."""
+    """Memory in bytes, unless `memory_unit` is given. Default: as in the template."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the new VM; creation fails if it is taken."""
+    """Name of the new VM. The creation fails if the name is already used."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
     pci_nics: "nested.NicWhereInput2"  # since 3.3.0
     """Filter for the physical NICs to attach."""
     status: "VmStatus"
-    """Power state after creation: `RUNNING` or `STOPPED`; the VM stays off if omitted."""
+    """Power state after creation: `RUNNING` or `STOPPED`. Default: the VM stays off."""
     template_id: Required[str]
     """Id of the VM template."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
     vm_nics: "Sequence[VmNicParams]"
-    """NICs of the VM; those of the template if omitted."""
+    """NICs of the VM. Default: the NICs of the template."""
     vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the new VM joins."""
 
@@ -758,23 +758,23 @@ class VmCreationParams(TypedDict, total=False):
     host_id: str
     """Id of the host for the VM, or `AUTO_SCHEDULE` to let the server choose."""
     io_policy: "inputs.VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: Required[int]
     """Memory in bytes, unless `memory_unit` is given."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the VM; creation fails if it is taken."""
+    """Name of the VM. The creation fails if the name is already used."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the VM."""
     pci_nics: "nested.NicWhereInput2"  # since 3.3.0
@@ -786,7 +786,7 @@ class VmCreationParams(TypedDict, total=False):
     vm_disks: Required["VmDiskParams"]
     """Disks and CD-ROM drives to create or mount."""
     vm_nics: Required["Sequence[VmNicParams]"]
-    """NICs of the VM; an empty list for none."""
+    """NICs of the VM. For a VM without NICs, pass an empty list."""
     vm_placement_group: "nested.VmPlacementGroupWhereInput2"  # since 3.3.0
     """Filter for the placement groups that the VM joins."""
 
@@ -840,7 +840,7 @@ class VmGpuOperationParams(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     amount: int
-    """Number of vGPUs, 1 if omitted; amounts for the same `gpu_id` add up."""
+    """Number of vGPUs. Default: 1. Amounts for the same `gpu_id` are added."""
     gpu_id: Required[str]
     """Id of the GPU device."""
 
@@ -882,7 +882,7 @@ class VmImportParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty string means no description."""
     disk_operate: "OvfDiskOperate"
-    """Changes to the disks and CD-ROM drives of the OVF; as in the OVF if omitted."""
+    """Changes to the disks and CD-ROM drives of the OVF. Default: as in the OVF."""
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     guest_os_type: "VmGuestsOperationSystem"
@@ -892,23 +892,23 @@ class VmImportParams(TypedDict, total=False):
     host_id: str
     """Id of the host for the VM; omit it to let the server choose."""
     io_policy: "inputs.VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the new VM; creation fails if it is taken."""
+    """Name of the new VM. The creation fails if the name is already used."""
     owner_id: str
     """Id of the user who will own the VM."""
     parsed_ovf: Required["inputs.ParsedOVF"]
@@ -985,15 +985,15 @@ class VmNicQosTraffic(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     burst: MaybeInt
-    """Burst allowance in bits, unless `burst_unit` is given; None without one."""
+    """Burst allowance in bits, unless `burst_unit` is given; None: no burst."""
     burst_unit: "BitUnit"
-    """Unit of `burst`; bits if omitted."""
+    """Unit of `burst`. Default: bits."""
     enabled: Required[bool]
     """True to limit the traffic."""
     rate_limit: MaybeInt
-    """Maximum rate in bits per second, unless `rate_limit_unit` is given; None without a limit."""
+    """Maximum rate in bits per second, unless `rate_limit_unit` is given; None: no limit."""
     rate_limit_unit: "BitPSUnit"
-    """Unit of `rate_limit`; bits per second if omitted."""
+    """Unit of `rate_limit`. Default: bits per second."""
 
 
 class VmOperatePciNicParamsData(TypedDict, total=False):
@@ -1009,7 +1009,7 @@ class VmOwnerParams(TypedDict, total=False):
     search_for: Literal["username", "id"]
     """How `value` names the user: `id` or `username`."""
     value: Required[str]
-    """Id or user name of the owner, as `search_for` says."""
+    """Id or user name of the owner, depending on `search_for`."""
 
 
 class VmRebuildParams(TypedDict, total=False):
@@ -1042,21 +1042,21 @@ class VmRebuildParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: Required[str]
-    """Name of the new VM; creation fails if it is taken."""
+    """Name of the new VM. The creation fails if the name is already used."""
     owner: "VmOwnerParams"  # since 4.0.0
     """Owner of the new VM."""
     pci_nics: "nested.NicWhereInput2"  # since 4.0.0
@@ -1120,9 +1120,9 @@ class VmRestrictIoParamsData(TypedDict, total=False):
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples; `Bps` if omitted."""
+    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
 
@@ -1160,9 +1160,9 @@ class VmUpdateDiskParamsData(TypedDict, total=False):
     bus: "inputs.Bus"
     """Bus that the disk gets: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     content_library_image_id: MaybeStr
-    """Id of the content library image to insert; None for none."""
+    """Id of the content library image to insert; None: no image."""
     elf_image_id: MaybeStr
-    """Id of the cluster's ISO image to insert; None for none."""
+    """Id of the cluster's ISO image to insert; None: no image."""
     vm_disk_id: Required[str]
     """Id of the virtual disk or CD-ROM drive to change."""
     vm_volume_id: str
@@ -1173,7 +1173,7 @@ class VmUpdateEachDiskIoPolicyParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
-    """Position in the boot order of the disk that is limited."""
+    """Position of the limited disk in the boot order."""
     data: Required["VmRestrictIoParamsData"]
     """Limits of the disk; only for disks, not for CD-ROM drives."""
 
@@ -1195,7 +1195,7 @@ class VmUpdateIoPolicyParamsData(TypedDict, total=False):
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
     """Limits per disk; for `RESTRICT_EACH_DISK`."""
     io_policy: "inputs.VmDiskIoPolicy | None"
-    """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None for no limits."""
+    """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     whole_vm: "VmRestrictIoParamsData"
     """Limits of all disks together; for `RESTRICT_WHOLE_VM`."""
 
@@ -1204,7 +1204,7 @@ class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     connect_vlan_id: str
-    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
+    """Id of the virtual network to connect to. This is an id in CloudTower, not a VLAN number."""
     enabled: bool
     """True to connect the NIC, False to disconnect it."""
     mac_address: str
@@ -1230,7 +1230,7 @@ class VmUpdateNicParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     connect_vlan_id: str
-    """Id of the virtual network to connect to; an id of CloudTower, not a VLAN number."""
+    """Id of the virtual network to connect to. This is an id in CloudTower, not a VLAN number."""
     enabled: bool
     """True to connect the NIC, False to disconnect it."""
     gateway: str
@@ -1266,7 +1266,7 @@ class VmUpdateOwnerParamsData(TypedDict, total=False):
     search_for: Required[Literal["username", "id"]]
     """How `value` names the user: `id` or `username`."""
     value: Required[str]
-    """Id or user name of the new owner, as `search_for` says."""
+    """Id or user name of the new owner, depending on `search_for`."""
 
 
 class VmUpdateParamsData(TypedDict, total=False):
@@ -1285,9 +1285,9 @@ class VmUpdateParamsData(TypedDict, total=False):
     memory: int
     """New memory in bytes, unless `memory_unit` is given."""
     memory_unit: "inputs.ByteUnit"
-    """Unit of `memory`; bytes if omitted."""
+    """Unit of `memory`. Default: bytes."""
     name: str
-    """New name of the VM; must not be taken."""
+    """New name of the VM. No other VM may have this name."""
     vcpu: int
     """Number of vCPUs, cores times sockets."""
 
@@ -1385,9 +1385,9 @@ class VmWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 class VmdkCdromModify(TypedDict, total=False):
@@ -1439,7 +1439,7 @@ class VpcNicParams(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: str
-    """Id of the floating IP to bind to the NIC; omit it for none."""
+    """Id of the floating IP to bind to the NIC; optional."""
     ip_addresses: Texts
     """IP addresses of the NIC in the VPC subnet."""
     vpc_id: Required[str]

@@ -388,7 +388,7 @@ class CloneVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["CloneVmVolumeParamsData"]
-    """In a call: the values to apply. In an answer: the resource; only its `id` is reliable before the task has ended."""
+    """In an argument, the values to apply. In an answer, the resource. Before the task has ended, only the `id` of the resource is reliable."""
     where: Required["VmVolumeWhereUniqueInput"]
     """Volume to clone, by its id or local id."""
 
@@ -413,57 +413,57 @@ class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmPlacementGroupOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.VmPlacementGroupWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetVmTemplatesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmTemplateOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.VmTemplateWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class GetVmVolumesRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource: return only those that come after it in the order."""
+    """Id of a resource. Only resources after this resource in the sort order are returned."""
     before: MaybeStr
-    """Id of a resource: return only those that come before it in the order."""
+    """Id of a resource. Only resources before this resource in the sort order are returned."""
     first: MaybeInt
     """Maximum number of resources to return, counted from the start or from `after`."""
     last: MaybeInt
     """Maximum number of resources to return, counted from the end or from `before`."""
     orderBy: "VmVolumeOrderByInput | None"
-    """Sort order, `<field>_ASC` or `<field>_DESC`; only one field. Without it, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first one returned."""
+    """Number of matching resources to skip before the first returned resource."""
     where: "nested.VmVolumeWhereInput2 | None"
-    """Filter: only resources that match all its conditions. `{}` matches everything."""
+    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 
 
 class ImportVmVolumeParams(TypedDict, total=False):
@@ -504,7 +504,7 @@ class UpdateVmVolumeParamsData(TypedDict, total=False):
     size: int
     """New size in bytes, unless `size_unit` is given."""
     size_unit: "inputs.ByteUnit"
-    """Unit of `size`; bytes if omitted."""
+    """Unit of `size`. Default: bytes."""
 
 
 # fmt: off
@@ -640,7 +640,7 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     description: str
     """Free text for people; an empty string means no description."""
     enabled: Required[bool]
@@ -648,7 +648,7 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     must_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for required hosts."""
     name: Required[str]
-    """Name of the group; creation fails if it is taken."""
+    """Name of the group. The creation fails if the name is already used."""
     prefer_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for preferred hosts."""
     vm_host_must_enabled: bool
@@ -677,7 +677,7 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     must_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for required hosts."""
     name: str
-    """New name of the group; must not be taken."""
+    """New name of the group. No other group may have this name."""
     prefer_hosts: "nested.HostWhereInput2"
     """Filter for the hosts of the rule for preferred hosts."""
     vm_host_must_enabled: bool
@@ -836,7 +836,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that holds the resource or that it is about."""
+    """Id of the cluster that contains the resource, or to which the object refers."""
     elf_ec_storage_policy: "VmVolumeCreationParamsElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
@@ -852,7 +852,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     size: Required[int]
     """Size of the volume in bytes, unless `size_unit` is given."""
     size_unit: "inputs.ByteUnit"
-    """Unit of `size`; bytes if omitted."""
+    """Unit of `size`. Default: bytes."""
 
 
 class VmVolumeCreationParamsElfEcStoragePolicy(TypedDict, total=False):
@@ -980,9 +980,9 @@ class VmVolumeWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: MaybeStr
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 if TYPE_CHECKING:

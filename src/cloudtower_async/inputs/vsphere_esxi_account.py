@@ -31,9 +31,9 @@ class UpdateVsphereEsxiAccountParamsData(TypedDict, total=False):
     ip: Required[str]
     """IP address of the ESXi host."""
     password: str
-    """New password; an omitted or empty text keeps the old one. Treat it as a secret."""
+    """New password. If the password is omitted or empty, the old password is kept. Treat the password as a secret."""
     port: int
-    """TCP port of the ESXi API; 443 if omitted."""
+    """TCP port of the ESXi API. Default: 443."""
     username: Required[str]
     """User name at the ESXi host."""
 

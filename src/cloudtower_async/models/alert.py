@@ -18,17 +18,17 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     cause: str
     """Cause of the alert; its language follows the `content-language` header."""
     cluster: NestedCluster | None = None
-    """Cluster that the alert concerns; None for CloudTower itself."""
+    """Cluster that the alert is about; None if the alert is about CloudTower itself."""
     create_time: str | None = None
     """Creation time as an ISO 8601 UTC string; None if unknown."""
     disk: NestedDisk | None = None
-    """Physical disk that the alert concerns; None if it concerns none."""
+    """Physical disk that the alert is about; None if the alert is not about a disk."""
     ended: bool
     """True if the alert was resolved or its cause no longer exists."""
     host: NestedHost | None = None
-    """Host that the alert concerns; None if it concerns none."""
+    """Host that the alert is about; None if the alert is not about a host."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     impact: str
     """Impact of the problem; its language follows the `content-language` header."""
     labels: dict[str, Any]
@@ -38,7 +38,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     local_end_time: str
     """Time at which the alert ended, as an ISO 8601 UTC string; meaningful only if `ended` is True."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     local_start_time: str
     """Time at which the alert fired, as an ISO 8601 UTC string."""
     local_update_time: str
@@ -54,7 +54,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     value: float
     """Measured value; its unit depends on the rule."""
     vms: list[NestedVm] | None = None
-    """VMs that the alert concerns."""
+    """VMs that the alert is about."""
 
 
 class NotifierLanguageCode(OpenEnum):
@@ -76,7 +76,7 @@ class NestedSmtpServer(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -97,7 +97,7 @@ class AlertNotifier(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     language_code: NotifierLanguageCode | None = None
     """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: str | None = None
@@ -120,7 +120,7 @@ class NestedGlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -133,13 +133,13 @@ class AlertRule(Entity, kw_only=True, frozen=True, gc=False):
     customized: bool
     """Whether the rule overrides the global rule for some clusters."""
     disabled: bool
-    """Whether the rule raises no alerts."""
+    """Whether the rule is disabled, so that it raises no alerts."""
     global_alert_rule: NestedGlobalAlertRule
-    """Global rule on which this one is based."""
+    """Global rule on which this rule is based."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     thresholds: list[NestedThresholds]
     """Thresholds per severity."""
 
@@ -148,4 +148,4 @@ class DeleteAlertNotifier(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""

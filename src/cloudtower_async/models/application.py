@@ -33,11 +33,11 @@ class Application(Entity, kw_only=True, frozen=True, gc=False):
     error_message: str | None = None
     """Message of the last error; None or empty if there was none."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     image_name: str | None = None
     """Name of the image from which the application was deployed."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     memory: int
     """Memory of the application's VM in bytes."""
     state: ApplicationState

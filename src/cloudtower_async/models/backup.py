@@ -72,7 +72,7 @@ class BackupPlan(
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: BackupPlanDelayOption | None = None  # since 4.5.0
-    """What happens to backups still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
+    """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     backup_plan_executions: list[NestedBackupPlanExecution] | None = None  # since 4.5.0
     """Runs of the plan."""
     backup_restore_point_count: int | None = None  # since 4.5.0
@@ -88,7 +88,7 @@ class BackupPlan(
     compression: bool | None = None
     """Whether backups are compressed."""
     compression_ratio: float | None = None
-    """Compression ratio of the stored data. Scale not documented."""
+    """Compression ratio of the stored data. The scale is not documented."""
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None  # since 4.5.0
@@ -106,7 +106,7 @@ class BackupPlan(
     full_time_point: NestedBackupPlanTimePoint
     """Time at which full backups start."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     incremental_interval: int | None = None
     """Number of `incremental_period` units between incremental backups."""
     incremental_period: BackupPlanPeriod
@@ -118,7 +118,7 @@ class BackupPlan(
     keep_policy: BackupPlanKeepPolicy | None = None
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
-    """Number of restore points, or length of time, to keep; depends on `keep_policy`. Unit for `TIME` not documented."""
+    """Number of restore points, or length of time, to keep; depends on `keep_policy`. The unit for `TIME` is not documented."""
     last_execute_status: BackupPlanExecutionStatus
     """Result of the last execution."""
     last_execute_status_message: str | None = None  # since 4.5.0
@@ -128,7 +128,7 @@ class BackupPlan(
     last_execute_total_job_count: int | None = None
     """Number of all jobs in the last scheduled run."""
     last_executed_at: str | None = None
-    """Time of the last execution as an ISO 8601 UTC string; None if it has never run."""
+    """Time of the last execution as an ISO 8601 UTC string; None if there was no execution."""
     last_manual_execute_status: BackupPlanExecutionStatus
     """Result of the last run started by hand."""
     last_manual_execute_status_message: str | None = None  # since 4.5.0
@@ -138,13 +138,13 @@ class BackupPlan(
     last_manual_execute_total_job_count: int | None = None
     """Number of all jobs in the last run started by hand."""
     last_manual_executed_at: str | None = None
-    """Time of the last run started by hand, as an ISO 8601 UTC string; None if there was no such run."""
+    """Time of the last run started by hand, as an ISO 8601 UTC string; None if there was no manual run."""
     logical_size: int | None = None  # since 4.5.0
     """Size of the data before compression and deduplication, in bytes."""
     name: str
     """Display name of the backup plan."""
     next_execute_time: str | None = None
-    """Time of the next scheduled run, as an ISO 8601 UTC string; None if none is planned."""
+    """Time of the next scheduled run, as an ISO 8601 UTC string; None if no run is planned."""
     phase: BackupPlanPhase | None = None  # since 4.5.0
     """Scheduling phase of the plan, such as `SCHEDULING` or `PAUSED`; None if not reported."""
     physical_size: int | None = None
@@ -169,14 +169,14 @@ class NestedBackupRestoreExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedBackupTargetExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class BackupRestorePointCreation(OpenEnum):
@@ -206,7 +206,7 @@ class BackupRestorePoint(
     """Since CloudTower 4.4.0."""
 
     backup_plan: NestedBackupPlan
-    """Backup plan that it belongs to."""
+    """Backup plan to which the object belongs."""
     backup_restore_executions: list[NestedBackupRestoreExecution] | None = None
     """Restores from this point."""
     backup_target_execution: NestedBackupTargetExecution
@@ -216,21 +216,21 @@ class BackupRestorePoint(
     compressed: bool | None = None
     """Whether the backup files are compressed; None if not reported."""
     compression_ratio: float | None = None
-    """Compression ratio of the stored data. Scale not documented."""
+    """Compression ratio of the stored data. The scale is not documented."""
     creation: BackupRestorePointCreation | None = None
     """What created the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     logical_size: int | None = None
     """Size of the data before compression and deduplication, in bytes."""
     parent_restore_point: str | None = None
-    """Restore point on which an incremental one builds; None for a full backup."""
+    """Restore point on which an incremental restore point builds; None for a full backup."""
     physical_size: int | None = None
     """Size of the backup files on the storage, in bytes."""
     size: int | None = None
@@ -315,7 +315,7 @@ class BackupService(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     kube_config: str
     """Internal configuration of the service. Treat it as a secret."""
     management_network_gateway: str | None = None
@@ -341,7 +341,7 @@ class BackupService(
     restore_wr_iops_max: int | None = None
     """Limit on write operations per second during restores; None if not set."""
     retry_interval: int | None = None
-    """Time between retries. Unit not documented."""
+    """Time between retries. The unit is not documented."""
     running_vm: NestedVm | None = None
     """VM on which the service runs; can be None."""
     status: BackupServiceStatus | None = None
@@ -400,9 +400,9 @@ class BackupStoreRepository(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     error_code: str | None = None
-    """Code of the error that makes the repository unusable; None or empty if there is none."""
+    """Code of the error that makes the repository unusable; None or empty if there is no error."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iscsi_chap_name: str | None = None
     """User name for CHAP; None for other types."""
     iscsi_chap_secret: str | None = None
@@ -432,7 +432,7 @@ class BackupStoreRepository(
     used_data_space: int
     """Space in use in bytes."""
     used_data_space_usage: float | None = None
-    """Share of the capacity in use. Unit not documented."""
+    """Share of the capacity in use. The unit is not documented."""
     valid_data_space: int | None = None
     """Usable space in bytes; None if not reported."""
 
@@ -447,19 +447,19 @@ class BackupTargetExecution(
     backup_plan_execution: NestedBackupPlanExecution | None = None
     """Run of the plan that includes this backup."""
     backup_restore_point: NestedBackupRestorePoint | None = None
-    """Restore point that was created or used; None if there is none."""
+    """Restore point that was created or used; None if there is no restore point."""
     cluster_local_id: str | None = None
     """The `local_id` of the cluster: its identifier outside CloudTower."""
     duration: int | None = None
-    """How long the backup took. Unit not documented."""
+    """Duration of the backup. The unit is not documented."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     parent_backup: str
     """Backup on which an incremental one builds; internal to the service."""
     read_bytes: int | None = None
@@ -488,7 +488,7 @@ class DeleteBackupPlan(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteBackupRestorePoint(
@@ -499,7 +499,7 @@ class DeleteBackupRestorePoint(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
@@ -512,11 +512,11 @@ class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
     disabled: bool | None = None
     """True if the feature or device is switched off."""
     max_bandwidth: float | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     type: VmDiskType | None = None
@@ -555,7 +555,7 @@ class VmNicMetaData(Struct, kw_only=True, frozen=True, gc=False):
     ingress_rate_limit_max_rate_in_bitps: float | None = None
     """Limit of incoming traffic in bits per second."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mac_address: str | None = None
     """MAC address of the NIC."""
     mirror: bool | None = None
@@ -608,17 +608,17 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     host_local_id: str | None = None
     """Local id of the host that the VM ran on."""
     internal: bool | None = None
-    """True if the system created it for internal use."""
+    """True if the system created the object for internal use."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: float | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: float | None = None

@@ -56,7 +56,7 @@ class NestedBrickPower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedTagPosition(Struct, kw_only=True, frozen=True, gc=False):
@@ -84,9 +84,9 @@ class BrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     height: int
     """Height of the chassis in rack units (U)."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     model: str | None = None
     """Hardware model of the chassis; None if unknown."""
     name: str
@@ -111,4 +111,4 @@ class DeleteBrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""

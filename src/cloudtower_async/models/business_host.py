@@ -43,7 +43,7 @@ class BusinessHost(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     initiators: list[NestedInitiator]
     """Initiators through which the host connects, with their credentials."""
     iscsi_luns: list[NestedIscsiLun] | None = None
@@ -53,7 +53,7 @@ class BusinessHost(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the business host (a registered storage client)."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
@@ -76,13 +76,13 @@ class BusinessHostGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs that the group may use."""
     iscsi_targets: list[NestedIscsiTarget] | None = None
     """iSCSI targets that the group may use."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the group of business hosts."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None

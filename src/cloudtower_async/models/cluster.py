@@ -55,16 +55,16 @@ class AllocatableStorageCapacity(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     ec: list[AllocatableEcStorageCapacity] | None = None
-    """Capacity for each erasure code asked for."""
+    """Capacity for each erasure code requested."""
     replica: list[AllocatableReplicaStorageCapacity] | None = None
-    """Capacity for each number of replicas asked for."""
+    """Capacity for each number of replicas requested."""
 
 
 class NestedApplication(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class ConnectState(OpenEnum):
@@ -96,7 +96,7 @@ class NestedEcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class Hypervisor(OpenEnum):
@@ -189,14 +189,14 @@ class NestedClusterSettings(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedVcenterAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class Cluster(
@@ -213,7 +213,7 @@ class Cluster(
     allocated_prioritized_space: int | None = None  # since 4.7.0
     """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
-    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
+    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
     application_highest_version: str | None = None
     """Highest version that advanced monitoring can be upgraded to; None if unknown."""
     applications: list[NestedApplication] | None = None
@@ -237,13 +237,13 @@ class Cluster(
     data_reduction_ratio: float | None = None  # since 4.7.0
     """Ratio of data reduction; None if unknown. Its exact definition is not documented."""
     data_reduction_saving: float | None = None  # since 4.7.0
-    """Space saved by data reduction; None if unknown. Unit not documented."""
+    """Space saved by data reduction; None if unknown. The unit is not documented."""
     datacenters: list[NestedDatacenter] | None = None
     """Datacenters that the cluster belongs to."""
     dirty_cache_space: int | None = None  # since 4.7.2
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float | None = None  # since 4.7.2
-    """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
+    """Share of the cache that holds data not yet written to the capacity tier. The unit is not documented."""
     disconnected_date: str | None = None
     """Time of the last disconnection as an ISO 8601 UTC string; None if there was none."""
     disconnected_reason: ClusterConnectorErrorCode | None = None
@@ -253,13 +253,13 @@ class Cluster(
     downgraded_prioritized_space: int | None = None  # since 4.7.0
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     ecp_license: NestedEcpLicense | None = None  # since 4.7.0
-    """License of the enterprise cloud platform; None without one."""
+    """License of the enterprise cloud platform; None if there is none."""
     enable_tiering: bool | None = None  # since 4.7.0
     """True while the cluster is freeing cache space for storage tiering; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     everoute_cluster: NestedEverouteCluster | None = None
-    """Everoute (network security) service of the cluster; None without one."""
+    """Everoute (network security) service of the cluster; None if there is none."""
     failure_cache_space: int | None = None  # since 4.7.2
     """Cache space lost to failures, in bytes."""
     failure_data_space: int | None = None
@@ -273,13 +273,13 @@ class Cluster(
     hypervisor: Hypervisor | None = None
     """Hypervisor of the cluster, such as `ELF` or `VMWARE`."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ip: str
     """IP address that CloudTower uses to reach the cluster."""
     is_all_flash: bool | None = None
     """True if the cluster has SSDs only; None if unknown."""
     iscsi_vip: str | None = None
-    """Virtual IP address of the iSCSI access; None or empty without one."""
+    """Virtual IP address of the iSCSI access; None or empty if not set."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     license_expire_date: str | None = None
@@ -295,11 +295,11 @@ class Cluster(
     logical_used_data_space: int | None = None  # since 4.7.0
     """Sum of the logical space used by all volumes, in bytes; None if unknown."""
     maintenance_end_date: str | None = None
-    """End of the maintenance service as an ISO 8601 UTC string; None without one."""
+    """End of the maintenance service as an ISO 8601 UTC string; None if not set."""
     maintenance_start_date: str | None = None
-    """Start of the maintenance service as an ISO 8601 UTC string; None without one."""
+    """Start of the maintenance service as an ISO 8601 UTC string; None if not set."""
     management_vip: str | None = None
-    """Virtual IP address of the management network; None or empty without one."""
+    """Virtual IP address of the management network; None or empty if not set."""
     max_chunk_num: int | None = None
     """Maximum number of nodes that the license allows."""
     max_physical_data_capacity: int | None = None
@@ -315,13 +315,13 @@ class Cluster(
     migration_data_size: int | None = None
     """Data still to be moved within the cluster, in bytes."""
     migration_speed: int | None = None
-    """Current speed of data migration. Unit not documented."""
+    """Current speed of data migration. The unit is not documented."""
     name: str
     """Name of the cluster shown in the CloudTower UI."""
     no_performance_layer: bool | None = None  # since 4.7.0
     """True if the cluster has no cache or performance tier; None if unknown."""
     ntp_mode: NtpMode | None = None
-    """NTP servers: `EXTERNAL`, or `INTERNAL` for the cluster's own."""
+    """Kind of NTP servers: `EXTERNAL`, or `INTERNAL` for servers in the cluster."""
     ntp_servers: list[str]
     """Addresses of the cluster's NTP servers."""
     nvme_over_rdma_enabled: bool | None = None
@@ -349,7 +349,7 @@ class Cluster(
     pmem_enabled: bool | None = None
     """True if the cluster supports persistent memory; None if unknown."""
     prio_space_percentage: float | None = None  # since 4.7.0
-    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     provisioned_cpu_cores: int | None = None
     """Number of vCPUs provisioned to VMs."""
     provisioned_cpu_cores_for_active_vm: int | None = None
@@ -367,7 +367,7 @@ class Cluster(
     recover_data_size: int | None = None
     """Data still to be recovered, in bytes."""
     recover_speed: int | None = None
-    """Current speed of data recovery. Unit not documented."""
+    """Current speed of data recovery. The unit is not documented."""
     replica_capacity_only: bool | None = None  # since 4.7.0
     """True if replicas are kept in the capacity tier only; None if unknown."""
     reserved_cpu_cores_for_system_service: int | None = None
@@ -395,13 +395,13 @@ class Cluster(
     total_cpu_sockets: int | None = None
     """Number of CPU sockets."""
     total_data_capacity: int | None = None
-    """Total storage capacity in bytes; None if unknown. The dashboard of this package shows `used_data_space` as a share of it."""
+    """Total storage capacity in bytes; None if unknown. The dashboard of this package shows `used_data_space` as a share of this capacity."""
     total_memory_bytes: int | None = None
     """Memory of all hosts in bytes."""
     total_prio_volume_size: int | None = None  # since 4.7.0
     """Size of all pinned volumes in bytes."""
     total_prio_volume_size_usage: float | None = None  # since 4.7.0
-    """Size of all pinned volumes relative to the space reserved for them. Unit not documented."""
+    """Size of all pinned volumes relative to the space reserved for them. The unit is not documented."""
     type: ClusterType
     """Product: `SMTX_OS`, `SMTX_ELF` (compute only), `SMTX_ZBS` (storage only) or `BLUESHARK`."""
     upgrade_for_tiering: bool | None = None  # since 4.7.0
@@ -452,9 +452,9 @@ class ClusterImage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     meta_name: str
     """Name of the metadata file that belongs to the image."""
     meta_size: int
@@ -477,11 +477,11 @@ class DiskPoolPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
 
 
 class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
@@ -490,17 +490,17 @@ class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     allocated_prioritized_space: int | None = None
     """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None
-    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
+    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
     disk_pools: list[DiskPoolPinInPerformanceInfo] | None = None
     """Reservations per storage pool of the host."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name of the host."""
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     with_faster_ssd_as_cache: bool | None = None
     """True if faster SSDs serve as the cache tier; None if unknown."""
 
@@ -511,13 +511,13 @@ class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     allocated_prioritized_space: int | None = None
     """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None
-    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
+    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
     downgraded_prioritized_space: int | None = None
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     hosts: list[HostPinInPerformanceInfo] | None = None
     """Reservations per host."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name of the cluster."""
     pin_in_performance_enabled: bool | None = None
@@ -525,24 +525,24 @@ class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     total_prio_volume_size: int | None = None
     """Size of all pinned volumes in bytes."""
     total_prio_volume_size_usage: float | None = None
-    """Size of all pinned volumes relative to the space reserved for them. Unit not documented."""
+    """Size of all pinned volumes relative to the space reserved for them. The unit is not documented."""
 
 
 class ClusterStorageInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     allocable_storage_capacity: AllocatableStorageCapacity | None = None
-    """Estimated capacity that can be allocated, for each storage policy asked for."""
+    """Estimated capacity that can be allocated, for each storage policy requested."""
     failure_data_space: int | None = None
     """Storage space lost to failures, in bytes."""
     free_data_space: int | None = None
     """Free storage space in bytes."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name of the cluster."""
     storage_cluster: "list[ClusterStorageInfo] | None" = None
@@ -565,9 +565,9 @@ class ClusterTopo(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster whose hardware topology this is."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name shown in the CloudTower UI."""
     node_topoes: list[NestedNodeTopo] | None = None
@@ -584,9 +584,9 @@ class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=Fal
     date: str
     """Date of the upgrade as a string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     progress: dict[str, Any]
     """Progress record of the upgrade."""
     result: str

@@ -26,7 +26,7 @@ class ConsistencyGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs in the group; snapshots include all of them at the same moment."""
     labels: list[NestedLabel] | None = None
@@ -62,7 +62,7 @@ class ConsistencyGroupSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str

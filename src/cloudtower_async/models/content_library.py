@@ -56,7 +56,7 @@ class ContentLibraryImage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iscsi_luns: list[NestedIscsiLun] | None = None  # since 4.3.0
     """LUNs that hold the image on storage clusters."""
     labels: list[NestedLabel] | None = None
@@ -79,7 +79,7 @@ class NestedTemplateConfig(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.5.0."""
 
     cpu_exclusive_expected_enabled: bool | None = None
-    """Whether VMs from the template should get CPUs of their own."""
+    """Whether VMs from the template should get exclusive CPUs."""
     guest_os_type: str | None = None
     """Kind of guest operating system as a string; None if unknown."""
     minimum_replica: bool | None = None
@@ -118,11 +118,11 @@ class NestedContentLibraryVmTemplateDisk(Struct, kw_only=True, frozen=True, gc=F
     index: int
     """Position of the disk in the template, assigned by the server."""
     max_bandwidth: int | None = None
-    """Limit on throughput of the disk in bytes per second; None without a limit."""
+    """Limit on throughput of the disk in bytes per second; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit on I/O operations per second of the disk; None without a limit."""
+    """Limit on I/O operations per second of the disk; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str | None = None
@@ -239,17 +239,17 @@ class ContentLibraryVmTemplate(
     ha: bool | None = None  # since 4.5.0
     """Whether high availability is on for VMs from the template."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     io_policy: VmDiskIoPolicy | None = None  # since 4.5.0
     """Scope of the I/O limits: the whole VM (`RESTRICT_WHOLE_VM`) or each disk (`RESTRICT_EACH_DISK`)."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     max_bandwidth: int | None = None  # since 4.5.0
-    """Limit on disk throughput of the whole VM in bytes per second; None without a limit."""
+    """Limit on disk throughput of the whole VM in bytes per second; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
     """How the throughput limit applies: `DYNAMIC` or `FORCED`."""
     max_iops: int | None = None  # since 4.5.0
-    """Limit on disk I/O operations per second of the whole VM; None without a limit."""
+    """Limit on disk I/O operations per second of the whole VM; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
     """How the limit on I/O operations applies: `DYNAMIC` or `FORCED`."""
     memory: int
@@ -263,7 +263,7 @@ class ContentLibraryVmTemplate(
     template_config: NestedTemplateConfig | None = None  # since 4.5.0
     """Further settings of VMs from the template; None if not reported."""
     usage: ContentLibraryVmTemplateUsage | None = None  # since 4.8.0
-    """Purpose of the template: `SVM` marks one for the system's own VMs; None for ordinary templates."""
+    """Purpose of the template: `SVM` for system VMs; None for ordinary templates."""
     vcpu: int
     """Number of virtual CPUs of VMs from the template."""
     video_type: str | None = None  # since 4.5.0

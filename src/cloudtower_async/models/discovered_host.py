@@ -60,7 +60,7 @@ class NestedDiscoveredHostIface(Struct, kw_only=True, frozen=True, gc=False):
     rdma_enabled: bool | None = None
     """Whether RDMA is on; None if not reported."""
     speed: float | None = None
-    """Link speed; None if not reported. Unit not documented."""
+    """Link speed; None if not reported. The unit is not documented."""
     up: bool
     """Whether the link is up."""
 

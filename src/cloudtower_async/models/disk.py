@@ -49,9 +49,9 @@ class NestedPartition(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     name: str | None = None
-    """Name of the partition; None without one."""
+    """Name of the partition; None if there is none."""
     path: str | None = None
-    """Device path of the partition; None without one."""
+    """Device path of the partition; None if not set."""
     size: int
     """Size of the partition in bytes."""
     usage: PartitionUsage
@@ -101,11 +101,11 @@ class Disk(
     host: NestedHost
     """Host that holds the disk."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     model: str
     """Model of the disk."""
     mounted: bool
@@ -167,11 +167,11 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     chunk_ins_id: int
     """Number of the instance of the storage service on the host."""
     data_space_usage: float
-    """Share of the data space in use. Unit not documented."""
+    """Share of the data space in use. The unit is not documented."""
     dirty_cache_space: int
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float
-    """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
+    """Share of the cache that holds data not yet written to the capacity tier. The unit is not documented."""
     disks: list[NestedDisk] | None = None
     """Physical disks in the pool."""
     failure_cache_space: int
@@ -183,11 +183,11 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that contains the pool."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     numa_node: str
     """NUMA node that the device is attached to."""
     nvme_ssd_disk_count: int
@@ -205,7 +205,7 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     planned_prioritized_space: int
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     sata_or_sas_ssd_disk_count: int
     """Number of SATA and SAS SSDs in the pool."""
     status: DiskPoolStatus

@@ -35,13 +35,13 @@ class EcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     has_remote_backup: bool | None = None
     """Whether the license includes remote backup; None if not reported."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     license_type: LicenseType | None = None
     """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     max_core_num: int
     """Maximum number of CPU cores."""
     max_physical_data_capacity: float | None = None
-    """Maximum raw storage capacity; None if not limited. Unit not documented."""
+    """Maximum raw storage capacity; None if not limited. The unit is not documented."""
     original_code: str | None = None
     """License text as it was entered; None if not reported."""
     product_name: str

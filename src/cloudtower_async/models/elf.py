@@ -41,7 +41,7 @@ class ElfDataStore(Entity, kw_only=True, frozen=True, gc=False):
     external_use: bool
     """Whether clients outside the cluster may use the data store."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool
     """True if the system created the data store for internal use."""
     ip_whitelist: str
@@ -49,7 +49,7 @@ class ElfDataStore(Entity, kw_only=True, frozen=True, gc=False):
     iscsi_target: NestedIscsiTarget | None = None
     """iSCSI target behind the data store; None for other types."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the data store."""
     nfs_export: NestedNfsExport | None = None
@@ -78,7 +78,7 @@ class ElfImage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -111,9 +111,9 @@ class ElfStoragePolicy(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the storage policy."""
     replica_num: int

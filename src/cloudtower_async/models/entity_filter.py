@@ -11,7 +11,7 @@ class DeleteEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class EntityType(OpenEnum):
@@ -70,7 +70,7 @@ class NestedFilterRule(Struct, kw_only=True, frozen=True, gc=False):
     aggregation: FilterRuleAggregationEnum
     """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: int
-    """Period over which the figure is evaluated. Unit not documented."""
+    """Period over which the figure is evaluated. The unit is not documented."""
     metric: FilterRuleMetricEnum
     """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: FilterRuleOpEnum
@@ -99,11 +99,11 @@ class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     filter_status: FilterStatus
     """State of the evaluation, such as `EXECUTING` or `SUCCESSED`."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ids: list[str]
     """Ids of the VMs that the rule found."""
     last_executed_at: str | None = None
-    """Time of the last execution as an ISO 8601 UTC string; None if it has never run."""
+    """Time of the last execution as an ISO 8601 UTC string; None if there was no execution."""
     name: str
     """Display name of the resource optimization rule."""
     preset: str | None = None

@@ -34,11 +34,11 @@ class NestedEverouteControllerTemplate(Struct, kw_only=True, frozen=True, gc=Fal
     gateway: str
     """IPv4 address of the gateway."""
     memory: int
-    """Memory of a controller VM. Unit not documented."""
+    """Memory of a controller VM. The unit is not documented."""
     netmask: str
     """Subnet mask, such as `255.255.255.0`."""
     size: int
-    """Disk size of a controller VM. Unit not documented."""
+    """Disk size of a controller VM. The unit is not documented."""
     vcpu: int
     """Number of virtual CPUs of a controller VM."""
 
@@ -65,7 +65,7 @@ class NestedLoadBalancerService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class EverouteClusterPhase(OpenEnum):
@@ -187,13 +187,13 @@ class NestedEverouteClusterVMMetrics(
     """Since CloudTower 3.0.0."""
 
     cpu_usage: float
-    """CPU usage of the controller VM. Unit not documented."""
+    """CPU usage of the controller VM. The unit is not documented."""
     data_volume_usage: float
-    """Usage of the controller VM's data volume. Unit not documented."""
+    """Usage of the controller VM's data volume. The unit is not documented."""
     last_acquisition_time: str
     """Time when the figures were taken, as an ISO 8601 UTC string."""
     memory_usage: float
-    """Memory usage of the controller VM. Unit not documented."""
+    """Memory usage of the controller VM. The unit is not documented."""
 
 
 class NestedEverouteControllerStatus(
@@ -289,7 +289,7 @@ class EverouteCluster(
     global_whitelist: NestedEverouteClusterWhitelist | None = None
     """Traffic that is always allowed; None if not set."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     installed: bool | None = None
     """Whether the service is installed; None if not reported."""
     load_balancer_service: NestedLoadBalancerService | None = None  # since 4.4.0
@@ -314,7 +314,7 @@ class EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     expire_date: str
     """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     max_socket_num: int
     """Maximum number of licensed CPU sockets."""
     serial: str
@@ -345,7 +345,7 @@ class EveroutePackage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     name: str

@@ -67,14 +67,14 @@ class DeleteClusterRecycleBin(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     alert_rules: list[NestedAlertRule] | None = None
-    """Rules for single clusters that are based on this one."""
+    """Rules for single clusters that are based on this rule."""
     boolean: bool
     """Whether the rule checks a yes/no state and has no numeric threshold."""
     cause: str
@@ -82,9 +82,9 @@ class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     default_thresholds: list[NestedThresholds]
     """Thresholds as delivered, before any change."""
     disabled: bool
-    """Whether the rule raises no alerts."""
+    """Whether the rule is disabled, so that it raises no alerts."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     impact: str
     """Consequences of the problem, in the language of the request."""
     message: str
@@ -117,13 +117,13 @@ class NestedAuthSettings(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     access_list: list[str] | None = None
     """IP addresses or ranges that `access_mode` allows or denies."""
     access_mode: AccessMode | None = None
-    """Who may connect: only `access_list` (`ALLOW`), all others (`DENY`), or everybody (`NONE`)."""
+    """Clients that may connect: only clients in `access_list` (`ALLOW`), all other clients (`DENY`), or all clients (`NONE`)."""
     enable_single_session_login: bool | None = None
     """Whether a user can have only one session at a time; None if not reported."""
     login_miss_num_threshold: int | None = None
-    """Number of failed logins allowed within `login_miss_time_threshold`; 0 in both means unlimited."""
+    """Number of failed logins allowed within `login_miss_time_threshold`. If both thresholds are 0, the number is unlimited."""
     login_miss_time_threshold: int | None = None
-    """Period in milliseconds in which failed logins are counted; 0 in both thresholds means unlimited."""
+    """Period in milliseconds in which failed logins are counted. If both thresholds are 0, the number of failed logins is unlimited."""
     password_complexity: PasswordComplexity | None = None
     """Required strength of passwords: `LOW`, `MIDDLE` or `HIGH`."""
     password_expire_days: int | None = None
@@ -142,6 +142,6 @@ class GlobalSettings(
     entity_async_status: EntityAsyncStatus | None = None  # since 4.9.0
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     vm_recycle_bin: NestedVmRecycleBin
     """Recycle bin settings for clusters without their own."""

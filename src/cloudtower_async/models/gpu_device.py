@@ -63,7 +63,7 @@ class GpuDevice(
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
@@ -75,7 +75,7 @@ class GpuDevice(
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
     """vGPU profiles that the GPU supports."""
     model: str
@@ -85,15 +85,15 @@ class GpuDevice(
     status: GpuDeviceStatus
     """Readiness of the device: `READY`, `NOT_READY` or `NEED_REBOOT`."""
     user_usage: GpuDeviceUsage | None = None
-    """Use chosen for the device: `PASS_THROUGH` or `VGPU`; None if none was chosen."""
+    """Purpose chosen for the device: `PASS_THROUGH` or `VGPU`; None if the user has not chosen a purpose."""
     user_vgpu_type_id: str | None = None
-    """Id of the chosen vGPU profile; None if none was chosen."""
+    """Id of the chosen vGPU profile; None if the user has not chosen a profile."""
     user_vgpu_type_name: str | None = None
-    """Name of the chosen vGPU profile; None if none was chosen."""
+    """Name of the chosen vGPU profile; None if the user has not chosen a profile."""
     vgpu_instance_num: int | None = None
     """Number of vGPUs that the device provides; None if unknown or not applicable."""
     vms: list[NestedVm] | None = None
-    """VMs that the device is attached to."""
+    """VMs to which the device is attached."""
 
 
 class GpuVmDetail(
@@ -112,9 +112,9 @@ class GpuVmDetail(
     cpu_model: str
     """CPU model for compatibility in live migration, as the VM is configured."""
     cpu_usage: float | None = None
-    """CPU usage of the VM; None if unknown. Unit not documented."""
+    """CPU usage of the VM; None if unknown. The unit is not documented."""
     deleted_at: str | None = None
-    """Time at which the VM was moved to the recycle bin, as an ISO 8601 UTC string; None if it is not there."""
+    """Time at which the VM was moved to the recycle bin, as an ISO 8601 UTC string; None if the VM is not in the recycle bin."""
     description: str
     """Free text for people; an empty string means no description."""
     dns_servers: str | None = None
@@ -134,7 +134,7 @@ class GpuVmDetail(
     guest_os_type: VmGuestsOperationSystem | None = None
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     guest_size_usage: float | None = None
-    """Share of the disk space in use inside the guest; None unless VM tools report it. Unit not documented."""
+    """Share of the disk space in use inside the guest; None if VM tools do not report it. The unit is not documented."""
     guest_used_size: int | None = None
     """Disk space in use inside the guest, in bytes, as VM tools report it; None if unknown."""
     ha: bool
@@ -144,17 +144,17 @@ class GpuVmDetail(
     hostname: str | None = None
     """Host name of the guest, as VM tools report it; None if unknown."""
     id: str
-    """Identifier of the VM in CloudTower; use it as `vm_id` and in filters."""
+    """Identifier of the VM in CloudTower; use the id as `vm_id` and in filters."""
     in_recycle_bin: bool
     """True if the VM is in the recycle bin; see `deleted_at`."""
     internal: bool
     """True for a VM that the system created for internal use."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     ips: str
     """IP addresses of the guest, separated by commas; empty until VM tools report them, 1 to 3 minutes after the start."""
     isolation_policy: NestedIsolationPolicy | None = None
-    """Isolation policy that quarantines the VM; None if it is not isolated."""
+    """Isolation policy that quarantines the VM; None if the VM is not isolated."""
     kernel_info: str | None = None
     """Kernel of the guest, as VM tools report it; None if unknown."""
     labels: list[NestedLabel] | None = None
@@ -168,17 +168,17 @@ class GpuVmDetail(
     logical_size_bytes: int | None = None
     """Logical storage space used by the VM alone, in bytes; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory of the VM in bytes."""
     memory_usage: float | None = None
-    """Memory usage of the VM; None if unknown. Unit not documented."""
+    """Memory usage of the VM; None if unknown. The unit is not documented."""
     name: str
     """Display name of the VM; in practice unique within CloudTower."""
     nested_virtualization: bool
@@ -200,7 +200,7 @@ class GpuVmDetail(
     size: int | None = None
     """Space that deleting the VM would free, in bytes; None if unknown."""
     snapshot_plan: NestedSnapshotPlan | None = None
-    """Snapshot plan that includes the VM; None without one."""
+    """Snapshot plan that includes the VM; None if there is none."""
     snapshots: list[NestedVmSnapshot] | None = None
     """Snapshots of the VM."""
     status: VmStatus
@@ -253,7 +253,7 @@ class GpuVmInfo(
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
@@ -265,7 +265,7 @@ class GpuVmInfo(
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
     """vGPU profiles that the GPU supports."""
     model: str
@@ -275,12 +275,12 @@ class GpuVmInfo(
     status: GpuDeviceStatus
     """Readiness of the device: `READY`, `NOT_READY` or `NEED_REBOOT`."""
     user_usage: GpuDeviceUsage | None = None
-    """Use chosen for the device: `PASS_THROUGH` or `VGPU`; None if none was chosen."""
+    """Purpose chosen for the device: `PASS_THROUGH` or `VGPU`; None if the user has not chosen a purpose."""
     user_vgpu_type_id: str | None = None
-    """Id of the chosen vGPU profile; None if none was chosen."""
+    """Id of the chosen vGPU profile; None if the user has not chosen a profile."""
     user_vgpu_type_name: str | None = None
-    """Name of the chosen vGPU profile; None if none was chosen."""
+    """Name of the chosen vGPU profile; None if the user has not chosen a profile."""
     vgpu_instance_num: int | None = None
     """Number of vGPUs that the device provides; None if unknown or not applicable."""
     vms: list[GpuVmDetail]
-    """VMs that the device is attached to, with the number of vGPUs of each."""
+    """VMs to which the device is attached, with the number of vGPUs of each."""

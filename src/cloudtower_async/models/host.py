@@ -23,7 +23,7 @@ class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     description: str
     """What the task does, as a string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool
     """True for a task that the system started itself."""
     local_created_at: str
@@ -56,7 +56,7 @@ class EnterMaintenanceModeCheckResult(Struct, kw_only=True, frozen=True, gc=Fals
     """Since CloudTower 4.0.0."""
 
     task_id: str
-    """Id of the check task; pass it when asking for the result."""
+    """Id of the check task. Pass the id to the call that returns the result."""
 
 
 class ShutdownVmID(Struct, kw_only=True, frozen=True, gc=False):
@@ -72,7 +72,7 @@ class EnterMaintenanceModeResult(
     """Since CloudTower 4.0.0."""
 
     done: bool
-    """True once the host can enter maintenance mode; poll until then."""
+    """True when the host can enter maintenance mode. Poll until the value is True."""
     shutdown_vms: list[ShutdownVmID]
     """VMs that cannot move and must be shut down."""
 
@@ -81,9 +81,9 @@ class MaintenanceModeVerify(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.0.0."""
 
     changed: bool | None = None
-    """True if the VM has changed since it was moved or stopped."""
+    """True if the VM has changed after it was moved or stopped."""
     reason: str | None = None
-    """What has changed; None or empty without a change."""
+    """Description of the change; None or empty if nothing has changed."""
 
 
 class MaintenanceModeVmInfo(Struct, kw_only=True, frozen=True, gc=False):
@@ -94,7 +94,7 @@ class MaintenanceModeVmInfo(Struct, kw_only=True, frozen=True, gc=False):
     target_host_name: str | None = None
     """Name of the host that the VM was moved to; None if it was not moved."""
     verify: MaintenanceModeVerify | None = None
-    """Whether the VM has changed since; None if it was not checked."""
+    """Whether the VM has changed after it was moved or stopped; None if this was not checked."""
     vm_ha: bool | None = None
     """True if high availability is on for the VM."""
     vm_name: str | None = None
@@ -137,7 +137,7 @@ class NestedDiskPool(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class MaintenanceModeEnum(OpenEnum):
@@ -153,9 +153,9 @@ class NestedMaintenanceHostState(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     enter_maintenance_time: str
-    """Time at which the host entered maintenance mode, as an ISO 8601 UTC string; empty otherwise."""
+    """Time at which the host entered maintenance mode, as an ISO 8601 UTC string; empty if the host is not in maintenance mode."""
     maintenance_job_id: str
-    """Id of the job that changes the maintenance mode; empty without one."""
+    """Id of the job that changes the maintenance mode; empty if there is no job."""
     state: MaintenanceModeEnum
     """Maintenance state: `IN_USE`, `ENTERING_MAINTENANCE_MODE`, `MAINTENANCE_MODE` or `REMOVING`."""
 
@@ -164,7 +164,7 @@ class NestedIpmi(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class HostMergedStatus(OpenEnum):
@@ -199,7 +199,7 @@ class NestedVsphereEsxiAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class Host(
@@ -215,7 +215,7 @@ class Host(
     """Since CloudTower 3.0.0."""
 
     access_ip: str | None = None
-    """IP address in the access network; None without one."""
+    """IP address in the access network; None if not set."""
     allocable_cpu_cores_for_vm_exclusive: int | None = None  # since 3.3.0
     """Number of logical CPU cores that can still be reserved for single VMs; None if unknown."""
     allocatable_memory_bytes: int
@@ -223,7 +223,7 @@ class Host(
     allocated_prioritized_space: int | None = None  # since 4.7.0
     """Part of the space reserved for pinned volumes that is in use, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
-    """Share of the space reserved for pinned volumes that is in use. Unit not documented."""
+    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
     chunk_id: str
     """Id of the host's chunk server in the block storage."""
     cluster: NestedCluster
@@ -249,11 +249,11 @@ class Host(
     cpu_vendor: str | None = None
     """Manufacturer of the CPU; None if unknown."""
     data_ip: str | None = None
-    """IP address in the storage network; None without one."""
+    """IP address in the storage network; None if not set."""
     dirty_cache_space: int | None = None  # since 4.7.2
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float | None = None  # since 4.7.2
-    """Share of the cache that holds data not yet written to the capacity tier. Unit not documented."""
+    """Share of the cache that holds data not yet written to the capacity tier. The unit is not documented."""
     disk_pools: list[NestedDiskPool] | None = None  # since 4.7.0
     """Storage pools of the host's disks."""
     disks: list[NestedDisk] | None = None
@@ -275,19 +275,19 @@ class Host(
     host_state: NestedMaintenanceHostState | None = None  # since 3.3.0
     """Maintenance state of the host; None if unknown."""
     hypervisor_ip: str | None = None
-    """IP address of the hypervisor; None without one."""
+    """IP address of the hypervisor; None if not set."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iommu: IommuStatus | None = None  # since 3.3.0
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ipmi: NestedIpmi | None = None
-    """IPMI account of the host; None without one."""
+    """IPMI account of the host; None if not set."""
     is_os_in_raid1: bool | None = None
     """True if the system partition is mirrored with RAID 1; None if unknown."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     lsm_cap_disk_safe_umount: bool
     """True if disks can be mounted and unmounted in operation."""
     management_ip: str
@@ -331,7 +331,7 @@ class Host(
     pmem_disk_count: int
     """Number of disks made of interleaved persistent memory."""
     prio_space_percentage: float | None = None  # since 4.7.0
-    """Percentage of the fast tier reserved for pinned volumes. Scale (0 to 1 or 0 to 100) not documented."""
+    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     provisioned_cpu_cores: int
     """Number of vCPUs provisioned to VMs."""
     provisioned_memory_bytes: int
@@ -341,11 +341,11 @@ class Host(
     running_vm_num: int | None = None
     """Number of VMs in the status `RUNNING`."""
     scvm_cpu: int | None = None
-    """Number of vCPUs of the storage controller VM; None without one."""
+    """Number of vCPUs of the storage controller VM; None if not set."""
     scvm_memory: int | None = None
-    """Memory of the storage controller VM; None without one. Unit not documented."""
+    """Memory of the storage controller VM; None if not set. The unit is not documented."""
     scvm_name: str | None = None
-    """Name of the storage controller VM; None without one."""
+    """Name of the storage controller VM; None if not set."""
     serial: str | None = None
     """Serial number of the server; None if unknown."""
     ssd_data_capacity: int
@@ -391,7 +391,7 @@ class Host(
     vm_num: int | None = None
     """Number of VMs on the host; None if unknown."""
     vmotion_ip: str | None = None
-    """IP address in the migration network; None without one."""
+    """IP address in the migration network; None if not set."""
     vms: list[NestedVm] | None = None
     """VMs on the host."""
     vsphere_esxi_account: NestedVsphereEsxiAccount | None = None

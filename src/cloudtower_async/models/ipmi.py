@@ -11,11 +11,11 @@ class Ipmi(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that the management controller belongs to."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ip: str
     """IP address of the management controller (IPMI)."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     username: str
     """User name at the management controller."""
     valid: bool

@@ -11,7 +11,7 @@ class DeleteIsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class IsolationMode(OpenEnum):
@@ -29,7 +29,7 @@ class IsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that enforces the policy."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     labels: list[NestedLabel] | None = None

@@ -12,13 +12,13 @@ class License(Entity, kw_only=True, frozen=True, gc=False):
     expire_date: str
     """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     license_serial: str
     """Serial number of the license."""
     maintenance_end_date: str | None = None
-    """End of the support period, as an ISO 8601 UTC string; None if there is none."""
+    """End of the support period, as an ISO 8601 UTC string; None if there is no support period."""
     maintenance_start_date: str | None = None
-    """Start of the support period, as an ISO 8601 UTC string; None if there is none."""
+    """Start of the support period, as an ISO 8601 UTC string; None if there is no support period."""
     max_chunk_num: int
     """Maximum number of storage nodes."""
     max_cluster_num: int

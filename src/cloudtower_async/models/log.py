@@ -14,7 +14,7 @@ class DeleteLogCollection(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class LogCollectionStatus(OpenEnum):
@@ -36,9 +36,9 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     hosts: list[NestedHost] | None = None
     """Hosts whose logs are collected."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     log_ended_at: str
     """End of the period whose logs are collected, as an ISO 8601 UTC string."""
     log_started_at: str
@@ -60,7 +60,7 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     status: LogCollectionStatus
     """State of the collection: `EXECUTING`, `STOPPING`, `SUCCESSED` or `FAILED`."""
     witness: NestedWitness | None = None
-    """Witness whose logs are collected; None without one."""
+    """Witness whose logs are collected; None if there is none."""
 
 
 class LogServiceConfig(Struct, kw_only=True, frozen=True, gc=False):

@@ -135,12 +135,12 @@ class Metric(Struct, kw_only=True, frozen=True, gc=False, rename={"typename": "_
     typename: str | None = None
     """Name of the GraphQL type."""
     dropped: bool
-    """Whether the answer was cut short; use a shorter time range. Common and harmless for top-n queries."""
+    """Whether the server truncated the data. If so, request a shorter time range. For top-n queries, truncated data is common and harmless."""
     sample_streams: list[MetricStream] | None = None
-    """One series of points per resource; None if the metric name is unknown or for top-n queries."""
+    """One series of points per resource; None for top-n queries, and if the metric name is unknown."""
     samples: list[MetricSample] | None = None
     """One aggregated point per resource, for top-n queries."""
     step: int
-    """Distance between points. Unit not documented."""
+    """Distance between points. The unit is not documented."""
     unit: MetricUnit
     """Unit of the values, such as `PERCENT`, `FREQUENCY` or `DATA_SIZE`."""

@@ -36,11 +36,11 @@ class NfsExport(
     export_inode_id: str
     """Id of the inode that is the root directory of the export."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     inodes: list[NestedNfsInode] | None = None
     """Files and directories in the export."""
     internal: bool
-    """True if the system created it for internal use."""
+    """True if the system created the object for internal use."""
     ip_whitelist: str
     """IP addresses or subnets of clients that may mount the export, separated by commas."""
     labels: list[NestedLabel] | None = None
@@ -79,7 +79,7 @@ class NfsInode(
     file: bool
     """True for a file, false for a directory."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str

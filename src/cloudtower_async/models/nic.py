@@ -37,23 +37,23 @@ class Nic(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway_ip: str | None = None
-    """IPv4 address of the gateway; None without one."""
+    """IPv4 address of the gateway; None if not set."""
     host: NestedHost
     """Host that holds the NIC."""
     ibdev: str | None = None
-    """Name of the InfiniBand (RDMA) device; None without one."""
+    """Name of the InfiniBand (RDMA) device; None if there is none."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iommu_status: IommuStatus | None = None  # since 3.4.4
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ip_address: str | None = None
-    """IPv4 address of the interface; None without one."""
+    """IPv4 address of the interface; None if there is none."""
     is_sriov: bool | None = None
     """True if the NIC is capable of SR-IOV; None if unknown."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mac_address: str
     """MAC address of the NIC."""
     max_vf_num: int | None = None
@@ -73,9 +73,9 @@ class Nic(
     running: bool
     """True if the interface is working."""
     speed: int | None = None
-    """Speed of the link; None if unknown. Unit not documented."""
+    """Speed of the link; None if unknown. The unit is not documented."""
     subnet_mask: str | None = None
-    """Subnet mask of the interface; None without one."""
+    """Subnet mask of the interface; None if not set."""
     total_vf_num: int | None = None
     """Number of SR-IOV virtual functions that are set up; None if unknown."""
     type: NetworkType | None = None
@@ -87,6 +87,6 @@ class Nic(
     user_usage: NicUserUsage | None = None  # since 3.3.0
     """Use chosen for the NIC: `DEFAULT` (virtual switches), `PASS_THROUGH` or `SRIOV`; None if none was chosen."""
     vds: NestedVds | None = None
-    """Virtual distributed switch that the NIC is an uplink of; None without one."""
+    """Virtual distributed switch that the NIC is an uplink of; None if there is none."""
     vms: list[NestedVm] | None = None  # since 3.4.4
     """VMs that the NIC is passed through to or shared with."""

@@ -29,9 +29,9 @@ class NodeTopo(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that the node is."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name shown in the CloudTower UI."""
     position: NestedPosition

@@ -48,19 +48,19 @@ class NvmfNamespace(
     assigned_size: int
     """Capacity that hosts see, in bytes."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_max: int
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -68,13 +68,13 @@ class NvmfNamespace(
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool | None = None  # since 4.7.0
-    """True if the business hosts are those of the target or subsystem."""
+    """True if the target or subsystem has the same business hosts."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
     """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
     consistency_group: NestedConsistencyGroup | None = None
-    """Consistency group of the resource; None if it belongs to none."""
+    """Consistency group of the resource; None if there is no group."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     ec_k: int | None = None  # since 4.7.0
@@ -86,23 +86,23 @@ class NvmfNamespace(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     io_size: int
-    """Size of an I/O operation. Unit not documented."""
+    """Size of an I/O operation. The unit is not documented."""
     iops: int
-    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -165,7 +165,7 @@ class NvmfNamespaceSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -181,7 +181,7 @@ class NvmfNamespaceSnapshot(
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     snapshot_group: NestedSnapshotGroup | None = None  # since 4.7.0
-    """Snapshot group that the snapshot belongs to; None if it belongs to none."""
+    """Snapshot group to which the snapshot belongs; None if there is no group."""
     unique_size: int
     """Physical space in bytes that the snapshot uses alone."""
 
@@ -199,19 +199,19 @@ class NvmfSubsystem(
     """Since CloudTower 3.0.0."""
 
     bps: int | None = None
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_max: int | None = None
     """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
     bps_max_length: int | None = None
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int | None = None
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_rd_max: int | None = None
     """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int | None = None
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int | None = None
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     bps_wr_max: int | None = None
     """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int | None = None
@@ -239,25 +239,25 @@ class NvmfSubsystem(
     external_use: bool
     """True if the storage is offered to machines outside the cluster."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool
-    """True if the system created it for internal use."""
+    """True if the system created the object for internal use."""
     io_size: int | None = None
-    """Size of an I/O operation. Unit not documented."""
+    """Size of an I/O operation. The unit is not documented."""
     iops: int | None = None
-    """Limit of I/O operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_max: int | None = None
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int | None = None
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int | None = None
-    """Limit of read operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_rd_max: int | None = None
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int | None = None
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int | None = None
-    """Limit of write operations per second; on a target or subsystem, the default for its LUNs or namespaces."""
+    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
     iops_wr_max: int | None = None
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int | None = None
@@ -283,7 +283,7 @@ class NvmfSubsystem(
     nvmf_namespaces_num: int | None = None  # since 4.7.0
     """Number of namespaces of the subsystem; None if not reported."""
     policy: NvmfSubsystemPolicyType
-    """How access points are assigned to namespaces: `BALANCE` spreads them over nodes, `INHERIT` keeps the parent's."""
+    """How access points are assigned to namespaces: `BALANCE` spreads the access points over the nodes; `INHERIT` uses the setting of the parent."""
     prioritized: bool | None = None  # since 4.7.0
     """True to keep the data in the fast tier (pinned to cache)."""
     replica_num: int

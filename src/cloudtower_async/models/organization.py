@@ -9,7 +9,7 @@ class DeleteOrganization(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class Organization(Entity, kw_only=True, frozen=True, gc=False):
@@ -18,6 +18,6 @@ class Organization(Entity, kw_only=True, frozen=True, gc=False):
     datacenters: list[NestedDatacenter] | None = None
     """Datacenters of the organization."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""

@@ -66,11 +66,11 @@ class PciDevice(
     host: NestedHost
     """Host that contains the device."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     iommu_status: IommuStatus | None = None
     """Whether the IOMMU of the host is on, off, or needs a reboot; None if not reported."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mdev_state: PciDeviceMdevState | None = None
     """Whether mediated devices (MDEV) are on, off or not supported; None if not reported."""
     mdev_type_id: str | None = None

@@ -10,7 +10,7 @@ class DeleteRackTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class RackTopo(Entity, kw_only=True, frozen=True, gc=False):
@@ -23,9 +23,9 @@ class RackTopo(Entity, kw_only=True, frozen=True, gc=False):
     height: int
     """Height of the rack in rack units (U)."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name shown in the CloudTower UI."""
     zone_topo: NestedZoneTopo

@@ -27,7 +27,7 @@ class RegistryService(
     hostname: str
     """Host name under which the registry is reachable."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
     usage: RegistryServiceUsage

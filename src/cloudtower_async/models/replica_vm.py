@@ -87,7 +87,7 @@ class ReplicaVm(
     failover_test_vm: NestedVm | None = None
     """VM that a failover test created; can be None."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     iscsi_lun: NestedIscsiLun | None = None
@@ -133,7 +133,7 @@ class ReplicaVm(
     state: ReplicaVmState
     """State of the replica, such as `READY`, `REPLICATING` or `FAILOVER`."""
     sync_replication_object_status: SyncReplicationObjectStatus | None = None  # since 4.9.0
-    """Problem that blocks synchronous replication; None if there is none."""
+    """Problem that blocks synchronous replication; None if there is no problem."""
     sync_replication_plan: NestedSyncReplicationPlan | None = None  # since 4.9.0
     """Plan that maintains the replica continuously; None for replication at intervals."""
     sync_replication_status: SyncReplicationStatus | None = None  # since 4.9.0

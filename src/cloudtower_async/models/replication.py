@@ -43,21 +43,21 @@ class NestedFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedPermanentFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedReplicationPlanExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedReplicationServiceNetwork(
@@ -113,13 +113,13 @@ class ReplicationPlan(
     external_cloudtower: NestedExternalCloudTower | None = None
     """Other CloudTower that takes part in the replication; can be None."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     interval: int
     """Number of `period` units between runs."""
     ip_mapping: list[NestedReplicationIPAddressMapping]
-    """Which IP settings at the target replace those at the source."""
+    """IP settings at the target that replace the IP settings at the source."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs that the plan replicates."""
     keep_mac_address: bool | None = None
@@ -127,7 +127,7 @@ class ReplicationPlan(
     keep_policy: BackupPlanKeepPolicy | None = None
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
-    """Number of restore points, or length of time, to keep; depends on `keep_policy`. Unit for `TIME` not documented."""
+    """Number of restore points, or length of time, to keep; depends on `keep_policy`. The unit for `TIME` is not documented."""
     last_execute_status: BackupPlanExecutionStatus
     """Result of the last execution."""
     last_execute_status_message: str | None = None
@@ -137,7 +137,7 @@ class ReplicationPlan(
     last_execute_total_job_count: int | None = None
     """Number of all jobs in the last scheduled run."""
     last_executed_at: str | None = None
-    """Time of the last execution as an ISO 8601 UTC string; None if it has never run."""
+    """Time of the last execution as an ISO 8601 UTC string; None if there was no execution."""
     last_manual_execute_status: BackupPlanExecutionStatus
     """Result of the last run started by hand."""
     last_manual_execute_status_message: str | None = None
@@ -147,13 +147,13 @@ class ReplicationPlan(
     last_manual_execute_total_job_count: int | None = None
     """Number of all jobs in the last run started by hand."""
     last_manual_executed_at: str | None = None
-    """Time of the last run started by hand, as an ISO 8601 UTC string; None if there was no such run."""
+    """Time of the last run started by hand, as an ISO 8601 UTC string; None if there was no manual run."""
     name: str
     """Display name of the replication plan."""
     network_mapping: list[NestedReplicationPlanNetworkMapping]
-    """Which network of the target replaces each network of the source."""
+    """For each network of the source, the network of the target that replaces it."""
     next_execution_time: str | None = None
-    """Time of the next scheduled run, as an ISO 8601 UTC string; None if none is planned."""
+    """Time of the next scheduled run, as an ISO 8601 UTC string; None if no run is planned."""
     objects_descriptor: list[NestedReplicationObjectDescriptor]
     """Names and local ids of the objects that the plan replicates."""
     period: ReplicationPlanPeriod
@@ -230,7 +230,7 @@ class ReplicationService(
     failover_executions: list[NestedFailoverExecution] | None = None
     """Failovers that the service has run."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     kube_config: str
     """Internal configuration of the service. Treat it as a secret."""
     management_network: NestedReplicationServiceNetwork
@@ -238,11 +238,11 @@ class ReplicationService(
     max_failback_jobs: int | None = None
     """Maximum number of failback jobs that run at the same time."""
     max_failback_speed_limit: float | None = None
-    """Limit on the transfer rate of failback jobs; None if not set. Unit not documented."""
+    """Limit on the transfer rate of failback jobs; None if not set. The unit is not documented."""
     max_replication_jobs: int | None = None
     """Maximum number of replication jobs that run at the same time."""
     max_replication_speed_limit: float | None = None
-    """Limit on the transfer rate of replication jobs; None if not set. Unit not documented."""
+    """Limit on the transfer rate of replication jobs; None if not set. The unit is not documented."""
     max_retry_times: int | None = None
     """Maximum number of retries of a failed job."""
     name: str
@@ -252,13 +252,13 @@ class ReplicationService(
     replication_clusters: list[NestedCluster] | None = None
     """Clusters whose objects the service replicates."""
     replication_clusters_descriptor: list[NestedReplicationClusterDescriptor]
-    """Names and local ids of these clusters."""
+    """Names and local ids of the clusters in `replication_clusters`."""
     replication_network: NestedReplicationServiceNetwork
     """Network settings of the service for the replicated data."""
     replication_plans: list[NestedReplicationPlan] | None = None
     """Plans that replicate at intervals with this service."""
     retry_interval: int | None = None
-    """Time between retries. Unit not documented."""
+    """Time between retries. The unit is not documented."""
     storage_network: NestedReplicationServiceNetwork
     """Network settings of the service for access to the storage."""
     sync_replication_plans: list[NestedSyncReplicationPlan] | None = None  # since 4.9.0

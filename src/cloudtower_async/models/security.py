@@ -18,14 +18,14 @@ class DeleteSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
@@ -65,11 +65,11 @@ class SecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that manages the group."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
     """Isolation policies that refer to the group."""
     label_groups: list[NestedLabelGroup] | None = None
-    """Groups of labels; VMs that have all labels of one group are members."""
+    """Groups of labels. A VM is a member if it has all labels of one group."""
     name: str
     """Name shown in the CloudTower UI."""
     security_policies: list[NestedSecurityPolicy] | None = None
@@ -90,11 +90,11 @@ class SecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that enforces the policy."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     is_blocklist: bool | None = None  # since 4.5.0
-    """True if the rules list denied traffic, false if they list allowed traffic."""
+    """True if the rules list denied traffic; False if the rules list allowed traffic."""
     name: str
     """Name shown in the CloudTower UI."""
     policy_mode: PolicyMode | None = None

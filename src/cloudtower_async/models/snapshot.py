@@ -16,7 +16,7 @@ class DeleteSnapshotGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteSnapshotPlan(Entity, kw_only=True, frozen=True, gc=False):
@@ -79,15 +79,15 @@ class SnapshotGroup(
     estimated_recycling_time: str | None = None
     """Time when the group will be deleted, as an ISO 8601 UTC string; can be None."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool | None = None
-    """True if the system created it for internal use."""
+    """True if the system created the object for internal use."""
     keep: bool
     """Whether the group is kept beyond the retention of the plan."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     logical_size_bytes: int
     """Logical space used by this resource alone, in bytes."""
     name: str
@@ -144,7 +144,7 @@ class SnapshotPlan(
     exec_h_m: dict[str, Any] | None = None
     """Time of day of the execution, as hour and minute; None if not set."""
     execute_intervals: list[int]
-    """When the plan runs, in terms of `execute_plan_type`: every so many minutes or hours, weekdays or days of the month."""
+    """When the plan runs. Depending on `execute_plan_type`, the values are intervals in minutes or hours, weekdays, or days of the month."""
     execute_plan_type: SnapshotPlanExecuteType
     """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     execution_tasks: list[NestedSnapshotPlanTask] | None = None
@@ -152,7 +152,7 @@ class SnapshotPlan(
     healthy: bool
     """True if the plan can run."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     last_execute_end_time: str | None = None
     """End of the last execution as an ISO 8601 UTC string; None if it has never run."""
     last_execute_status: SnapshotPlanExecuteStatus
@@ -160,7 +160,7 @@ class SnapshotPlan(
     last_execute_time: str | None = None
     """Start of the last execution as an ISO 8601 UTC string; None if it has never run."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     logical_size_bytes: int
     """Logical space that the snapshots of the plan use alone, in bytes."""
     manual_delete_num: int
@@ -172,7 +172,7 @@ class SnapshotPlan(
     name: str
     """Name of the plan."""
     next_execute_time: str | None = None
-    """Time of the next execution as an ISO 8601 UTC string; None if none is planned."""
+    """Time of the next execution as an ISO 8601 UTC string; None if no run is planned."""
     object_num: int
     """Number of objects that the plan covers."""
     physical_size_bytes: int
@@ -220,11 +220,11 @@ class SnapshotPlanTask(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool | None = None
     """True for an execution that the system started itself; None if unknown."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     snapshot_group: NestedSnapshotGroup | None = None
     """Snapshots that the execution made; None without any."""
     snapshot_plan: NestedSnapshotPlan

@@ -65,7 +65,7 @@ class SyncReplicationPlan(
     external_cloudtower: NestedExternalCloudTower | None = None
     """Other CloudTower that takes part in the replication; can be None."""
     failover_test_ip_mapping: list[NestedReplicationIPAddressMapping] | None = None
-    """Which IP settings replace the originals in a failover test."""
+    """IP settings that replace the original IP settings in a failover test."""
     failover_test_keep_mac_address: bool | None = None
     """Whether VMs keep their MAC addresses in a failover test."""
     failover_test_name_rule: ReplicaNameRule
@@ -73,9 +73,9 @@ class SyncReplicationPlan(
     failover_test_name_setting: str
     """Prefix or suffix for the names of VMs of a failover test."""
     failover_test_network_mapping: list[NestedReplicationPlanNetworkMapping] | None = None
-    """Which networks replace the originals in a failover test."""
+    """Networks that replace the original networks in a failover test."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     initialization_time_point: str | None = None
@@ -83,17 +83,17 @@ class SyncReplicationPlan(
     interval: int | None = None
     """Number of `period` units between restore points; None if not set."""
     ip_mapping: list[NestedReplicationIPAddressMapping]
-    """Which IP settings at the target replace those at the source."""
+    """IP settings at the target that replace the IP settings at the source."""
     keep_mac_address: bool | None = None
     """Whether replicas keep the MAC addresses of the originals."""
     keep_policy: BackupPlanKeepPolicy | None = None
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
-    """Number of restore points, or length of time, to keep; depends on `keep_policy`. Unit for `TIME` not documented."""
+    """Number of restore points, or length of time, to keep; depends on `keep_policy`. The unit for `TIME` is not documented."""
     name: str
     """Display name of the synchronous replication plan."""
     network_mapping: list[NestedReplicationPlanNetworkMapping]
-    """Which network of the target replaces each network of the source."""
+    """For each network of the source, the network of the target that replaces it."""
     objects_descriptor: list[NestedReplicationObjectDescriptor]
     """Names and local ids of the objects that the plan replicates."""
     period: ReplicationPlanPeriod | None = None

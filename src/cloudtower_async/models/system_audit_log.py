@@ -14,13 +14,13 @@ class SystemAuditLog(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster on which it happened; can be None."""
     finished_at: str | None = None
-    """End time as an ISO 8601 UTC string; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     message: str
     """Description of the event, in the language of the request."""
     resource_id: str | None = None

@@ -27,17 +27,17 @@ class UsbDevice(
     host: NestedHost
     """Host that the device is plugged into."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     manufacturer: str
     """Manufacturer of the device."""
     name: str
     """Name of the USB device."""
     size: int
-    """Capacity of the device. Unit not documented."""
+    """Capacity of the device. The unit is not documented."""
     status: UsbDeviceStatus
     """Whether the device is present (`NORMAL`) or was removed (`EJECTED`)."""
     usb_type: str

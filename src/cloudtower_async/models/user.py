@@ -13,7 +13,7 @@ class DeleteRole(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteUser(Entity, kw_only=True, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class NestedUserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -80,15 +80,15 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     display_username: str
     """User name as the UI shows it."""
     email_address: str | None = None
-    """E-mail address of the user; None or empty without one."""
+    """E-mail address of the user; None or empty if not set."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool
     """True for a user that the system created for internal use."""
     ldap_dn: str | None = None
     """Distinguished name in the LDAP directory; None for other users."""
     mobile_phone: str | None = None
-    """Mobile phone number of the user; None or empty without one."""
+    """Mobile phone number of the user; None or empty if not set."""
     name: str
     """Full name of the user."""
     password_expired: bool | None = None
@@ -119,9 +119,9 @@ class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     finished_at: str | None = None
-    """End time as an ISO 8601 UTC string; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ip_address: str
     """IP address from which the user connected."""
     message: str
@@ -166,7 +166,7 @@ class UserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     actions: list[str]
     """Permissions of the role; `*` stands for all."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Display name of the role."""
     platform: UserRolePlatform

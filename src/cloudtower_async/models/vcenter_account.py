@@ -11,13 +11,13 @@ class VcenterAccount(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster that vCenter manages."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ip: str
     """IP address of vCenter."""
     is_valid: bool
     """Whether the stored account works."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     port: int
     """TCP port of vCenter."""
     username: str

@@ -27,15 +27,15 @@ class Vds(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     everoute_cluster: NestedEverouteCluster | None = None
-    """Everoute service that manages the switch; None without one."""
+    """Everoute service that manages the switch; None if there is none."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool
     """True for a switch that the system created for its own networks."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name of the virtual distributed switch."""
     nics: list[NestedNic] | None = None

@@ -35,63 +35,63 @@ class BatchCreateVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True
     """Since CloudTower 4.6.0."""
 
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
 
 class DeleteVirtualPrivateCloud(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudFloatingIp(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudNatGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudRouteTable(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudRouterGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class DeleteVirtualPrivateCloudSubnet(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedVirtualPrivateCloudEdgeGatewayInstanceStatus(
@@ -124,7 +124,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     gateway: str
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     nat_gateway_cidr: str | None = None
     """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None
@@ -137,7 +137,7 @@ class NestedVirtualPrivateCloudIsolationPolicy(Entity, kw_only=True, frozen=True
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     vm: NestedVm
     """VM that the resource belongs to."""
 
@@ -211,7 +211,7 @@ class NestedVirtualPrivateCloudRoute(Entity, kw_only=True, frozen=True, gc=False
     destination: str
     """Destination subnet that the route matches, in CIDR notation."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     next_hop_local_id: str
     """Local id of the gateway that traffic is sent to."""
     next_hop_type: VirtualPrivateCloudRouteNextHopType
@@ -222,7 +222,7 @@ class NestedVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True,
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -266,7 +266,7 @@ class NestedVpcRouterGatewayRuleType(Struct, kw_only=True, frozen=True, gc=False
     nexthop: str | None = None
     """IP address of the next hop."""
     nexthops: list[NestedVpcRouterGatewayRuleNextHopsItemType] | None = None  # since 4.6.0
-    """Next hops per edge gateway, for a primary and a secondary gateway."""
+    """Next hops per edge gateway, for the primary and the secondary edge gateway."""
 
 
 class NestedVpcSubnetIpPooType(Struct, kw_only=True, frozen=True, gc=False):
@@ -290,11 +290,11 @@ class VirtualPrivateCloud(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     isolation_policies: list[NestedVirtualPrivateCloudIsolationPolicy] | None = None
     """Isolation policies in the VPC."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mtu: int | None = None
     """Maximum transmission unit of the VPC in bytes; None if not reported."""
     name: str
@@ -321,7 +321,7 @@ class VirtualPrivateCloudClusterBinding(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     mtu: int | None = None
     """Maximum transmission unit of the VPC system network in bytes; None if not reported."""
     vds: NestedVds
@@ -340,11 +340,11 @@ class VirtualPrivateCloudEdgeGateway(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup | None = None  # since 4.8.0
-    """Group that the edge gateway belongs to; None if it belongs to no group."""
+    """Group that the edge gateway belongs to; None if the edge gateway belongs to no group."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Display name of the edge gateway."""
     status: NestedVirtualPrivateCloudEdgeGatewayStatus | None = None
@@ -369,7 +369,7 @@ class VirtualPrivateCloudEdgeGatewayGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Display name of the group of edge gateways."""
     primary_edge_gateway_id: str | None = None
@@ -400,9 +400,9 @@ class VirtualPrivateCloudExternalSubnet(
     gateway: str
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the external subnet."""
     nat_gateway_cidr: str | None = None
@@ -437,9 +437,9 @@ class VirtualPrivateCloudExternalSubnetGroup(
     floating_ips: list[NestedVirtualPrivateCloudFloatingIp] | None = None
     """Floating IP addresses taken from the external subnet or group."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the group of external subnets."""
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
@@ -464,13 +464,13 @@ class VirtualPrivateCloudFloatingIp(
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses per edge gateway, for primary and secondary gateways."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
-    """External subnet of the floating IP's address; None if it uses a group of subnets."""
+    """External subnet of the floating IP's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
-    """External subnet group of the floating IP's addresses; None if it uses a single subnet."""
+    """External subnet group of the floating IP's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     vpc: NestedVirtualPrivateCloud
     """VPC that the floating IP belongs to."""
 
@@ -493,13 +493,13 @@ class VirtualPrivateCloudNatGateway(
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses per edge gateway, for primary and secondary gateways."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
-    """External subnet of the NAT gateway's address; None if it uses a group of subnets."""
+    """External subnet of the NAT gateway's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
-    """External subnet group of the NAT gateway's addresses; None if it uses a single subnet."""
+    """External subnet group of the NAT gateway's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the NAT gateway."""
     vpc: NestedVirtualPrivateCloud
@@ -512,15 +512,15 @@ class VirtualPrivateCloudRouteTable(
     """Since CloudTower 4.2.0."""
 
     default_for_vpc: bool | None = None
-    """Whether the VPC uses this one by default."""
+    """Whether this object is the default of the VPC."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the route table."""
     routes: list[NestedVirtualPrivateCloudRoute] | None = None
@@ -545,13 +545,13 @@ class VirtualPrivateCloudRouterGateway(
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses per edge gateway, for primary and secondary gateways."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
-    """External subnet of the router gateway's address; None if it uses a group of subnets."""
+    """External subnet of the router gateway's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
-    """External subnet group of the router gateway's addresses; None if it uses a single subnet."""
+    """External subnet group of the router gateway's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the router gateway."""
     nexthop_ip: str | None = None
@@ -568,17 +568,17 @@ class VirtualPrivateCloudSecurityGroup(
     """Since CloudTower 4.2.0."""
 
     default_for_vpc: bool | None = None
-    """Whether the VPC uses this one by default."""
+    """Whether this object is the default of the VPC."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     label_groups: list[NestedVirtualPrivateCloudLabelGroup] | None = None
-    """Groups of labels; VMs that have all labels of one group are members."""
+    """Groups of labels. A VM is a member if it has all labels of one group."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name shown in the CloudTower UI."""
     vms: list[NestedVm] | None = None
@@ -608,11 +608,11 @@ class VirtualPrivateCloudSecurityPolicy(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ingress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name shown in the CloudTower UI."""
     policy_mode: VirtualPrivateCloudSecurityPolicyMode | None = None
@@ -635,11 +635,11 @@ class VirtualPrivateCloudSubnet(
     gateway: str | None = None
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ip_pools: list[NestedVpcSubnetIpPooType] | None = None
     """Ranges of IP addresses in the subnet that VMs can get."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the VPC subnet."""
     route_table: NestedVirtualPrivateCloudRouteTable

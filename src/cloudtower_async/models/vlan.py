@@ -24,15 +24,15 @@ class Vlan(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     gateway_ip: str | None = None
-    """IPv4 address of the gateway; None without one."""
+    """IPv4 address of the gateway; None if not set."""
     gateway_subnetmask: str | None = None
-    """Subnet mask of the gateway's network; None without one."""
+    """Subnet mask of the gateway's network; None if not set."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mode_type: VlanModeType | None = None
     """How traffic is tagged: `VLAN_ACCESS` (one VLAN), `VLAN_TRUNK` (several), `VXLAN` or `GENEVE`; None if unknown."""
     name: str
@@ -40,15 +40,15 @@ class Vlan(
     network_ids: list[str]
     """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; `0-4095` allows all."""
     qos_burst: float | None = None  # since 4.4.0
-    """Burst allowance of the QoS policy; None without one. Unit not documented here; calls that set it default to bytes."""
+    """Burst allowance of the QoS policy; None: no burst. The unit is not documented. Calls that set the allowance use bytes by default."""
     qos_max_bandwidth: float | None = None
-    """Maximum bandwidth of the QoS policy in bytes per second; None without one."""
+    """Maximum bandwidth of the QoS policy in bytes per second; None if not set."""
     qos_min_bandwidth: float | None = None
-    """Bandwidth reserved by the QoS policy in bytes per second; None without one."""
+    """Bandwidth reserved by the QoS policy in bytes per second; None if not set."""
     qos_priority: int | None = None
-    """Priority of the QoS policy from 0 to 100; None without one."""
+    """Priority of the QoS policy from 0 to 100; None if not set."""
     subnetmask: str | None = None
-    """Subnet mask of the network; None without one."""
+    """Subnet mask of the network; None if not set."""
     type: NetworkType
     """What the network is for, such as `VM`, `MANAGEMENT`, `STORAGE` or `MIGRATION`."""
     vds: NestedVds

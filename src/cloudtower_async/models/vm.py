@@ -57,11 +57,11 @@ class NvramDownloadResponseData(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.9.0."""
 
     created_time: float
-    """Creation time of the record. Unit not documented."""
+    """Creation time of the record. The unit is not documented."""
     data: str
-    """NVRAM content. Encoding not documented."""
+    """NVRAM content. The encoding is not documented."""
     fd_mtime: float
-    """Time of the last change of the file. Unit not documented."""
+    """Time of the last change of the file. The unit is not documented."""
     resource_uuid: str
     """Local id of the VM."""
 
@@ -99,9 +99,9 @@ class Vm(
     cpu_model: str
     """CPU model for compatibility in live migration, as the VM is configured."""
     cpu_usage: float | None = None
-    """CPU usage of the VM; None if unknown. Unit not documented."""
+    """CPU usage of the VM; None if unknown. The unit is not documented."""
     deleted_at: str | None = None
-    """Time at which the VM was moved to the recycle bin, as an ISO 8601 UTC string; None if it is not there."""
+    """Time at which the VM was moved to the recycle bin, as an ISO 8601 UTC string; None if the VM is not in the recycle bin."""
     description: str
     """Free text for people; an empty string means no description."""
     dns_servers: str | None = None
@@ -123,7 +123,7 @@ class Vm(
     guest_os_type: VmGuestsOperationSystem | None = None
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     guest_size_usage: float | None = None
-    """Share of the disk space in use inside the guest; None unless VM tools report it. Unit not documented."""
+    """Share of the disk space in use inside the guest; None if VM tools do not report it. The unit is not documented."""
     guest_used_size: int | None = None
     """Disk space in use inside the guest, in bytes, as VM tools report it; None if unknown."""
     ha: bool
@@ -135,7 +135,7 @@ class Vm(
     hostname: str | None = None
     """Host name of the guest, as VM tools report it; None if unknown."""
     id: str
-    """Identifier of the VM in CloudTower; use it as `vm_id` and in filters."""
+    """Identifier of the VM in CloudTower; use the id as `vm_id` and in filters."""
     in_recycle_bin: bool
     """True if the VM is in the recycle bin; see `deleted_at`."""
     internal: bool
@@ -145,11 +145,11 @@ class Vm(
     internal_product_name: str | None = None  # since 4.8.0
     """Name of the product that an internal VM belongs to; None for other VMs."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     ips: str
     """IP addresses of the guest, separated by commas; empty until VM tools report them, 1 to 3 minutes after the start."""
     isolation_policy: NestedIsolationPolicy | None = None
-    """Isolation policy that quarantines the VM; None if it is not isolated."""
+    """Isolation policy that quarantines the VM; None if the VM is not isolated."""
     kernel_info: str | None = None
     """Kernel of the guest, as VM tools report it; None if unknown."""
     labels: list[NestedLabel] | None = None
@@ -163,17 +163,17 @@ class Vm(
     logical_size_bytes: int | None = None
     """Logical storage space used by the VM alone, in bytes; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
     """Memory of the VM in bytes."""
     memory_usage: float | None = None
-    """Memory usage of the VM; None if unknown. Unit not documented."""
+    """Memory usage of the VM; None if unknown. The unit is not documented."""
     name: str
     """Display name of the VM; in practice unique within CloudTower."""
     nested_virtualization: bool
@@ -195,7 +195,7 @@ class Vm(
     size: int | None = None
     """Space that deleting the VM would free, in bytes; None if unknown."""
     snapshot_plan: NestedSnapshotPlan | None = None
-    """Snapshot plan that includes the VM; None without one."""
+    """Snapshot plan that includes the VM; None if there is none."""
     snapshots: list[NestedVmSnapshot] | None = None
     """Snapshots of the VM."""
     status: VmStatus
@@ -209,7 +209,7 @@ class Vm(
     used_size: int | None = None  # since 4.6.0
     """Storage space used by the volumes, in bytes; None if unknown."""
     used_size_usage: float | None = None  # since 4.6.0
-    """Used share of the provisioned storage; None if unknown. Unit not documented."""
+    """Used share of the provisioned storage; None if unknown. The unit is not documented."""
     vcpu: int
     """Number of vCPUs: `cpu.cores` times `cpu.sockets`."""
     video_type: VmVideoType | None = None
@@ -252,7 +252,7 @@ class VmGpuDetail(
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
@@ -264,7 +264,7 @@ class VmGpuDetail(
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mdev_supported_types: list[NestedVgpuType] | None = None
     """vGPU profiles that the GPU supports."""
     model: str
@@ -274,11 +274,11 @@ class VmGpuDetail(
     status: GpuDeviceStatus
     """Readiness of the device: `READY`, `NOT_READY` or `NEED_REBOOT`."""
     user_usage: GpuDeviceUsage | None = None
-    """Use chosen for the device: `PASS_THROUGH` or `VGPU`; None if none was chosen."""
+    """Purpose chosen for the device: `PASS_THROUGH` or `VGPU`; None if the user has not chosen a purpose."""
     user_vgpu_type_id: str | None = None
-    """Id of the chosen vGPU profile; None if none was chosen."""
+    """Id of the chosen vGPU profile; None if the user has not chosen a profile."""
     user_vgpu_type_name: str | None = None
-    """Name of the chosen vGPU profile; None if none was chosen."""
+    """Name of the chosen vGPU profile; None if the user has not chosen a profile."""
     vgpu_instance_num: int | None = None
     """Number of vGPUs that the device provides; None if unknown or not applicable."""
     vgpu_instance_on_vm_num: int | None = None
@@ -291,9 +291,9 @@ class VmGpuInfo(Entity, kw_only=True, frozen=True, gc=False):
     gpu_devices: list[VmGpuDetail]
     """GPU devices attached to the VM."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Name of the VM."""
 

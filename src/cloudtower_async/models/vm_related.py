@@ -77,14 +77,14 @@ class DeleteVmVolumeSnapshot(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -95,19 +95,19 @@ class NestedFrozenNic(Struct, kw_only=True, frozen=True, gc=False):
     enabled: bool | None = None
     """True if the NIC was connected; None if unknown."""
     gateway: str
-    """IPv4 gateway that was configured; empty without one."""
+    """IPv4 gateway that was configured; empty if not set."""
     index: int
     """Position of the NIC in the VM."""
     ip_address: str
-    """IPv4 address that was configured; empty without one."""
+    """IPv4 address that was configured; empty if not set."""
     mac_address: str
-    """MAC address of the NIC; empty without one."""
+    """MAC address of the NIC; empty if not set."""
     mirror: bool | None = None
     """True if the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`; None if unknown."""
     subnet_mask: str
-    """Subnet mask that was configured; empty without one."""
+    """Subnet mask that was configured; empty if not set."""
     vlan: NestedFrozenVlan
     """VM network of the NIC at that time."""
 
@@ -116,7 +116,7 @@ class NestedSvtImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -129,9 +129,9 @@ class NestedTemplateNic(Struct, kw_only=True, frozen=True, gc=False):
     index: int
     """Position of the NIC in the template."""
     ip_address: str | None = None
-    """IPv4 address of the NIC; None or empty without one."""
+    """IPv4 address of the NIC; None or empty if not set."""
     mac_address: str | None = None
-    """MAC address of the NIC; None or empty without one."""
+    """MAC address of the NIC; None or empty if not set."""
     mirror: bool | None = None
     """True if the NIC receives mirrored traffic."""
     model: VmNicModel | None = None
@@ -148,13 +148,13 @@ class NestedVirtualPrivateCloudNic(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.1.0."""
 
     floating_ip: NestedVirtualPrivateCloudFloatingIp | None = None  # since 4.3.0
-    """Floating IP bound to the NIC; None without one."""
+    """Floating IP bound to the NIC; None if not set."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     ip_addresses: list[str] | None = None  # since 4.3.0
     """IP addresses of the NIC in the VPC subnet."""
     local_id: str | None = None  # since 4.3.0
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     vpc: NestedVirtualPrivateCloud | None = None  # since 4.3.0
     """Virtual private cloud that the NIC is connected to."""
     vpc_subnet: NestedVirtualPrivateCloudSubnet | None = None  # since 4.3.0
@@ -177,29 +177,29 @@ class VmDisk(Entity, kw_only=True, frozen=True, gc=False):
     disabled: bool | None = None
     """True if the CD-ROM drive is disabled; None for disks."""
     elf_image: NestedElfImage | None = None
-    """ISO image in the CD-ROM drive; None if it holds none."""
+    """ISO image in the CD-ROM drive; None if the drive is empty."""
     id: str
-    """Identifier of the virtual disk; can change when CloudTower syncs. Find a disk by VM and volume."""
+    """Identifier of the virtual disk. The id can change when CloudTower synchronizes with the cluster, so find a disk by VM and volume."""
     key: int | None = None
     """Key of the disk in its VM; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     serial: str | None = None
     """Serial number that the guest sees; None if unknown."""
     svt_image: NestedSvtImage | None = None
-    """VM tools image in the CD-ROM drive; None if it holds none."""
+    """VM tools image in the CD-ROM drive; None if the drive is empty."""
     type: VmDiskType
     """Kind of the device: `DISK` or `CD_ROM`."""
     unsafe_image_path: str | None = None
-    """Path of the image file; None without one."""
+    """Path of the image file; None if not set."""
     unsafe_image_uuid: str | None = None
-    """UUID of the image; None without one."""
+    """UUID of the image; None if not set."""
     unsafe_provision: str | None = None
     """Format of the disk; None if unknown."""
     vm: NestedVm
@@ -216,7 +216,7 @@ class VmEntityFilterResult(
     entity_filter: NestedEntityFilter
     """Resource optimization rule that found the VM."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     result: list[float]
     """Value of each condition for the VM; units depend on the metrics of the rule."""
     vm: NestedVm
@@ -229,7 +229,7 @@ class VmFolder(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster that the folder belongs to."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str | None = None
     """UUID of the folder on its cluster; None if unknown."""
     name: str
@@ -246,33 +246,33 @@ class VmNic(Entity, kw_only=True, frozen=True, gc=False):
     dpi_enabled: bool | None = None  # since 4.8.0
     """True if deep packet inspection is on; None if unknown."""
     egress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
-    """Burst allowance of outgoing traffic in bits; None without a limit."""
+    """Burst allowance of outgoing traffic in bits; None: no limit."""
     egress_rate_limit_enabled: bool | None = None  # since 3.3.0
     """True if outgoing traffic is limited; None if unknown."""
     egress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
-    """Limit of outgoing traffic in bits per second; None without a limit."""
+    """Limit of outgoing traffic in bits per second; None: no limit."""
     enabled: bool | None = None
     """True if the NIC is connected; None if unknown."""
     gateway: str | None = None
-    """IPv4 gateway of the NIC; None or empty without one."""
+    """IPv4 gateway of the NIC; None or empty if not set."""
     guest_info_ip_addresses: list[str] | None = None  # since 4.8.0
-    """IPv4 addresses that VM tools report; empty until they do, 1 to 3 minutes after the start."""
+    """IPv4 addresses that VM tools report; empty until VM tools report addresses, 1 to 3 minutes after the start."""
     guest_info_ip_addresses_v6: list[str] | None = None  # since 4.8.0
     """IPv6 addresses that VM tools report."""
     id: str
-    """Identifier of the NIC; can change when CloudTower syncs. Find a NIC by VM and MAC address."""
+    """Identifier of the NIC. The id can change when CloudTower synchronizes with the cluster, so find a NIC by VM and MAC address."""
     ingress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
-    """Burst allowance of incoming traffic in bits; None without a limit."""
+    """Burst allowance of incoming traffic in bits; None: no limit."""
     ingress_rate_limit_enabled: bool | None = None  # since 3.3.0
     """True if incoming traffic is limited; None if unknown."""
     ingress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
-    """Limit of incoming traffic in bits per second; None without a limit."""
+    """Limit of incoming traffic in bits per second; None: no limit."""
     interface_id: str | None = None
     """Id of the port in the virtual switch; None if unknown."""
     ip_address: str | None = None
-    """IPv4 address of the NIC; None or empty without one."""
+    """IPv4 address of the NIC; None or empty if not set."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     mac_address: str | None = None
     """MAC address of the NIC; None if unknown."""
     mirror: bool | None = None
@@ -280,15 +280,15 @@ class VmNic(Entity, kw_only=True, frozen=True, gc=False):
     model: VmNicModel | None = None
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`; None if unknown."""
     nic: NestedNic | None = None
-    """Physical NIC behind an SR-IOV NIC; None for others."""
+    """Physical NIC behind an SR-IOV NIC; None for other NICs."""
     order: int | None = None
     """Position of the NIC in its VM; None if unknown."""
     subnet_mask: str | None = None
-    """Subnet mask of the NIC; None or empty without one."""
+    """Subnet mask of the NIC; None or empty if not set."""
     type: VmNicType | None = None  # since 4.1.0
     """Kind of network: `VLAN` or `VPC`; None if unknown."""
     vlan: NestedVlan | None = None
-    """VM network that the NIC is connected to; None without one."""
+    """VM network that the NIC is connected to; None if there is none."""
     vm: NestedVm
     """VM that the NIC belongs to."""
     vpc_nic: NestedVirtualPrivateCloudNic | None = None  # since 4.1.0
@@ -324,15 +324,15 @@ class VmPlacementGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     local_updated_at: str
     """Time of the last update as an ISO 8601 UTC string."""
     name: str
-    """Name of the group; must not be taken."""
+    """Name of the group. No other group may have this name."""
     usage: VmPlacementGroupUsage | None = None  # since 4.8.0
     """System use of the group: `SVM` for service VMs; None for an ordinary group."""
     vm_host_must_enabled: bool
@@ -381,21 +381,21 @@ class VmSnapshot(
     ha_priority: VmHaPriority | None = None  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
     """Time of the snapshot as an ISO 8601 UTC string; None if unknown."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -405,7 +405,7 @@ class VmSnapshot(
     size: int
     """Logical space that the snapshot takes, in bytes."""
     snapshot_group: NestedSnapshotGroup | None = None
-    """Snapshot group that the snapshot belongs to; None if it belongs to none."""
+    """Snapshot group to which the snapshot belongs; None if there is no group."""
     vcpu: int
     """Number of vCPUs at the time of the snapshot."""
     vm: NestedVm | None = None
@@ -430,7 +430,7 @@ class VmTemplate(
     cluster: NestedCluster
     """Cluster that stores the template."""
     content_library_vm_template: NestedContentLibraryVmTemplate | None = None
-    """Content library template that this one belongs to; None without one."""
+    """Content library template to which this template belongs; None if there is no such template."""
     cpu: NestedCpu
     """CPU layout: sockets and cores per socket."""
     cpu_model: str
@@ -444,21 +444,21 @@ class VmTemplate(
     ha: bool
     """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None without limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -512,17 +512,17 @@ class VmVolume(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     guest_size_usage: float | None = None
-    """Share of the disk space in use inside the guest; None unless VM tools report it. Unit not documented."""
+    """Share of the disk space in use inside the guest; None if VM tools do not report it. The unit is not documented."""
     guest_used_size: int | None = None
-    """Space in use inside the guest, in bytes; None unless VM tools report it."""
+    """Space in use inside the guest, in bytes; None if VM tools do not report it."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     lun: NestedIscsiLun | None = None
     """LUN that backs the volume; None if unknown."""
     mounting: bool
@@ -546,7 +546,7 @@ class VmVolume(
     used_size: int | None = None  # since 4.6.0
     """Storage space in use in bytes; None if unknown."""
     used_size_usage: float | None = None  # since 4.6.0
-    """Used share of the provisioned size; None if unknown. Unit not documented."""
+    """Used share of the provisioned size; None if unknown. The unit is not documented."""
     vm_disks: list[NestedVmDisk] | None = None
     """Virtual disks that mount the volume."""
 
@@ -590,13 +590,13 @@ class VmVolumeSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     labels: list[NestedLabel] | None = None  # since 3.3.0
     """Labels attached to the resource."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the volume snapshot."""
     resident_in_cache: bool | None = None  # since 4.7.0

@@ -15,9 +15,9 @@ class Witness(Entity, kw_only=True, frozen=True, gc=False):
     data_ip: str
     """IP address in the storage network."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     management_ip: str
     """IP address of the witness in the management network."""
     name: str
@@ -38,7 +38,7 @@ class WitnessService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name of the service on the witness."""
     role: str

@@ -20,11 +20,11 @@ class Zone(Entity, kw_only=True, frozen=True, gc=False):
     hosts: list[NestedHost] | None = None
     """Hosts in the availability zone."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     is_preferred: bool
     """Whether this is the preferred zone of the stretched cluster."""
     local_id: str | None = None
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     provisioned_cpu_cores: int | None = None
     """Number of vCPUs provisioned to VMs."""
     provisioned_cpu_cores_for_active_vm: int | None = None
@@ -65,8 +65,8 @@ class ZoneTopo(Entity, kw_only=True, frozen=True, gc=False):
     cluster_topo: NestedClusterTopo
     """Topology of the cluster."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     rack_topoes: list[NestedRackTopo] | None = None
     """Racks in the availability zone."""

@@ -10,14 +10,14 @@ class NestedAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedCloudTowerApplication(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -26,7 +26,7 @@ class NestedContentLibraryImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -35,7 +35,7 @@ class NestedElfImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -59,7 +59,7 @@ class NestedReportTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Display name of the report template."""
 
@@ -79,7 +79,7 @@ class NestedUser(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -88,7 +88,7 @@ class NestedVlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -97,14 +97,14 @@ class NestedVmEntityFilterResult(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedVmFolder(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -113,14 +113,14 @@ class NestedVmNic(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedVmPlacementGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -138,6 +138,6 @@ class NestedVmTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""

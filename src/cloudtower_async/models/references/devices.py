@@ -19,7 +19,7 @@ class NestedGpuDevice(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -47,7 +47,7 @@ class NestedPmemDimm(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -56,7 +56,7 @@ class NestedUsbDevice(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -65,7 +65,7 @@ class NestedVgpuType(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     framebuffer: float | None = None
-    """Frame buffer size of a vGPU; None if unknown. Unit not documented."""
+    """Frame buffer size of a vGPU; None if unknown. The unit is not documented."""
     max_instance: int | None = None
     """Maximum number of vGPUs of this profile on the device; None if unknown."""
     max_resolution: str | None = None

@@ -10,14 +10,14 @@ class NestedBackupPlanExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedBackupRestoreExecutionNetworkMapping(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     dst_vlan_id: str
-    """Id of the network that replaces it."""
+    """Id of the network that replaces the original network."""
     src_vlan_id: str
     """Id of the original network."""
 
@@ -26,14 +26,14 @@ class NestedBackupRestorePoint(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedBackupService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -42,7 +42,7 @@ class NestedBackupStoreRepository(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -51,7 +51,7 @@ class NestedExternalCloudTower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -60,7 +60,7 @@ class NestedReplicaVm(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedReplicationClusterDescriptor(Struct, kw_only=True, frozen=True, gc=False):
@@ -97,20 +97,20 @@ class NestedReplicationObjectDescriptor(Struct, kw_only=True, frozen=True, gc=Fa
     object_name: str | None = None
     """Name of the object; None if not reported."""
     parent_object_local_id: str | None = None
-    """Local id of the object's parent, such as the target of a LUN; None if it has none."""
+    """Local id of the object's parent, such as the target of a LUN; None if the object has no parent."""
     parent_object_name: str | None = None
-    """Name of the object's parent, such as the target of a LUN; None if it has none."""
+    """Name of the object's parent, such as the target of a LUN; None if the object has no parent."""
     tower_deploy_id: str | None = None
     """Id of the CloudTower deployment at that site."""
     zbs_volume_id: str | None = None
-    """Id of the replicated volume in the storage layer (ZBS); None if it is not a volume."""
+    """Id of the replicated volume in the storage layer (ZBS); None if the object is not a volume."""
 
 
 class NestedReplicationPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -119,27 +119,27 @@ class NestedReplicationRestorePoint(Entity, kw_only=True, frozen=True, gc=False)
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedReplicationService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedReplicationTargetExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
 
 
 class NestedSyncReplicationPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.9.0."""
 
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     name: str
     """Name shown in the CloudTower UI."""

@@ -27,21 +27,21 @@ class BackupPlanExecution(
     """Since CloudTower 4.4.0."""
 
     backup_plan: NestedBackupPlan | None = None
-    """Backup plan that it belongs to."""
+    """Backup plan to which the object belongs."""
     deletable_flag_marked: bool | None = None
     """Internal flag of the server."""
     duration: int | None = None
-    """How long the run took. Unit not documented."""
+    """Duration of the run. The unit is not documented."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str | None = None
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
-    """UUID of the resource on its cluster; differs from the `id` in CloudTower."""
+    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     method: BackupExecutionMethod
     """Whether the schedule (`AUTO`) or a user (`MANUAL`) started the run."""
     state: BackupPlanExecutionState | None = None
@@ -62,17 +62,17 @@ class BackupRestoreExecution(
     """Since CloudTower 4.4.0."""
 
     backup_restore_point: NestedBackupRestorePoint | None = None
-    """Restore point that was created or used; None if there is none."""
+    """Restore point that was created or used; None if there is no restore point."""
     duration: int | None = None
-    """How long the restore took. Unit not documented."""
+    """Duration of the restore. The unit is not documented."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
     executed_at: str
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     mode: BackupRestoreExecutionMode
-    """Whether the VM was restored in place (`INPLACE`) or rebuilt as a new one (`REBUILD`)."""
+    """Whether the VM was restored in place (`INPLACE`) or rebuilt as a new VM (`REBUILD`)."""
     name: str
     """Name shown in the CloudTower UI."""
     read_bytes: int | None = None
@@ -80,7 +80,7 @@ class BackupRestoreExecution(
     rebuild_name: str | None = None
     """Name of the VM that is rebuilt from the restore point."""
     rebuild_network_mapping: list[NestedBackupRestoreExecutionNetworkMapping] | None = None
-    """Which network of the target cluster replaces each original network."""
+    """For each original network, the network of the target cluster that replaces it."""
     rebuild_target_cluster: str | None = None
     """Cluster on which the VM is rebuilt; can be None."""
     retry_times: int | None = None
@@ -99,9 +99,9 @@ class NestedBackupPlanTimePoint(Struct, kw_only=True, frozen=True, gc=False):
     date: int | None = None
     """Day of the month."""
     date_position: list[int] | None = None
-    """Which such weekday of the month: `[1]` is the first, `[-1]` the last."""
+    """Position of the weekday in the month: `[1]` is the first such weekday, `[-1]` is the last."""
     hour: int
-    """Hour of the day from 0 to 23. Time zone not documented."""
+    """Hour of the day from 0 to 23. The time zone is not documented."""
     minute: int
     """Minute of the hour from 0 to 59."""
     weekday: WeekdayTypeEnum | None = None

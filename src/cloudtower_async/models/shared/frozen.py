@@ -17,21 +17,21 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     disabled: bool | None = None
     """True if the CD-ROM drive was disabled; None for disks."""
     disk_name: str | None = None
-    """Name of the disk; None without one."""
+    """Name of the disk; None if not set."""
     elf_image_local_id: str
-    """Local id of the ISO image in the drive; empty without one."""
+    """Local id of the ISO image in the drive; empty if not set."""
     image_name: str | None = None
-    """Name of the ISO image in the drive; None without one."""
+    """Name of the ISO image in the drive; None if not set."""
     index: int
     """Position in the list. Internal field of the server."""
     key: int | None = None
     """Key of the disk in the VM; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given where the call has one; None without a limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None without a limit."""
+    """Limit of I/O operations per second; None: no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str
@@ -41,16 +41,16 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     size: int
     """Size of the disk in bytes."""
     snapshot_local_id: str | None = None
-    """Name of the LUN snapshot that holds the data; None without one."""
+    """Name of the LUN snapshot that holds the data; None if not set."""
     storage_policy_uuid: str
-    """UUID of the storage policy; empty without one."""
+    """UUID of the storage policy; empty if not set."""
     svt_image_local_id: str
-    """Local id of the VM tools image in the drive; empty without one."""
+    """Local id of the VM tools image in the drive; empty if not set."""
     type: VmDiskType
     """Kind of the device: `DISK` or `CD_ROM`."""
     vm_volume_local_id: str
     """Local id of the volume; empty for a CD-ROM drive."""
     vm_volume_snapshot_uuid: str | None = None
-    """UUID of the volume snapshot; None without one."""
+    """UUID of the volume snapshot; None if not set."""
     vm_volume_template_uuid: str | None = None
-    """UUID of the volume template; None without one."""
+    """UUID of the volume template; None if not set."""

@@ -12,9 +12,9 @@ class ReportTask(Entity, kw_only=True, frozen=True, gc=False, rename={"created_a
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     internal: bool
-    """True if the system created it for internal use."""
+    """True if the system created the object for internal use."""
     name: str
     """Name of the report."""
     plan_id: str | None = None

@@ -10,7 +10,7 @@ class NestedStep(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     current: float | None = None
-    """Amount done so far, in `unit`; None if unknown."""
+    """Amount that is complete, in `unit`; None if unknown."""
     finished: bool | None = None
     """True if the step is complete; None if unknown."""
     key: str | None = None

@@ -20,29 +20,29 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     description: str
     """What the task does; its language follows the `content-language` header."""
     error_code: str | None = None
-    """Code of the error; None unless the task failed."""
+    """Code of the error; None if the task has not failed."""
     error_message: str | None = None
-    """Message of the error, often nested text with further codes; None unless the task failed."""
+    """Message of the error, often nested text with further codes; None if the task has not failed."""
     finished_at: str | None = None
-    """End time as an ISO 8601 UTC string; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier of the task; it can be missing from queries for a moment after the call, and vanish later."""
+    """Identifier of the task. The task can be missing from queries for a moment after the call, and can vanish from queries later."""
     internal: bool
     """True for a task that the system started itself."""
     key: str | None = None
-    """Key that keeps the same task from being created twice; None without one."""
+    """Key that prevents the server from creating the same task twice; None if not set."""
     local_created_at: str
     """Time at which the task was created, as an ISO 8601 UTC string."""
     progress: float
     """Progress as a ratio from 0 to 1."""
     resource_id: str | None = None
-    """Id of the resource that the task changes; None if it changes none."""
+    """Id of the resource that the task changes; None if the task changes no resource."""
     resource_mutation: str | None = None
     """Name of the internal mutation that the task runs."""
     resource_rollback_error: str | None = None
-    """Why the changes could not be undone; None without such an error."""
+    """Reason why the changes could not be undone; None if there was no such error."""
     resource_rollback_retry_count: int | None = None
-    """Number of attempts to undo the changes; None without any."""
+    """Number of attempts to undo the changes; None if there was no attempt."""
     resource_rollbacked: bool | None = None
     """True if the changes of a failed task were undone; None if there was nothing to undo."""
     resource_type: str | None = None
@@ -50,7 +50,7 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     snapshot: str
     """Internal record of the state, as a string."""
     started_at: str | None = None
-    """Time at which the task started, as an ISO 8601 UTC string; None before."""
+    """Time at which the task started, as an ISO 8601 UTC string; None before the start."""
     status: TaskStatus
     """`PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` (the server's spelling) or `FAILED`."""
     steps: list[NestedStep]

@@ -19,9 +19,9 @@ class UploadTask(
     current_chunk: int
     """Number of the current chunk. Whether counting starts at 0 or 1 is not documented."""
     finished_at: str | None = None
-    """End time as an ISO 8601 UTC string; None while it is still running."""
+    """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     resource_type: UploadResourceType
     """What is uploaded, such as `ELF_IMAGE`, `CONTENT_LIBRARY_IMAGE` or `SVT_IMAGE`."""
     size: int

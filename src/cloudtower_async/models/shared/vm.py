@@ -57,7 +57,7 @@ class VmExportFile(
     files: list[VmExportFileFile]
     """Files of the export."""
     id: str
-    """Identifier in CloudTower; use it in filters and as the `*_id` of other calls."""
+    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     storage_cluster_id: str
     """Id of the cluster that stores the file."""
     type: VmExportFileType
