@@ -83,8 +83,8 @@ class Proxy(NamedTuple):
 
     Attributes:
         address: Address without credentials: ``scheme://host:port``.
-        username: User name for the proxy; None if the proxy needs no user name.
-        password: Password for the proxy (a secret); None if the proxy needs no password.
+        username: User name for the proxy. None if the proxy needs no user name.
+        password: Password for the proxy, which is a secret. None if the proxy needs no password.
     """
 
     address: str

@@ -106,7 +106,7 @@ class Cloudtower(Namespaces):
         endpoint: Address of the server: ``https://tower.example``. The default scheme is https. A
             trailing ``/v2/api`` is optional. For an active/passive pair, pass a list of both
             addresses. Requests then go to the active node.
-        options: Options of the session; `SessionOptions` documents each one and its default.
+        options: Options of the session. `SessionOptions` documents each option and its default.
 
     Raises:
         InvalidSettings: An option is invalid. The error names the option.
@@ -147,7 +147,7 @@ class Cloudtower(Namespaces):
 
         Args:
             profile: Name of a profile that ``cloudtower-async login`` stored. The profile supplies
-                the options that are set by no argument and no variable. Reading a profile reads
+                the options that are set by no argument and no variable. Reading a profile accesses
                 files, and possibly the keyring of the system. If None, CLOUDTOWER_PROFILE names the
                 profile. If that variable is not set, or `profile` is "", no profile is read.
             options: Options of `Cloudtower`, and ``endpoint``. None has the same effect as omitting
@@ -268,11 +268,11 @@ class Cloudtower(Namespaces):
     async def close(self) -> None:
         """Close the connections. Calls in progress raise SessionClosed.
 
-        Raises:
-            SessionClosed: The session belongs to another event loop, which still exists.
-
         Repeated calls are harmless. On a session that `with_options` returned, this method does
         nothing, because the connections belong to the original session.
+
+        Raises:
+            SessionClosed: The session belongs to another event loop, which still exists.
         """
         if self._owner:
             self._transport.check_closable()
@@ -308,11 +308,12 @@ class Cloudtower(Namespaces):
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
         """Return a session with other options for a part of the program.
 
-        Do not close the new session: the connections, the login and the poll for tasks belong to
-        this session. Options that are omitted or None keep their values from this session.
+        You need not close the new session, because the connections, the login and the poll for
+        tasks belong to this session. Options that are omitted or None keep their values from this
+        session.
 
         Args:
-            options: Options to change; `ScopedOptions` documents each one.
+            options: Options to change. `ScopedOptions` documents each option.
 
         Raises:
             InvalidSettings: An option is invalid. The error names the option.
@@ -374,8 +375,8 @@ class Cloudtower(Namespaces):
             CallError: A page cannot be read.
             SetChanged: The query has ``order_by``, and a whole page was deleted before the next
                 page could be read.
-            PagingFailed: The server returned the same page twice, or ignored where the requested
-                page starts.
+            PagingFailed: The server returned the same page twice, or ignored the requested start of
+                a page.
 
         Example:
             ::
@@ -393,7 +394,7 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> Fetched[R]:
-        """Read all matching resources with concurrent requests, after counting them.
+        """Count all matching resources, and read them with concurrent requests.
 
         The result is the same as the result of one large query. Each resource that matches
         throughout the read is in the list exactly once. If other resources were created or deleted
@@ -433,8 +434,8 @@ class Cloudtower(Namespaces):
 
         Raises:
             NotFound: No resource matches.
-            Ambiguous: Several resources match. The attributes ``count`` and ``ids`` of the error
-                have their number and the first ids.
+            Ambiguous: Several resources match. In the error, ``count`` is their number, and ``ids``
+                has the first of their ids.
             InvalidInput: The method is not a query.
             TypeError: Arguments of the query were passed by position.
             CallError: The call failed. The subclass of the error names the reason.
@@ -456,8 +457,8 @@ class Cloudtower(Namespaces):
 
         Raises:
             NotFound: No resource has this id or name.
-            Ambiguous: Several resources have the name. The attributes ``count`` and ``ids`` of the
-                error have their number and the first ids.
+            Ambiguous: Several resources have the name. In the error, ``count`` is their number, and
+                ``ids`` has the first of their ids.
             InvalidInput: The method is not a query, or the name is not a string.
             CallError: The call failed. The subclass of the error names the reason.
 
@@ -556,8 +557,8 @@ class Cloudtower(Namespaces):
             The ended tasks in the order of the argument. Each task is in the list once.
 
         Raises:
-            TaskFailed: A single task was passed, and this task failed. With `fail_fast`, this error
-                is also raised if one of several tasks failed.
+            TaskFailed: A single task was passed, and this task failed. With `fail_fast`, the first
+                failed task of several raises this error, too.
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this version does not know, and the status
                 does not change.
@@ -695,8 +696,8 @@ class Cloudtower(Namespaces):
         """Await a mutation, wait until its changes are complete, and read the resources again.
 
         The method waits for the tasks, as `wait` does, and then until ``entityAsyncStatus`` of
-        every resource is null. The fields are final only then. Send the next mutation of a resource
-        only after that.
+        every resource is null. Before that, the fields can still change. Send the next mutation of
+        a resource only after `settle` has returned.
 
         The return value depends on the answer of the mutation:
 
@@ -725,7 +726,7 @@ class Cloudtower(Namespaces):
             single resource.
 
         Raises:
-            TaskFailed: The only task failed.
+            TaskFailed: The mutation started a single task, and this task failed.
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this version does not know, and the status
                 does not change.
@@ -987,11 +988,12 @@ class Cloudtower(Namespaces):
             chunk_size: Number of resources per request.
             concurrency: Maximum number of concurrent requests.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
-            query: Arguments of the method: the filter, such as ``vms``; ``metrics``; and ``range``,
-                a number with the unit s, m, h, d or w. ``24h`` and ``7d`` are known to work.
+            query: Arguments of the method: the filter, such as ``vms``, the names of ``metrics``,
+                and the time ``range``. A range is a number with the unit s, m, h, d or w. The
+                ranges ``24h`` and ``7d`` are known to work.
 
         Raises:
-            InvalidInput: The method is not in ``tower.metrics``, or an argument cannot be used.
+            InvalidInput: The method is not in ``tower.metrics``, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
             EmptyFilter: The filter matches everything, but it is not `EVERYTHING`.
             CallError: The call failed. The subclass of the error names the reason.
@@ -1064,11 +1066,11 @@ class Cloudtower(Namespaces):
         if `on_progress` raises an error, or if the block is left before the end.
 
         Args:
-            source: Path, file opened in binary mode (read from its current position), or async
-                iterator of bytes.
+            source: Path, file opened in binary mode, or async iterator of bytes. A file is read
+                from its current position.
             target: Kind and place of the result: `ContentLibraryImage`, `ElfImage`, `SvtImage`,
                 `ElfFile` or `CloudTowerApplicationPackage`.
-            options: Options of the upload; `UploadOptions` documents each one and its default.
+            options: Options of the upload. `UploadOptions` documents each option and its default.
 
         Returns:
             An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting
@@ -1083,8 +1085,8 @@ class Cloudtower(Namespaces):
                 upload. UploadInterrupted and the following errors are raised by awaiting, entering
                 and iterating.
             MutationRefused: The session is read-only. The file was not opened.
-            UploadFailed: The server gave up the upload or refused a chunk, the upload was cancelled
-                on the server, or it is unknown which chunks the server has.
+            UploadFailed: The server ended the upload or refused a chunk, the upload was cancelled
+                on the server, or it is unknown which chunks the server has received.
             UploadTimeout: The whole file was sent, but the result did not appear in time.
             SourceChanged: The file became shorter or longer during the upload.
             CallError: The upload could not be started.
@@ -1180,7 +1182,8 @@ class Cloudtower(Namespaces):
             query: Parameters of the query string, for a call without a body. A parameter that is
                 None is not sent.
             content_language: Language of texts in the answer. None uses the session's language.
-            external_cloudtower_id: Value of the header of this name. None sends no such header.
+            external_cloudtower_id: Value of the header ``external-cloudtower-id``. None sends no
+                such header.
             timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Raises:

@@ -24,8 +24,10 @@ async def map_concurrently(
 ) -> list[R]:
     """Call a function with each item concurrently, and return the results in order.
 
-    The first error cancels the other function calls and is raised. Args: function: The function to
-    call.
+    The first error cancels the other function calls and is raised.
+
+    Args:
+        function: The function to call.
         items: Arguments of the function calls. The next item is read from the iterable when a
             function call ends.
         limit: Maximum number of concurrent function calls. None means no limit.

@@ -56,7 +56,7 @@ class CallChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class OperationCall:
-    """One call of an operation, as middleware sees it.
+    """One call of an operation, which the session passes to middleware.
 
     A call is immutable. To change the call, pass a copy made with `replace` to ``proceed``. All
     copies share the progress of the call: `exchanges` and `outcome`. The ``repr`` shows redacted
@@ -69,10 +69,11 @@ class OperationCall:
         arguments: Copy of the arguments, with the API's keys: a dict, or a list for operations that
             take a list. The copy holds secrets in clear text, so use `redacted_arguments` for logs.
             Arguments of calls outside the API schema cannot be changed.
-        timeout: Time-out in seconds for the whole call, retries included. It starts when the
-            innermost middleware proceeds.
+        timeout: Time-out in seconds for the whole call, retries included. The time starts when the
+            innermost middleware calls ``proceed``.
         content_language: Language of texts in the answer.
-        external_cloudtower_id: Value of the header of this name. None sends no such header.
+        external_cloudtower_id: Value of the header ``external-cloudtower-id``. None sends no such
+            header.
         progress: Progress that the copies of a call share. Omit this argument when you test
             middleware.
 
@@ -104,9 +105,9 @@ class OperationCall:
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Requests of the call, one for each attempt. All are known when ``proceed`` has ended.
+        """Requests of the call, one for each attempt. All requests are known after ``proceed``.
 
-        Logins that the call needed are not included; `record_exchanges` also collects logins.
+        Logins are not included. `record_exchanges` also collects logins.
         """
         return tuple(self.progress.exchanges)
 
@@ -135,10 +136,10 @@ class OperationCall:
         """Outcome of the call after ``proceed`` has ended. None means that no attempt was made.
 
         ``"success"`` means that the server answered a query or accepted a mutation. ``"failure"``
-        means that an error was raised; if the call is a mutation, it was not carried out.
-        ``"unknown"`` means that a mutation may have been carried out (`OutcomeUnknown`).
-        ``"cancelled"`` means that the call was cancelled or the session was closed. A mutation that
-        was already sent may still be carried out.
+        means that an error was raised, and that a mutation was not carried out. ``"unknown"`` means
+        that a mutation may have been carried out (`OutcomeUnknown`). ``"cancelled"`` means that the
+        call was cancelled or the session was closed. A mutation that was already sent may still be
+        carried out.
 
         A response with status 200 counts as a success even if its body has GraphQL errors.
         """
@@ -152,7 +153,7 @@ class OperationCall:
                 ``external_cloudtower_id``. The new values are checked before the call is sent.
 
         Raises:
-            TypeError: `changes` has a name that is not in this list.
+            TypeError: `changes` has any other name.
         """
         for name in changes:
             if name not in CallChanges.__annotations__:
@@ -178,13 +179,13 @@ Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]
 
 Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_options`.
 
-**Which calls.** Each call of an operation passes through middleware: calls of your program, and
-calls that the SDK makes for your program, such as pages, polls of tasks and of the change feed,
-chunks of uploads, GraphQL, `Cloudtower.request`, `Cloudtower.raw`, and the request for the server's
-version. Polls that several waiters share only pass through the middleware of the original session,
-not through middleware of `Cloudtower.with_options`. Three kinds of requests bypass all middleware:
-logins that the session needs, the search for the active node, and `Cloudtower.ping`. Use
-``call.operation`` and ``call.kind`` to distinguish calls.
+**Which calls.** Each call of an operation passes through middleware. This includes GraphQL,
+`Cloudtower.request` and `Cloudtower.raw`. It also includes calls that the SDK makes for your
+program: pages, polls of tasks and of the change feed, chunks of uploads, and the request for the
+server's version. Polls that several waiters share pass through the middleware of the original
+session, but not through middleware of `Cloudtower.with_options`. Three kinds of requests bypass all
+middleware: logins that the session needs, the search for the active node, and `Cloudtower.ping`.
+Use ``call.operation`` and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
 runs inside the middleware of the session. A call that cannot be sent, such as a mutation with an

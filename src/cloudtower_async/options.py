@@ -94,8 +94,8 @@ class SessionOptions(TypedDict, total=False):
     takes precedence over ``username``. Default: None."""
 
     credentials: Credentials | None
-    """Async function that is called at each login, for example to query a vault. It returns a
-    token, or a user name and a password. Default: None."""
+    """Async function that is called at each login, for example to query a vault. The function
+    returns a token, or a user name and a password. Default: None."""
 
     auth_config_id: str | None
     """Id of the authentication strategy, for servers with several strategies. Default: None."""
@@ -229,8 +229,8 @@ class ScopedOptions(TypedDict, total=False):
 
     retry: RetryPolicy | None
     """Number of retries, and pauses between retries. Each retry takes one token from the ``budget``
-    of this policy, and one token from the budget of the original session. That budget stays shared,
-    to protect the server from too many retries."""
+    of this policy, and one token from the budget of the original session. The budget of the
+    original session stays shared, which protects the server from too many retries."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests, in addition to the limits of the session."""
@@ -339,8 +339,8 @@ def from_environment(
     """Return `options`, and add missing options from ``CLOUDTOWER_…`` variables and a profile.
 
     An empty variable is treated as unset, and an option that is None is treated as omitted.
-    `profile` is the name of the profile. If `profile` is None, CLOUDTOWER_PROFILE has the name. If
-    that variable is unset, too, no profile is read.
+    `profile` is the name of the profile. If `profile` is None, the variable CLOUDTOWER_PROFILE has
+    the name. If this variable is also unset, no profile is read.
 
     Variables that would conflict with the options are ignored. A user name or a password in the
     options excludes the variable for the token. ``credentials`` excludes the variables for the
@@ -400,7 +400,7 @@ def from_environment(
 
 
 def _current_profile_hint() -> str:
-    """Return the end of an error message, which suggests the current profile, or "" without one."""
+    """Return a hint for an error message that suggests the current profile, or an empty string."""
     from .profiles import current_profile, read_profiles
 
     try:
@@ -430,7 +430,7 @@ def scoped_options(options: Mapping[str, object]) -> dict[str, Any]:
     """Check the options of `Cloudtower.with_options`, and return the options that are not None.
 
     Raises:
-        InvalidSettings: An option cannot be used; the error names it.
+        InvalidSettings: An option is invalid. The error names the option.
         TypeError: An option is unknown.
     """
     check_names(options, ScopedOptions, "with_options")

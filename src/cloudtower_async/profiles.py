@@ -42,7 +42,7 @@ STORED = (
     "proxy",
     "trust_env",
 )
-"""Options of a profile besides the endpoint, the user and the token."""
+"""Options of a profile, without the endpoint, the user and the token."""
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -310,7 +310,7 @@ def _forget(name: str, account: str) -> None:
 
 
 def _keyring() -> ModuleType:
-    # Callers catch every exception: keyring backends are third-party code.
+    # Callers catch every exception, because keyring backends are third-party code.
     return importlib.import_module("keyring")
 
 
@@ -328,7 +328,7 @@ def _locked() -> Generator[Path]:
     """Lock the profiles file against other processes, and yield its path with links resolved.
 
     The lock is on the folder, because the file itself is replaced. Windows cannot lock folders, so
-    a separate lock file is used there. The lock file is never removed.
+    a separate lock file is used on Windows. The lock file is never removed.
 
     Raises:
         InvalidSettings: The folder is not writable, or another process holds the lock.

@@ -27,7 +27,7 @@ class SessionState:
         executor: Executor of the original session.
 
     Attributes:
-        reads: Reads by id that several calls of `wait_until` share, by query.
+        reads: Reads by id that several calls of `wait_until` share. The key is the query.
     """
 
     def __init__(self, executor: Executor) -> None:

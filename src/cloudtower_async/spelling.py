@@ -18,7 +18,8 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     Args:
         name: The unknown name.
         known: The known names.
-        few: Whether to list all known names if none is similar and there are at most `FEW` names.
+        few: Whether to list all known names if no name is similar and there are at most `FEW`
+            names.
     """
     known = list(known)
     near = similar_names(name, known)

@@ -82,7 +82,7 @@ The declared type is `Any`, because `EVERYTHING` can replace any filter.
 
 
 OMITTED: Any = None
-"""Default of arguments that are objects, such as filters. It means that the argument is not sent.
+"""Default of arguments that are objects, such as filters. An omitted argument is not sent.
 
 None has the same meaning. The declared type is `Any`, so that the types of arguments need no ``|
 None``. If the type of a filter were a union, type checkers would not report which key is wrong.

@@ -22,13 +22,13 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 def check_argument(method: str, argument: str, fault: str | None) -> None:
-    """Raise InvalidInput if the check of an argument returned a message, which is `fault`."""
+    """Raise InvalidInput if `fault`, the result of a check, is a message."""
     if fault is not None:
         raise InvalidInput(f"{method}: {argument}: {fault}")
 
 
 def check_option(option: str, fault: str | None) -> None:
-    """Raise InvalidSettings if the check of an option returned a message, which is `fault`."""
+    """Raise InvalidSettings if `fault`, the result of a check, is a message."""
     if fault is not None:
         raise InvalidSettings(f"{option}: {fault}", option=option)
 
@@ -39,7 +39,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def seconds_fault(value: object, *, zero_ok: bool = False, none_ok: bool = False) -> str | None:
-    """Return an error message if a value is not a finite number of seconds above 0, or None.
+    """Return an error message if a value is not a finite number of seconds above 0, otherwise None.
 
     Args:
         value: The value.
@@ -54,32 +54,32 @@ def seconds_fault(value: object, *, zero_ok: bool = False, none_ok: bool = False
 
 
 def count_fault(value: object, *, least: int = 1) -> str | None:
-    """Return an error message if a value is not an integer of at least `least`, or None."""
+    """Return an error message if a value is not an integer of at least `least`, otherwise None."""
     if type(value) is int and value >= least:
         return None
     return f"expected a whole number from {least} on, got {value!r}"
 
 
 def rate_fault(value: object) -> str | None:
-    """Return an error message if a value is not a positive number of calls per second, or None."""
+    """Return an error message if a value is not a positive number of calls a second, else None."""
     if is_number(value) and 0 < value < math.inf:
         return None
     return f"expected a number of calls a second above 0, got {value!r}"
 
 
 def bool_fault(value: object) -> str | None:
-    """Return an error message if a value is not a bool, or None."""
+    """Return an error message if a value is not a bool, otherwise None."""
     return None if isinstance(value, bool) else f"expected True or False, got {value!r}"
 
 
 def choice_fault(value: object, choices: object) -> str | None:
-    """Return an error message if a value is not one of the values of a Literal type, or None."""
+    """Return an error message if a value is not a value of a Literal type, otherwise None."""
     allowed = get_args(choices)
     return None if value in allowed else f"expected one of {', '.join(allowed)}; got {value!r}"
 
 
 def text_fault(value: object) -> str | None:
-    """Return an error message if a value is not a string of at least one character, or None.
+    """Return an error message if a value is not a string of at least one character, otherwise None.
 
     The message does not quote the value, because a secret may have been passed by mistake.
     """
@@ -89,7 +89,7 @@ def text_fault(value: object) -> str | None:
 
 
 def encoding_fault(text: str) -> str | None:
-    """Return an error message if a text cannot be encoded as UTF-8, or None.
+    """Return an error message if a text cannot be encoded as UTF-8, otherwise None.
 
     The message does not quote the text, because the text may be a secret.
     """
@@ -101,14 +101,14 @@ def encoding_fault(text: str) -> str | None:
 
 
 def header_fault(value: object) -> str | None:
-    """Return an error message if a value cannot be the value of an HTTP header, or None."""
+    """Return an error message if a value cannot be the value of an HTTP header, otherwise None."""
     if isinstance(value, str) and _HEADER_VALUE.fullmatch(value):
         return None
     return "it is not a string, or holds a character that is not allowed in headers"
 
 
 def token_fault(token: object) -> str | None:
-    """Return an error message if a value cannot be a token, or None.
+    """Return an error message if a value cannot be a token, otherwise None.
 
     The message does not quote the value, because the value may be a secret.
     """
@@ -120,7 +120,7 @@ def token_fault(token: object) -> str | None:
 
 
 def pair_fault(value: object) -> str | None:
-    """Return an error message if a value is not a valid (user name, password) pair, or None.
+    """Return an error message if a value is not a valid (user name, password) pair, otherwise None.
 
     The pair is for HTTP Basic. The message does not quote the value, because it may hold a
     password.
@@ -134,7 +134,7 @@ def pair_fault(value: object) -> str | None:
 
 
 def function_fault(value: object) -> str | None:
-    """Return an error message if a value is not a function, or None.
+    """Return an error message if a value is not a function, otherwise None.
 
     The message does not quote the value, because the value may be a secret.
     """
@@ -142,7 +142,7 @@ def function_fault(value: object) -> str | None:
 
 
 def middleware_fault(value: object) -> str | None:
-    """Return an error message if a value is not a list or tuple of functions, or None."""
+    """Return an error message if a value is not a list or tuple of functions, otherwise None."""
     if not isinstance(value, list | tuple):
         return f"expected a list of async functions, got {type(value).__name__}"
     faults = map(function_fault, cast("list[object]", value))
@@ -150,7 +150,10 @@ def middleware_fault(value: object) -> str | None:
 
 
 def callback_fault(value: object) -> str | None:
-    """Return an error message if a value is not None and not a synchronous function, or None."""
+    """Return an error message if a value is async or not callable, otherwise None.
+
+    None is a valid value.
+    """
     if inspect.iscoroutinefunction(value):
         return "expected a function, got an async function, which would never be awaited"
     if value is None or callable(value):
@@ -159,7 +162,7 @@ def callback_fault(value: object) -> str | None:
 
 
 def mapping_fault(value: object) -> str | None:
-    """Return an error message if a value is not a mapping whose keys are strings, or None."""
+    """Return an error message if a value is not a mapping with strings as keys, otherwise None."""
     if not isinstance(value, Mapping):
         return f"expected a dict of names and values, got {type(value).__name__}"
     for name in cast("Mapping[object, object]", value):
@@ -169,14 +172,16 @@ def mapping_fault(value: object) -> str | None:
 
 
 def instance_fault(value: object, kind: type) -> str | None:
-    """Return an error message if a value is not an instance of a class, or None."""
+    """Return an error message if a value is not an instance of a class, otherwise None."""
     if isinstance(value, kind):
         return None
     return f"expected a {kind.__qualname__}, got {type(value).__name__}"
 
 
 def pem_file_fault(value: object) -> str | None:
-    """Return an error message if a value is not a path, or holds PEM content instead, or None.
+    """Return an error message if a value is not the path of a PEM file, otherwise None.
+
+    The content of a PEM file is a frequent mistake.
 
     The message does not quote the value, because the value may be a key.
     """
@@ -195,7 +200,10 @@ def pem_file_fault(value: object) -> str | None:
 
 
 def client_cert_fault(value: object) -> str | None:
-    """Return an error message if a value is not a path or a pair of paths of PEM files, or None."""
+    """Return an error message if a value is not the path of a PEM file or a pair of such paths.
+
+    Return None if the value is valid.
+    """
     if not isinstance(value, tuple):
         fault = pem_file_fault(value)
         return fault and fault.replace("expected a path,", "expected a path or a pair of paths,")
@@ -208,7 +216,7 @@ def client_cert_fault(value: object) -> str | None:
 
 
 def ssl_context_fault(value: object, *, alone: bool) -> str | None:
-    """Return an error message if a value is not a usable SSL context, or None.
+    """Return an error message if a value is not a usable SSL context, otherwise None.
 
     Args:
         value: The value.

@@ -36,7 +36,7 @@ Record: TypeAlias = Any
 _FILTER = re.compile(r"(\w+?)Where(?:Unique)?Input")
 _SIMPLE = (str, int, float, bool, bytes)
 _LISTS = (list, Sequence)
-# Filters that are sent as JSON in a string. The API schema declares them as strings.
+# Filters that are sent as strings of JSON. The API schema declares these filters as strings.
 _AS_TEXT = {("CreateContentLibraryImageForm", "clusters"): "ClusterWhereInput"}
 _COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 
@@ -91,7 +91,7 @@ def arguments_of(operation: Operation[Any]) -> ArgType:
 def member(record: Record, key: str) -> ArgType | None:
     """Return the type of a key's value, or None if the key does not exist.
 
-    The type of a key accepts any value if only older servers have the key, or if the key has
+    The returned type accepts any value if only older servers have the key, or if the key has
     another type on older servers.
     """
     from ..inputs.older import OLDER  # load generated code only when it is needed
@@ -129,9 +129,9 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return the filter keys that differ from the names of their struct attributes, by attribute.
+    """Return a dict from struct attributes to the filter keys that have another spelling.
 
-    For example, ``entity_async_status`` maps to ``entityAsyncStatus``.
+    For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``.
     """
     keys: dict[str, str] = {}
     if ArgType(dict, record=record).is_filter:

@@ -63,7 +63,7 @@ def decode(
         answer: Response of the server.
         endpoint: Root address of the server, for error messages.
         strict: Whether to raise an error if any part of the answer violates the API schema.
-        mask: Redacts the excerpts that errors quote.
+        mask: Redaction of the excerpts in error messages.
 
     Returns:
         The decoded answer. If the answer is a large list or does not match the declared type, a
@@ -102,7 +102,7 @@ class SlicedAnswer(Generic[R]):
         answer: Response of the server.
         endpoint: Root address of the server, for error messages.
         strict: Whether to raise an error if any part of the answer violates the API schema.
-        mask: Redacts the excerpts that errors quote.
+        mask: Redaction of the excerpts in error messages.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class SlicedAnswer(Generic[R]):
         """Decode the items of a list, and repair the items that cannot be decoded.
 
         Returns:
-            The list, or WRONG if an item is not JSON.
+            The decoded and repaired items, or WRONG if an item is not JSON.
         """
         decode_row = msgspec.json.Decoder(wanted).decode
         at_once = max(1, len(rows) * _SLICE // len(self._answer.body))
@@ -234,8 +234,8 @@ def _parse(body: bytes, error: _Error) -> object:
         return msgspec.json.decode(body)
     except CODEC_ERRORS as exc:
         reason = str(exc)  # keeping the exception would form a reference cycle
-    # Raise outside the ``except`` block. Inside, the new error would refer to the caught exception,
-    # which may hold the body with a secret.
+    # Raise outside the ``except`` block. Inside the block, the new error would refer to the caught
+    # exception, which may hold a secret in the body.
     if not body.strip():
         raise error("the answer is empty", hint=OTHER_SERVICE)
     if looks_like_html(body):

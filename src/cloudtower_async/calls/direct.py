@@ -100,7 +100,10 @@ def _named(
     given: Mapping[str, object] | None,
     expected: str = "a dict of names and values",
 ) -> Mapping[str, object] | None:
-    """Check that a value is a mapping with string keys, and return it with dates as strings."""
+    """Return a copy of a mapping with dates as strings, or None if `given` is None.
+
+    Raise InvalidInput if `given` is not a mapping, or has keys that are not strings.
+    """
     if given is None:
         return None
     if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -80,8 +80,7 @@ _LIMITS = ("max_in_flight", "rate_limit")
 """Limits of `with_options`, which apply in addition to the session's limits."""
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
-"""Operation of the `Call` that represents a login during retries. `Authenticator` sends the login
-request."""
+"""Operation for the retry loop of a login. `Authenticator` sends the login request itself."""
 
 
 class Call(msgspec.Struct, Generic[R], gc=False):
@@ -324,13 +323,14 @@ class Executor:
             operation: Operation to call.
             arguments: Arguments of the operation. None means that there are no arguments.
             content_language: Language of texts in the answer. None uses the session's language.
-            external_cloudtower_id: Value of the header of this name. None sends no such header.
+            external_cloudtower_id: Value of the header ``external-cloudtower-id``. None sends no
+                such header.
             timeout: Time-out in seconds for the whole call: login, connecting, retries and reading
                 the response. Waits for locked resources do not count. None uses the session's
                 time-out.
-            checked: Whether the arguments need no check, because they were already checked.
-            polling: Whether to retry a query after each failure after which a background poll is
-                retried.
+            checked: Whether the arguments were already checked, so that no other check is needed.
+            polling: Whether to retry a query like a background poll, which is retried after more
+                kinds of failure than other queries.
 
         Raises:
             CallError: The call failed. The subclass of the error names the reason.
@@ -552,7 +552,7 @@ class Executor:
                 finally:
                     limits.leave()
         except CallError as exc:
-            exc.operation = exc.operation or operation.name  # None without a request
+            exc.operation = exc.operation or operation.name  # None if unsent
             exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
             if isinstance(exc, Unauthorized):
                 if operation.auth is Auth.BASIC:
@@ -568,8 +568,8 @@ class Executor:
         except HookError as exc:
             broken = exc.__cause__
         except asyncio.CancelledError as exc:
-            # This exception becomes the cause of the caller's TimeoutError, and error reports show
-            # the frames of a cause.
+            # Drop the frames, because this exception becomes the cause of the caller's
+            # TimeoutError, and error reports show the frames of a cause.
             exc.__traceback__ = None
             raise
         try:

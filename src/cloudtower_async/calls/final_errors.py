@@ -39,7 +39,7 @@ _WITHOUT_LIST = ("observability", "ovf")  # namespaces without resources to quer
 def interrupted_by_hook(
     operation: str, endpoint: str | None, cause: BaseException
 ) -> OutcomeUnknown:
-    """Return the error of a mutation whose client middleware or trace hook raised an exception."""
+    """Return the error for a mutation whose client middleware or trace hook raised an exception."""
     return OutcomeUnknown(
         f"a client middleware or trace hook raised {type(cause).__name__} after the request was "
         "sent, so it may have been carried out or not",
@@ -50,7 +50,7 @@ def interrupted_by_hook(
 
 
 def describe_lock(failure: ResourceLocked, waited: float) -> None:
-    """Add the locked resources and the seconds of waiting for the lock to an error."""
+    """Add the locked resources and the waiting time in seconds to the message of an error."""
     failure.waited = waited
     locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
     failure.message += f" ({locked})" if locked else ""
@@ -58,7 +58,7 @@ def describe_lock(failure: ResourceLocked, waited: float) -> None:
 
 
 def outcome_unknown(failure: CallError) -> OutcomeUnknown:
-    """Return the error of a mutation that may have been carried out before it failed."""
+    """Return the error for a failed mutation that may have been carried out."""
     kind = MutationTimeout if isinstance(failure, CallTimeout) else OutcomeUnknown
     doubt = "so it may have been carried out or not"
     if isinstance(failure, ResponseDecodeError) and failure.message != HTML_INSTEAD:

@@ -152,7 +152,7 @@ class Repair:
     async def _struct(self, members: dict[str, object], wanted: Any, place: Place) -> object:
         declared = _declared(wanted)
         if declared.keys().isdisjoint(members):
-            # The object has another purpose, such as an error message.
+            # The object is not a struct of this type. It may be an error message.
             self.mismatches.add(place, members, "the object has none of the declared members")
             return WRONG
         fields, fitting = _fit_members(members, wanted)
@@ -223,7 +223,7 @@ def repair_at_once(value: object, wanted: Any) -> Any:
 def _fit_members(
     members: dict[str, object], wanted: Any
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """Convert all valid members of a struct with few conversions.
+    """Convert all valid members of a struct together, instead of one by one.
 
     Each failed conversion names the first invalid member, and the next attempt leaves that member
     out.

@@ -15,7 +15,8 @@ class Namespace:
 
     - ``content_language`` is the language of texts in the answer. None uses the session's language.
     - ``timeout`` is the time-out in seconds for the whole call. None uses the session's time-out.
-    - ``external_cloudtower_id`` is the value of the header of this name. None sends no such header.
+    - ``external_cloudtower_id`` is the value of the header ``external-cloudtower-id``. None sends
+      no such header.
 
     A failed call raises `CallError`, and invalid arguments raise `InvalidInput`.
     """

@@ -1,4 +1,4 @@
-"""Operations of the API. Each has a path, the types of its arguments and the type of its answer."""
+"""Operations of the API. Each operation has a path, types of arguments and a type of answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Kind(StrEnum):
 
 
 class Carries(StrEnum):
-    """Form in which arguments are sent. With AS_GIVEN, the arguments say how to send them."""
+    """Form in which arguments are sent.
+
+    With AS_GIVEN, the arguments are keyword arguments of `Transport.exchange`.
+    """
 
     JSON = "json"
     QUERY_STRING = "query_string"
@@ -59,8 +62,8 @@ class Operation(Generic[R]):
         name: Namespace and method, such as ``"vm.get_vms"``.
         path: Path below `root`, such as ``"/get-vms"``.
         kind: Query, mutation or upload.
-        answer: Function that returns the type of the answer. It is called at first use, because
-            loading the models takes time.
+        answer: Function that returns the type of the answer. The function is called at first use,
+            because loading the models takes time.
         body: Function that returns the type of the arguments. None means that the schema describes
             no arguments.
         carries: Form in which arguments are sent.
@@ -101,11 +104,11 @@ class Operation(Generic[R]):
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root
-        self.loaded: bool = body is None  # without arguments, answers are small
+        self.loaded: bool = body is None  # operations without arguments have small answers
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
-        """Decoder of answers. It is created, and its models are loaded, at first use."""
+        """Decoder of answers, which is created at first use. Its creation loads the models."""
         return msgspec.json.Decoder(self.answer())
 
     def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:

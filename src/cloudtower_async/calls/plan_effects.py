@@ -120,7 +120,7 @@ def _items(body: ArgType) -> str | None:
 
 
 def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, object]]:
-    """Yield the type of the selected resources and the filter, for each filter in a body.
+    """Yield (type of the selected resources, filter) for each filter in a body.
 
     Filters inside another filter are not yielded.
     """
@@ -131,7 +131,7 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
             try:
                 value = msgspec.json.decode(value)
             except CODEC_ERRORS:
-                return  # leave the error to the server
+                return  # the server reports the error
         if isinstance(value, dict):
             yield kind, cast("object", value)
     elif shape.item is not None and isinstance(value, list):
@@ -163,7 +163,7 @@ def _keys(shape: ArgType) -> list[str]:
 
 
 def _owner(kind: str, struct: StructType) -> str | None:
-    """Return the name of the field of `kind` that holds a nested `struct`, or None without one."""
+    """Return the field of `kind` that holds a nested `struct`, or None if no field does."""
     from .. import models  # load generated code only when it is needed
 
     for field in msgspec.structs.fields(getattr(models, kind)):

@@ -106,7 +106,7 @@ def namespace_class(namespace: str) -> type[Namespace]:
 
 
 class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
-    """Attribute of a session that holds a namespace, which is created at first use.
+    """Attribute of a session that holds a namespace. The namespace is created at first use.
 
     On the class of the session, the attribute is the class of the namespace. Therefore
     ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a property.

@@ -50,8 +50,8 @@ async def explain(
         error: Error whose hint is changed.
         timeout: Maximum number of seconds to find the reason. If they are exceeded, the error stays
             unchanged.
-        ask_version: Function that requests the server version. It is called only if the version
-            matters.
+        ask_version: Function that requests the server version. The function is called only if the
+            version matters.
     """
     if error.operation != operation.name:
         return
@@ -107,7 +107,7 @@ def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str
 
 
 def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None, object]]:
-    """Yield the step, the type and the value of each list item or object member in a value."""
+    """Yield the path step (``"[0]"`` or ``".name"``), type and value of each part of a value."""
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
             yield f"[{index}]", wanted.item, item

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 Check: TypeAlias = "Callable[[Any], None]"
-"""Function that checks a value. It returns None for a valid value, and raises `_Refused` for an
-invalid value."""
+"""Function that checks a value. The function raises `_Refused` if the value is invalid."""
 
 _log = logging.getLogger("cloudtower_async")
 
@@ -142,9 +141,9 @@ class _NotAsSent(Exception):  # noqa: N818 - not an error
 def _normalized(value: object, shape: ArgType | None) -> object:
     """Return a copy of arguments in the form that the API wants.
 
-    Floats without a fraction become integers, because JSON does not distinguish them. A single
-    filter in AND, OR or NOT becomes a list, as in GraphQL. Dates become strings. Keys of filters
-    that are spelled like attributes of answers get the spelling of the API.
+    Floats without a fraction become integers, because JSON does not distinguish 5.0 from 5. A
+    single filter in AND, OR or NOT becomes a list, as in GraphQL. Dates become strings. Keys of
+    filters that are spelled like attributes of answers get the spelling of the API.
     """
     if shape is None or shape.is_free or (shape.is_date and shape.item is None):
         try:
@@ -281,7 +280,7 @@ def _plain(value: object) -> object:
 class _Refused(Exception):  # noqa: N818 - never leaves this module
     def __init__(self, why: str, *path: str, error: type[InvalidInput] = InvalidInput) -> None:
         self.why = why
-        self.path = [*path]  # innermost first
+        self.path = [*path]  # from the innermost step
         self.error = error
 
     def describe(self) -> str:
@@ -324,7 +323,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Return a check that refuses filters that may match everything, and that also runs `check`."""
+    """Return a check that refuses a filter that may match everything, and then runs `check`."""
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:
@@ -354,7 +353,7 @@ def _list_of(check: Check, *, of_filters: bool, strict: bool) -> Check:
     def check_list(value: object) -> None:
         if not isinstance(value, LISTS):
             if not strict:
-                if of_filters and isinstance(value, dict):  # as the server does
+                if of_filters and isinstance(value, dict):  # servers accept one filter
                     check_list([cast("object", value)])
                 return
             if of_filters and isinstance(value, dict | Everything):
@@ -498,7 +497,7 @@ def _check_whole(value: object) -> None:
 def _check_number(value: object) -> None:
     if not _is_number(value):
         raise _wrong("a number", value)
-    if not math.isfinite(cast("float", value)):  # JSON would have null instead
+    if not math.isfinite(cast("float", value)):  # JSON cannot represent this number
         raise _Refused("expected a finite number, got infinity or NaN")
 
 

@@ -30,8 +30,8 @@ class CallError(CloudtowerError):
         sent: Whether the server may have received the request. False if no connection was made, or
             if the login before the request failed.
         hint: Next step for the user.
-        attempts: Number of attempts to send the call. If the login failed, the number of attempts
-            to log in.
+        attempts: Number of attempts to send the call. If the login failed, this is the number of
+            attempts to log in.
         proxy: Address of the proxy for the request, without credentials. None if no proxy was used.
     """
 
@@ -327,7 +327,7 @@ class LockedResource(msgspec.Struct, frozen=True, gc=False):
 class ResourceLocked(BadRequest):
     """HTTP 400 with code ``ResourceLocked``: another task is changing the resource.
 
-    The call changed nothing. It was retried for ``lock_timeout`` seconds. The lock ends when
+    The call changed nothing. The call was retried for ``lock_timeout`` seconds. The lock ends when
     ``entityAsyncStatus`` of the resource is None. ``waited`` is the number of seconds that the call
     waited for the end of the lock.
     """

@@ -37,7 +37,7 @@ class TaskFailed(TaskError):
         code: The server's ``error_code``, such as ``"CREATE_VM_FORM_TEMPLATE_FAILED"``.
         ec: Error code of the underlying component, such as ``"VM_CLOUD_INIT_CONFIG_ERROR"``.
         message: The server's description of the failure.
-        task: The task itself.
+        task: The failed task. None if the error has no details of the task.
     """
 
     def __init__(
@@ -249,7 +249,7 @@ class SettleTimeout(TaskError, TimeoutError):
         unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``.
             None if the value is unknown.
         timeout: Time-out in seconds.
-        poll_error: Error of the last poll, if it failed.
+        poll_error: Error of the last poll. None if the last poll succeeded.
     """
 
     def __init__(

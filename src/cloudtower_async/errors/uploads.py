@@ -34,13 +34,13 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         pending: Size of the next chunk in bytes if the server may have received the chunk. 0 if the
             server has certainly not received the chunk.
         pending_sha256: SHA-256 of the file up to the end of the next chunk, in hexadecimal.
-        chunks: Number of chunks that the server certainly has.
+        chunks: Number of chunks that the server has certainly received.
         count_base: Difference between the server's count of chunks and `chunks`. None if the server
             does not count chunks.
         resent: Whether a chunk was resent after the option ``settling_time`` had passed. If so, the
             result has to be verified.
-        existing_ids: Ids of the resources that existed before the upload. They identify the new
-            resource if the server does not return its id.
+        existing_ids: Ids of the resources that existed before the upload. A resource with any other
+            id is the new resource, for uploads where the server does not return its id.
         version: Version number of the format of this state.
     """
 
@@ -86,7 +86,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return state
 
     def fault(self) -> str | None:
-        """Return an error message if values contradict each other, or None if they do not."""
+        """Return an error message if the values are inconsistent, otherwise None."""
         ends = self.sent + self.pending
         if not (0 < self.sent <= self.size and self.pending >= 0 and ends <= self.size):
             return f"sent: {self.sent:,} of {self.size:,} bytes, {self.pending:,} pending"

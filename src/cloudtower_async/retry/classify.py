@@ -127,7 +127,7 @@ def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
 
 
 def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryAction:
-    """Return how to react to the failure of one request.
+    """Return the reaction to the failure of one request.
 
     Args:
         error: The failure.

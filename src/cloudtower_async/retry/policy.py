@@ -58,7 +58,7 @@ class RetryPolicy:
 
         Args:
             number: Number of the pause within the call. The first pause has the number 1.
-            chance: Random number from 0 to 1; None: draw one.
+            chance: Random number from 0 to 1. If None, a number is drawn.
         """
         return backoff_delay(number, self.backoff, self.cap, jitter=1.0, chance=chance)
 

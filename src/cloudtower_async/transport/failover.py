@@ -39,7 +39,7 @@ class Endpoints:
     The first caller that needs the address of the active node probes all nodes at once, and all
     other callers wait for the result. There is no background task. If the first caller is
     cancelled, the next caller probes the nodes. If no node or more than one node is active, all
-    waiting callers get the error. A session with a single address never probes it.
+    waiting callers get the error. A session with a single address never probes this address.
 
     Args:
         transport: Transport to the servers, with the settings of the session.
@@ -72,8 +72,8 @@ class Endpoints:
         """Forget a node that refused a call or is unreachable. The next call then starts a search.
 
         Args:
-            endpoint: Address of the node. If a search has found another node in the meantime, that
-                node stays active.
+            endpoint: Address of the node. If a search has found another node in the meantime, the
+                other node stays the active node.
         """
         if self.follows and self.active == endpoint:
             self.active = None
@@ -183,7 +183,10 @@ class Endpoints:
                 return
 
     def _adopt(self, outcome: str | CallError) -> str | CallError:
-        """Store the active node that a search has found, and return the outcome of the search."""
+        """Store the active node that a search has found, and return the outcome of the search.
+
+        The outcome is the address of the active node, or an error.
+        """
         if isinstance(outcome, str):
             if outcome != self.latest:
                 _log.info(

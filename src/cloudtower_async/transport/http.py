@@ -63,8 +63,8 @@ _CLOSE_SECONDS = 5.0  # maximum seconds for closing TLS connections
 class Transport(SessionScope):
     """HTTP transport, which sends requests to the server over a pool of connections.
 
-    The pool is created at first use, because it belongs to the event loop that runs then. An
-    aiohttp session or connector that is passed as an argument is not closed by the transport.
+    The pool is created at first use, because it belongs to the event loop that runs at that time.
+    An aiohttp session or connector that is passed as an argument is not closed by the transport.
 
     Args:
         settings: The session's options.
@@ -118,7 +118,7 @@ class Transport(SessionScope):
         self._session: aiohttp.ClientSession | None = None
         self._opening = anyio.Lock()
         self._tls = TLS(settings)
-        self._proxies: dict[str, Proxy] = {}  # by endpoint
+        self._proxies: dict[str, Proxy] = {}  # by address of the server
         self._max_response_bytes = settings.max_response_bytes
         # There is no total time-out, because callers limit the time of the whole call. The call
         # includes the login and the wait for a connection.
@@ -300,7 +300,9 @@ class Transport(SessionScope):
         return Answer(status, content, request_id, response.headers)
 
     async def close(self) -> None:
-        """Close the connections. Calls in progress raise SessionClosed. Can be called repeatedly.
+        """Close the connections. Calls in progress raise SessionClosed.
+
+        Repeated calls are harmless.
 
         Raises:
             SessionClosed: The session belongs to another running event loop. The session stays
@@ -328,7 +330,7 @@ class Transport(SessionScope):
         Connections are opened later, when requests need them.
 
         Raises:
-            InvalidSettings: A file for TLS cannot be used.
+            InvalidSettings: A certificate or key file is missing or invalid.
             SessionClosed: The session is closed, or belongs to another event loop.
         """
         self.running_loop()

@@ -33,8 +33,8 @@ OTHER = "_OTHER"
 
 _PREFIX = "cloudtower.client."
 _BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-"""Boundaries of the histogram in seconds. The first suit a small query, and the last suit a call
-that waits for a lock."""
+"""Boundaries of the histogram in seconds. The smallest boundaries suit a small query, and the
+largest suit a call that waits for a lock."""
 
 _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (OutcomeUnknown, "unknown"),

@@ -76,7 +76,7 @@ def text(value: object) -> str:
     spelled = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     try:
         spelled.encode()
-    except UnicodeEncodeError as exc:  # no chaining: this error holds the text
+    except UnicodeEncodeError as exc:  # not chained, because it holds the text
         place = exc.start
     else:
         return spelled

@@ -41,7 +41,7 @@ def find_proxies(settings: Settings) -> dict[str, Proxy]:
 
 
 def credential(proxy: Proxy) -> str | None:
-    """Return the ``Proxy-Authorization`` header for a proxy, or None if it needs no credentials."""
+    """Return the ``Proxy-Authorization`` header for a proxy, or None if it has no user name."""
     if proxy.username is None:
         return None
     return basic(proxy.username, proxy.password or "")
@@ -110,7 +110,7 @@ def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
 
 
 def unused_variable(endpoint: str) -> str | None:
-    """Return the name of the variable that holds a proxy for an endpoint, or None without one."""
+    """Return the variable that names a proxy for an endpoint, or None if no variable does."""
     parts = urlsplit(endpoint)
     if not urllib.request.getproxies_environment().get(parts.scheme) or _is_exempt(endpoint):
         return None

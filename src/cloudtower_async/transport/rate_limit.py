@@ -120,7 +120,9 @@ class RateLimiter:
         return False
 
     async def enter(self, priority: Priority = "normal") -> None:
-        """Wait in the queue, and take a slot and a token. If cancelled, take no slot and no token.
+        """Wait in the queue, and take a slot and a token.
+
+        If the caller is cancelled, no slot and no token is taken.
 
         Args:
             priority: Priority of the call.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _SHORTEST = 8  # characters; a shorter secret may be an ordinary word
-_LEAST_CHANGES = 5  # alternations of letters, digits and symbols in a password
+_LEAST_CHANGES = 5  # minimum number of alternations of letters, digits and symbols
 _MOST_PASSING = 100  # short-lived secrets to remember, such as console tickets
 _LARGEST = 2**16  # bytes; a larger body is not decoded for the log
 _LONGEST = 2000  # characters
@@ -205,7 +205,9 @@ def _is_suspicious(name: str) -> bool:
 
 
 def _is_distinctive(password: str) -> bool:
-    """Return whether a sentence, name, number or version cannot contain a password by chance.
+    """Return whether a password is too unusual to be part of another text by chance.
+
+    Other texts are sentences, names, numbers and versions.
 
     The criterion is the number of alternations between letters, digits and symbols within the words
     of the password.

@@ -70,7 +70,7 @@ class Observed(Protocol):
 
 
 class _Sessions:
-    """Collection of open sessions. Metric readers read their values in separate threads."""
+    """Collection of open sessions. Metric readers read the values of sessions in other threads."""
 
     def __init__(self) -> None:
         self._open: WeakSet[Observed] = WeakSet()
@@ -103,7 +103,7 @@ class _Sessions:
 
         Args:
             names: Names of the readings.
-            closed: Whether to include closed sessions. Counters have to include them.
+            closed: Whether to include closed sessions, which is necessary for counters.
         """
         found: dict[tuple[str, str], float] = {}
         none: Counter[str] = Counter()

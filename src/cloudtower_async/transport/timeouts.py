@@ -126,7 +126,7 @@ class SessionScope:
             raise closed_during(operation) if operation else SessionClosed
 
     async def sleep(self, seconds: float, operation: str = "") -> None:
-        """Sleep. Closing the session ends the sleep with an error.
+        """Sleep for a number of seconds. Closing the session ends the sleep with an error.
 
         Args:
             seconds: Seconds to sleep.

@@ -85,7 +85,7 @@ class TLS:
         stamp = _current_stamp(self._settings)
         if stamp == self._stamp:
             return
-        self._stamp = stamp  # from before the read, so that a later change is noticed
+        self._stamp = stamp  # from before the read, so that later changes are noticed
         try:
             self.context = _shared_context(self._settings)
         except InvalidSettings as exc:
@@ -118,7 +118,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | bool:
 
 
 def _shared_context(settings: Settings) -> ssl.SSLContext:
-    key = settings.verify_tls, _current_stamp(settings)  # from before the read
+    key = settings.verify_tls, _current_stamp(settings)  # the stamps from before the read
     with _loading:
         context = _shared.get(key)
         if context is None:

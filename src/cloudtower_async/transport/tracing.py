@@ -3,9 +3,9 @@
 A program that uses OpenTelemetry has already imported OpenTelemetry. Therefore this module only
 looks for the imported package, and all other programs only pay for this look-up.
 
-Callers that wait for tasks share polls, and one of them sends the requests. The spans of these
-requests are children of the span of that wait. The spans of all other waits link to the span of
-that wait.
+Callers that wait for tasks share polls. One of these callers, the leader, sends the requests of a
+poll. The spans of these requests are children of the leader's span. The spans of all other waiting
+callers link to the leader's span.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Attempts(Protocol):
 
     Attributes:
         attempts: Number of attempts to send the call.
-        status: HTTP status of the latest answer.
-        request_id: ``x-tower-request-id`` of the latest answer.
+        status: HTTP status of the latest response.
+        request_id: Header ``x-tower-request-id`` of the latest response.
     """
 
     attempts: int
@@ -58,7 +58,7 @@ def observed(
 ) -> Coroutine[Any, Any, R]:
     """Return a coroutine that carries out a call in a span and records its duration.
 
-    If the program does not use OpenTelemetry, the call itself is returned.
+    If the program does not use OpenTelemetry, `calling` itself is returned.
 
     Args:
         operation: Name of the operation, which is also the name of the span.
@@ -85,7 +85,7 @@ def tracer() -> Tracer | None:
     return _tracer_of(provider)
 
 
-@lru_cache(maxsize=1)  # providers create a new tracer at each request
+@lru_cache(maxsize=1)  # providers create a new tracer at each function call
 def _tracer_of(provider: TracerProvider) -> Tracer:
     return provider.get_tracer("cloudtower_async", __version__)
 
