@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 else:
 
     class AnyOf:
-        """A union for type checkers; at run time, ``AnyOf[A, B]`` is the type ``A``.
+        """A union for type checkers. At run time, ``AnyOf[A, B]`` is the type ``A``.
 
-        The first member is the type that JSON has. For example, a list and a set are both lists in
-        JSON, and a datetime and a str are both strings. Libraries that read annotations, such as
-        msgspec, allow a union to have only one type for JSON lists, and only one for JSON strings.
+        The first member is the type that a decoded JSON value has. For example, a list and a set
+        are both lists in JSON, and a datetime and a str are both strings. Libraries that read
+        annotations, such as msgspec, allow a union to have only one type for JSON lists, and only
+        one for JSON strings.
         """
 
         def __class_getitem__(cls, members: tuple[object, ...]) -> object:

@@ -148,8 +148,9 @@ class Cloudtower(Namespaces):
         Args:
             profile: Name of a profile that ``cloudtower-async login`` stored. The profile supplies
                 the options that are set by no argument and no variable. Reading a profile accesses
-                files, and possibly the keyring of the system. If None, CLOUDTOWER_PROFILE names the
-                profile. If that variable is not set, or `profile` is "", no profile is read.
+                files, and possibly the keyring of the system. If `profile` is None, the variable
+                CLOUDTOWER_PROFILE names the profile. If this variable is not set, or if `profile`
+                is "", no profile is read.
             options: Options of `Cloudtower`, and ``endpoint``. None has the same effect as omitting
                 the option.
 
@@ -210,8 +211,8 @@ class Cloudtower(Namespaces):
     async def get_token(self) -> str:
         """Return the token that authenticates calls. Log in first if the session has no token.
 
-        Treat the token as a secret. Anyone who has the token can act as this user, and the token
-        may never expire.
+        Treat the token as a secret. Anyone with the token can act as this user, and some tokens
+        never expire.
 
         Raises:
             LoginFailed: The server refused the credentials.
@@ -501,7 +502,7 @@ class Cloudtower(Namespaces):
         """Return a loader that combines many reads by id into few requests.
 
         Only reads through the same loader share requests. Therefore create one loader and keep it,
-        for example one loader per web request or one per application.
+        for example for a web request or for the whole application.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
@@ -591,7 +592,7 @@ class Cloudtower(Namespaces):
 
         A failed task is yielded like any other task. An exception would end the iteration while
         other tasks are still running. ``await tower.wait(task)`` raises the error of a failed task,
-        and sends no request for it. If a task was not found, the error is raised at the end of the
+        without sending a request. If a task was not found, the error is raised at the end of the
         iteration.
 
         Args:
@@ -796,8 +797,8 @@ class Cloudtower(Namespaces):
 
         Args:
             resource_ids: Ids of all resources that the block works on. Either all of these ids are
-                locked, or no id is locked. An asyncio task that asks for a second lock while it
-                holds one can deadlock with another such task.
+                locked, or no id is locked. Two asyncio tasks can deadlock if each task holds one
+                lock and asks for a second lock.
             timeout: Maximum number of seconds to wait for other callers. None waits without limit.
 
         Raises:
@@ -921,9 +922,9 @@ class Cloudtower(Namespaces):
         ids.
 
         With the change feed, only changed resources are read again. Without the change feed, each
-        poll reads all resources. Calls with the same method and options then share their requests,
-        if they filter only by ``id`` or ``id_in``. Transient failures are retried until the
-        time-out.
+        poll reads all resources. In that case, calls with the same method and options share their
+        requests if the filters have only ``id`` or ``id_in``. Transient failures are retried until
+        the time-out.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
@@ -1060,10 +1061,10 @@ class Cloudtower(Namespaces):
     ) -> uploads.Upload[T]:
         """Upload a file in chunks, and return the resource that the server creates from the file.
 
-        Await the return value, or enter it with ``async with`` and iterate over the progress. The
-        chunks are sent one after the other, and each chunk is sent exactly once. At most two chunks
-        are in memory. The upload is also cancelled on the server if the calling task is cancelled,
-        if `on_progress` raises an error, or if the block is left before the end.
+        Await the returned upload, or enter the upload with ``async with`` and iterate over its
+        progress. The chunks are sent one after the other, and each chunk is sent exactly once. At
+        most two chunks are in memory. The upload is also cancelled on the server if the calling
+        task is cancelled, if `on_progress` raises an error, or if the block is left before the end.
 
         Args:
             source: Path, file opened in binary mode, or async iterator of bytes. A file is read

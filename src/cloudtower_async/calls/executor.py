@@ -541,8 +541,8 @@ class Executor:
                         strict=self.strict,
                         mask=transport.mask,
                     )
-                    # Repairing an answer can take long, so the repair lets other tasks and the
-                    # time-out interrupt it.
+                    # Repairing an answer can take long. Other tasks and the time-out can interrupt
+                    # the repair.
                     if isinstance(decoded, SlicedAnswer):
                         sliced = cast("SlicedAnswer[R]", decoded)
                         answer = await sliced.read()

@@ -48,7 +48,7 @@ async def explain(
         operation: Operation that was called.
         content: Content that was sent.
         error: Error whose hint is changed.
-        timeout: Maximum number of seconds to find the reason. If they are exceeded, the error stays
+        timeout: Maximum number of seconds to find the reason. After this time, the error stays
             unchanged.
         ask_version: Function that requests the server version. The function is called only if the
             version matters.

@@ -39,8 +39,8 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             does not count chunks.
         resent: Whether a chunk was resent after the option ``settling_time`` had passed. If so, the
             result has to be verified.
-        existing_ids: Ids of the resources that existed before the upload. A resource with any other
-            id is the new resource, for uploads where the server does not return its id.
+        existing_ids: Ids of the resources that existed before the upload. If the server does not
+            return the id of the new resource, these ids help to find the new resource.
         version: Version number of the format of this state.
     """
 

@@ -72,7 +72,7 @@ class Budget:
     def spent(self) -> float:
         """Number of tokens that this bucket lacks.
 
-        If this bucket is full, it is the number of tokens that the additional budget lacks.
+        If this bucket is full, the value is the number of tokens that the additional budget lacks.
         """
         return self._spent if self._within is None else self._spent or self._within.spent
 

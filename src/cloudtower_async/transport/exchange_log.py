@@ -1,6 +1,6 @@
 """Observe exchanges with a server, for the log and for the lists of `record_exchanges`.
 
-If both are disabled, the only cost per exchange is the check that they are disabled.
+If logging and recording are disabled, the only cost per exchange is the check for them.
 """
 
 from __future__ import annotations

@@ -153,9 +153,9 @@ class Transport(SessionScope):
     ) -> Coroutine[Any, Any, Answer]:
         """Send a request, and return the response after reading its whole body.
 
-        Callers have to set a time limit with `TimeLimit` or `until_closed`. Before callers raise an
-        error again, they have to pass the error to `without_frames`, because its stack frames hold
-        credentials.
+        Callers have to set a time limit with `TimeLimit` or `until_closed`. The stack frames of a
+        raised error hold credentials. Therefore callers have to pass the error to `without_frames`
+        before they raise the error again.
 
         Args:
             operation: Name of the operation, for error messages.
