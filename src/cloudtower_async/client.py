@@ -211,8 +211,8 @@ class Cloudtower(Namespaces):
     async def get_token(self) -> str:
         """Return the token that authenticates calls. Log in first if the session has no token.
 
-        Treat the token as a secret. Anyone with the token can act as this user, and some tokens
-        never expire.
+        Treat the token as a secret. Anyone with the token can act as this user. A server can
+        issue tokens that never expire.
 
         Raises:
             LoginFailed: The server refused the credentials.

@@ -62,7 +62,7 @@ class _Guard(Enum):
 
 
 class _Mode(NamedTuple):
-    """Mode of validation. `guard` selects the filters to check; `strict` adds keys and values."""
+    """Mode of validation. `guard` selects filters to check. `strict` adds keys and values."""
 
     guard: _Guard
     strict: bool
