@@ -1,1 +1,1 @@
-"""Measurements that print figures; `benchmarks.chaos` and `benchmarks.fuzz` are also checks."""
+"""Measurements that print figures. `benchmarks.chaos` and `benchmarks.fuzz` are also checks."""

@@ -1,8 +1,8 @@
 """`python -m benchmarks`: run all measurements and store the figures.
 
 Each part runs in separate processes and prints its figures. The figures of a complete run are
-stored as JSON in build/bench.json and, with ``--docs``, as the table in the documentation. If a
-part fails, nothing is stored.
+stored as JSON in build/bench.json. With ``--docs``, they are also stored as a table in the
+documentation. If a part fails, nothing is stored.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TABLE = Path("docs", "figures.md")
 
 
 def run(part: str) -> list[Figure] | None:
-    """Run a part and return its figures, or None if it fails. Print all its other output."""
+    """Run a part, print its output, and return its figures, or None if the part fails."""
     figures: list[Figure] = []
     command = [sys.executable, "-m", f"benchmarks.{part}"]
     with subprocess.Popen(  # noqa: S603 - our own code
@@ -68,7 +68,7 @@ def run(part: str) -> list[Figure] | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", choices=[[], *PARTS], help="only these, and nothing is written"
+        "parts", nargs="*", choices=[[], *PARTS], help="run only these parts, and write no files"
     )
     parser.add_argument("--docs", action="store_true", help=f"write {TABLE}")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Servers and measured clients, each in a separate process.
+"""Helpers that run servers and measured clients in separate processes.
 
-Python's garbage collector repeatedly traverses everything that a process has loaded: next to the
-vendor's classes, our client decodes at half the speed. All these processes import this module,
-so it imports very little.
+Python's garbage collector repeatedly traverses everything that a process has loaded. In one process
+with the vendor's classes, our client would decode at half the speed. All measured processes import
+this module, so this module imports very little.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from contextlib import AbstractContextManager
 
-LONGEST = 900.0  # seconds that a server waits for input, and its maximum lifetime without input
+LONGEST = 900.0  # seconds that a server waits for a line of input before it ends
 T = TypeVar("T")
 Place = TypeVar("Place")
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Address of a server, and a login."""
+    """Address of a server, and the credentials of a user."""
 
     url: str
     username: str
@@ -32,10 +32,10 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Server(Generic[Place]):
-    """A server in another process, from the client's side.
+    """Connection to a server in another process, over its standard input and output.
 
     Args:
-        process: The process.
+        process: Process of the server.
         place: Type of the first line that the process prints.
     """
 
@@ -53,16 +53,17 @@ class Server(Generic[Place]):
         self._tell.flush()
 
     def hear(self, kind: type[T]) -> T:
-        """Return the next line of the server."""
+        """Return the next line that the server prints, decoded from JSON."""
         return msgspec.json.decode(self._told.readline(), type=kind)
 
 
 @contextmanager
 def talking(module: str, *arguments: str, place: type[Place]) -> Generator[Server[Place]]:
-    """Run a server in another process until the end of the block.
+    """Run a server in another process for a block.
 
     Args:
-        module: Module of the server, which prints its address with `tell` and reads with `heard`.
+        module: Module of the server. It prints its address with `tell` and reads lines with
+            `heard`.
         arguments: Arguments of the module.
         place: Type of the first line that the server prints.
     """
@@ -78,26 +79,28 @@ def talking(module: str, *arguments: str, place: type[Place]) -> Generator[Serve
 
 @contextmanager
 def serving(module: str, *arguments: str) -> Generator[Address]:
-    """Run a server that prints its address and nothing else; it ends with the block."""
+    """Run a server that prints only its address for a block, and yield the address."""
     with talking(module, *arguments, place=Address) as server:
         yield server.place
 
 
 def replay(size: str) -> AbstractContextManager[Address]:
-    """Run a server that answers from memory; see `benchmarks.replay`."""
+    """Run a server that answers from memory for a block; see `benchmarks.replay`."""
     return serving("replay", size)
 
 
 def tell(what: object) -> None:
-    """Print a line for the process that started this one."""
+    """Print an object as a line of JSON for the parent process."""
     print(msgspec.json.encode(what).decode(), flush=True)
 
 
 async def heard(longest: float = LONGEST) -> str:
-    """Return the next line from the parent process; empty at the end of the input.
+    """Return the next line from the parent process.
+
+    Return an empty text at the end of the input, or if no line arrives in time.
 
     Args:
-        longest: Seconds to wait.
+        longest: Time-out in seconds.
     """
     import anyio.to_thread
 
@@ -110,7 +113,7 @@ def measure_apart(part: str, *arguments: str, address: Address) -> list[float]:
     """Run a part in a separate process and return the numbers that it prints.
 
     Args:
-        part: Module of the part; it reads the address with `given_address`.
+        part: Module of the part. It reads the address with `given_address`.
         arguments: Arguments of the part.
         address: Address of the server.
     """
@@ -124,5 +127,5 @@ def measure_apart(part: str, *arguments: str, address: Address) -> list[float]:
 
 
 def given_address() -> Address:
-    """Return the address that such a process was given."""
+    """Return the address that `measure_apart` has passed to this process."""
     return msgspec.json.decode(sys.stdin.buffer.read(), type=Address)

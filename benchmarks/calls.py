@@ -1,12 +1,12 @@
 """`python -m benchmarks.calls`: CPU time of a call, and calls per second.
 
-Our client is compared with aiohttp and msgspec alone, decoding into the same struct, and with the
-vendor's client, on the same server. "bare" is aiohttp as its documentation shows it; "tuned" is
-aiohttp with the options that our client uses: no cookies, no timer per request, a parsed address.
-Both send the same headers as our client.
+Our client is compared with two others on the same server: aiohttp and msgspec alone, which decode
+into the same struct, and the vendor's client. "bare" is aiohttp as in its documentation. "tuned" is
+aiohttp with the options that our client uses: no cookies, no timer per request, and a parsed
+address. Bare and tuned clients send the same headers as our client.
 
-CPU is measured in short turns in changing order, so that changes of the machine's speed affect
-all clients alike. Each turn is compared with its neighbors.
+CPU is measured in short turns, whose order changes, so that changes of the machine's speed affect
+all clients equally. Each turn is compared with the neighboring turns.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
     Call = Callable[[], Awaitable[object]]
 
 CALLS = {1: 200, 50: 50}
-"""Calls per turn, by the number of VMs in an answer."""
+"""Number of calls in a turn, by the number of VMs in an answer."""
 WARM_UP, ROUNDS, RATES = 3, 60, 5
 APART = {
     "aiohttp": ("bare", "ours"),
     "cloudtower": ("vendor",),
     "uvloop": ("ours with uvloop",),
 }
-"""Clients measured in each process, by package. Our client and the bare ones share a process,
-because differences in the memory layout of processes exceed the difference between them."""
+"""Clients that are measured in each process, by package. Our client and the bare client share a
+process, because two processes differ more by their memory layouts than these clients differ."""
 COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("ours with uvloop", "ours"))
 SECONDS = 2.0
-"""Calls in one measurement of calls per second."""
+"""Duration in seconds of one measurement of calls per second."""
 GOALS = {1: (1.07, 25.0), 50: (1.03, 250.0)}
 
 
 class Bare:
-    """Client of aiohttp and msgspec alone.
+    """Client that uses only aiohttp and msgspec.
 
     Args:
-        session: A session that is logged in.
+        session: Session with the token of a logged-in user.
         vms: Number of VMs to request.
         url: Address of the calls.
     """
@@ -80,7 +80,7 @@ class Bare:
 
 
 def ours(tower: Cloudtower, vms: int) -> Call:
-    """Make the same call as our client."""
+    """Return a function that makes the same call with our client."""
 
     async def call() -> object:
         return await tower.vm.get_vms(first=vms, order_by="id_ASC")
@@ -89,7 +89,7 @@ def ours(tower: Cloudtower, vms: int) -> Call:
 
 
 async def cpu(call: Call, calls: int) -> float:
-    """Return the microseconds of CPU per call, for calls made one after the other."""
+    """Return the CPU time in microseconds per call. The calls are made one after the other."""
     start = time.process_time()
     for _ in range(calls):
         await call()
@@ -97,8 +97,8 @@ async def cpu(call: Call, calls: int) -> float:
 
 
 async def rate(call: Call) -> float:
-    """Return the calls per second at the fixed concurrency."""
-    await call()  # loads and builds what the first call needs
+    """Return the number of calls per second with `CONCURRENCY` concurrent calls."""
+    await call()  # the first call loads modules and builds decoders
     gc.collect()
     until = time.perf_counter() + SECONDS
     done = 0
@@ -117,7 +117,7 @@ async def rate(call: Call) -> float:
 
 
 def vendor_rate(vendor: Vendor, vms: int, threads: int) -> float:
-    """Return the calls per second of the vendor's client with a number of threads."""
+    """Return the number of calls per second of the vendor's client with a number of threads."""
     vendor.vms.get_vms({"first": vms, "orderBy": "id_ASC"})
     gc.collect()
     until = time.perf_counter() + SECONDS
@@ -136,11 +136,11 @@ def vendor_rate(vendor: Vendor, vms: int, threads: int) -> float:
 
 
 class Sessions:
-    """Our client and the bare one, both logged in.
+    """Sessions of our client and of the bare client, both logged in.
 
     Attributes:
-        tuned: A bare client with the options that ours uses.
-        url: The address of the calls.
+        tuned: Session of aiohttp with the options that our client uses.
+        url: Address of the calls, already parsed.
     """
 
     def __init__(self, address: Address) -> None:
@@ -179,7 +179,7 @@ class Sessions:
 
 
 async def costs(address: Address) -> list[Figure]:
-    """Print the CPU of a call, for our client and for aiohttp alone."""
+    """Return figures of the CPU time of a call with our client, relative to aiohttp alone."""
     figures: list[Figure] = []
     sessions = Sessions(address)
     async with sessions as (tower, session):
@@ -208,11 +208,14 @@ async def costs(address: Address) -> list[Figure]:
 
 
 async def _in_turns(peers: dict[str, Call], calls: int) -> dict[str, list[float]]:
-    """Return the CPU of each client in short turns, in an order that goes back and forth."""
+    """Return the CPU time per call of each client in each turn.
+
+    The order of the clients changes from turn to turn.
+    """
     for call in peers.values():
-        await cpu(call, calls * WARM_UP)  # loads and builds what the first call needs
+        await cpu(call, calls * WARM_UP)  # the first call loads modules and builds decoders
     gc.collect()
-    gc.freeze()  # loaded modules are not part of any call
+    gc.freeze()  # loaded modules must not slow down later collections
     spent: dict[str, list[float]] = {who: [] for who in peers}
     names = list(peers)
     for number in range(ROUNDS):
@@ -226,13 +229,16 @@ async def _in_turns(peers: dict[str, Call], calls: int) -> dict[str, list[float]
 async def _rates_of(who: Sequence[str], vms: int, address: Address) -> list[float]:
     async with Sessions(address) as (tower, session):
         calls: dict[str, Call] = {"bare": Bare(session, vms), "ours": ours(tower, vms)}
-        for one in who:  # a process needs time until its memory stops growing
+        for one in who:  # an unmeasured round, until memory stops growing
             await rate(calls[one])
         return [await rate(calls[one]) for one in who]
 
 
 def rates_apart(package: str, vms: int, address: Address) -> list[float]:
-    """Return the calls per second of the clients in one process; for the vendor's its best."""
+    """Return the calls per second of each client of a package.
+
+    For the vendor's client, this is the highest rate with 1, 4 or `CONCURRENCY` threads.
+    """
     if package == "cloudtower":
         vendor = Vendor(address)
         return [max(vendor_rate(vendor, vms, threads) for threads in (1, 4, CONCURRENCY))]
@@ -245,7 +251,7 @@ def rates_apart(package: str, vms: int, address: Address) -> list[float]:
 
 
 def _round(packages: Sequence[str], vms: int, address: Address) -> dict[str, float]:
-    """Return the calls per second of each client."""
+    """Return the calls per second of each client, measured in separate processes."""
     found: dict[str, float] = {}
     for package in packages:
         numbers = measure_apart("calls", "--rate", package, str(vms), address=address)
@@ -254,7 +260,7 @@ def _round(packages: Sequence[str], vms: int, address: Address) -> dict[str, flo
 
 
 def rates(address: Address) -> list[Figure]:
-    """Print the calls per second: ours, the bare ones, the vendor's, and ours on uvloop."""
+    """Return figures that compare the calls per second of all clients."""
     figures: list[Figure] = []
     packages = [package for package in APART if find_spec(package)]
     peers = [who for package in packages for who in APART[package]]
@@ -282,7 +288,7 @@ def rates(address: Address) -> list[Figure]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=["cpu", "rates"], help="only this one")
+    parser.add_argument("--part", choices=["cpu", "rates"], help="measure only this part")
     parser.add_argument("--rate", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.rate:

@@ -1,9 +1,10 @@
 """`python -m benchmarks.chaos`: outcomes of many calls under injected faults.
 
-Queries, creations and power operations run, two hundred at a time. A fifth of the requests meet a
-fault, before or after execution, and the nodes of a pair swap roles. The simulator, in a separate
-process, counts the executed requests, and each call is compared with these counts. Then the same
-calls run with the vendor's client and its failover, and its losses are counted.
+Two hundred queries, creations and power operations run concurrently. A fifth of the requests fail
+before or after execution, and the nodes of an active/passive pair swap roles. The simulator runs in
+a separate process and counts the executed requests. The outcome of each call is compared with these
+counts. Then the same calls run with the vendor's client and its failover, and the wrong outcomes
+are counted.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ CALLS, SEEDS, FAULTS = 20_000, 5, 0.2
 VMS = 400
 
 
-# The process of the server
+# Process of the server
 
 
 async def serve(seed: int, faults: float) -> None:
-    """Serve the pair. Each line of the input is a command: switch, faults, calm, count."""
+    """Serve the pair. Each line of the input is a command: switch, faults, calm or count."""
     from cloudtower_async.testing import Simulator
 
     async with Simulator(
@@ -90,7 +91,7 @@ def _marker(body: object) -> str | None:
 
 
 async def ours(seed: int, calls: int, faults: float) -> Tally:
-    """Run the script with this package."""
+    """Run the script with our client, and return the counted outcomes."""
     with pair(seed, faults) as servers:
         place, outcomes = servers.place, dict[str, Outcome]()
         coming = script(seed, calls, place)
@@ -154,10 +155,10 @@ async def _outcome(tower: Cloudtower, call: Call, place: Place) -> Outcome:
 
 @asynccontextmanager
 async def _nothing_left(tally: Tally) -> AsyncGenerator[None]:
-    """Compare the tasks and file descriptors before and after."""
+    """Record the tasks and file descriptors that a block leaves behind."""
     before = len(asyncio.all_tasks()), _descriptors()
     yield
-    await asyncio.sleep(0.1)  # the event loop drops closed connections
+    await asyncio.sleep(0.1)  # give the event loop time to drop closed connections
     gc.collect()
     after = len(asyncio.all_tasks()), _descriptors()
     for name, was, now in zip(("tasks", "file descriptors"), before, after, strict=True):
@@ -166,7 +167,7 @@ async def _nothing_left(tally: Tally) -> AsyncGenerator[None]:
 
 
 def _descriptors() -> int:
-    """Return the open files and sockets of this process, including the one for the listing."""
+    """Return the number of open file descriptors, including the one for the listing."""
     folder = Path("/proc/self/fd")
     return len(os.listdir(folder)) if folder.is_dir() else 0  # noqa: PTH208 - cheaper
 
@@ -191,8 +192,12 @@ def show(who: str, seed: int, tally: Tally) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=CALLS)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="runs, each with its own seed")
-    parser.add_argument("--faults", type=float, default=FAULTS, help="share of the requests")
+    parser.add_argument(
+        "--seeds", type=int, default=SEEDS, help="number of runs, each with its own seed"
+    )
+    parser.add_argument(
+        "--faults", type=float, default=FAULTS, help="share of the requests that fail"
+    )
     parser.add_argument("--no-vendor", action="store_true")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

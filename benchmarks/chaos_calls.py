@@ -1,6 +1,6 @@
-"""The calls of `benchmarks.chaos` and their outcomes."""
+"""Calls of `benchmarks.chaos`, and the comparison of their outcomes."""
 
-# ruff: noqa: S311 - the same seed makes the same calls
+# ruff: noqa: S311 - the same seed must result in the same calls
 from __future__ import annotations
 
 import random
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["query", "create", "power"]
 
 CONCURRENCY, SWITCHES = 200, 10
-READ_TIMEOUT = 2.0  # time-out in seconds of a request that hangs
+READ_TIMEOUT = 2.0  # time-out of a request in seconds
 KINDS: tuple[Kind, ...] = ("query", "create", "power")
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Addresses of the pair, and resources on it."""
+    """Addresses of the pair, credentials, and ids of resources."""
 
     urls: list[str]
     username: str
     password: str
     cluster: str
     vms: list[str]
-    """The running VMs."""
+    """Ids of the running VMs."""
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of the script. Only this call sends its marker."""
+    """One call of the script. No other call sends the same marker."""
 
     marker: str
     kind: Kind
@@ -48,9 +48,10 @@ class Outcome(msgspec.Struct, frozen=True):
     """Outcome of a call, as reported to the caller.
 
     Args:
-        told: ``done``, ``not done`` (the error says that nothing was done), ``unknown`` (the error
-            says that it may have been done) or ``wrong`` (the answer is wrong).
-        error: The class of the error.
+        told: Reported outcome: ``done``, ``not done`` (the error means that the server did
+            nothing), ``unknown`` (the server may have executed the call) or ``wrong`` (the answer
+            is wrong).
+        error: Class of the error, or an empty text.
     """
 
     told: Literal["done", "not done", "unknown", "wrong"]
@@ -58,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """Outcomes of the calls of one run."""
+    """Counted outcomes of the calls of one run."""
 
     calls: int
     seconds: float = 0.0
@@ -69,25 +70,25 @@ class Tally(msgspec.Struct, kw_only=True):
     not_done: int = 0
     unknown: int = 0
     twice: int = 0
-    """Mutations that the server executed more than once."""
+    """Number of mutations that the server executed more than once."""
     denied: int = 0
-    """Mutations that were executed although the caller was told otherwise."""
+    """Number of mutations that were executed, but reported as not done."""
     claimed: int = 0
-    """Mutations that were reported as done but not executed."""
+    """Number of mutations that were reported as done, but not executed."""
     lost: int = 0
-    """Calls without any outcome."""
+    """Number of calls without any outcome."""
     left: list[str] = []
-    """Tasks, connections and file descriptors that remained at the end."""
+    """Numbers of tasks and file descriptors that remained at the end, as texts."""
     errors: dict[str, int] = {}
 
     def sound(self) -> bool:
-        """Whether no invariant was violated."""
+        """Return whether no invariant was violated."""
         bad = self.queries_wrong + self.twice + self.denied + self.claimed + self.lost
         return not bad and not self.left
 
 
 def script(seed: int, calls: int, place: Place) -> list[Call]:
-    """Return the calls of a run: 70 % queries, 30 % creations and power operations."""
+    """Return the calls of a run: 70 % queries, 15 % creations and 15 % power operations."""
     choose = random.Random(seed)
     kinds = choose.choices(KINDS, (14, 3, 3), k=calls)
     return [
@@ -97,7 +98,7 @@ def script(seed: int, calls: int, place: Place) -> list[Call]:
 
 
 def new_vm(call: Call, place: Place) -> VmCreationParams:
-    """Return the VM that a call creates."""
+    """Return the parameters of the VM that a call creates."""
     return {
         "cluster_id": place.cluster,
         "name": call.marker,
@@ -113,14 +114,14 @@ def new_vm(call: Call, place: Place) -> VmCreationParams:
 
 
 def chosen(call: Call) -> VmWhereInput:
-    """Return a filter that finds the VM of a call and contains its marker."""
+    """Return a filter that matches the VM of a call. The filter contains the marker of the call."""
     return {"id": call.vm, "name_not": call.marker}
 
 
 def count(
     tally: Tally, coming: list[Call], outcomes: dict[str, Outcome], executed: dict[str, int]
 ) -> None:
-    """Compare the reported outcomes with the executed requests."""
+    """Compare the reported outcomes with the executed requests, and count them in `tally`."""
     errors: Counter[str] = Counter()
     for call in coming:
         outcome = outcomes.get(call.marker)
@@ -145,11 +146,11 @@ def count(
 
 
 def pair(seed: int, faults: float) -> AbstractContextManager[Server[Place]]:
-    """Run the servers in a separate process; `benchmarks.chaos` lists their commands."""
+    """Run the pair of servers in a separate process; see `benchmarks.chaos.serve`."""
     return talking("chaos", "--serve", str(seed), str(faults), place=Place)
 
 
 def executed(servers: Server[Place]) -> dict[str, int]:
-    """Return how often each mutation was executed, by its marker. Queries have no marker."""
+    """Return how often each mutation was executed, by marker. Queries send no marker."""
     servers.say("count")
     return servers.hear(dict[str, int])

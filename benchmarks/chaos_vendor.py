@@ -1,4 +1,4 @@
-"""The calls of `benchmarks.chaos` with the vendor's client."""
+"""Runs of the calls of `benchmarks.chaos` with the vendor's client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def vendors(seed: int, calls: int, faults: float) -> Tally:
-    """Run the script with the vendor's client and its failover, in the same number of threads."""
+    """Run the script with the vendor's client and its failover, and return the counted outcomes.
+
+    The number of threads is the number of concurrent calls of our client.
+    """
     with pair(seed, faults) as servers:
         place, outcomes = servers.place, dict[str, Outcome]()
         coming = script(seed, calls, place)
@@ -59,8 +62,12 @@ def _vendor_vms(place: Place) -> Any:  # noqa: ANN401 - it has no types
 
 
 def _vendor_outcome(vms: Any, call: Call, place: Place) -> Outcome:  # noqa: ANN401
-    """Return the outcome that the vendor's client reports. Its errors never tell if it was done."""
-    # Otherwise the client waits indefinitely.
+    """Return the outcome that the vendor's client reports.
+
+    The errors of this client do not say whether the server executed the call, so every error is
+    counted as ``not done``.
+    """
+    # Without a time-out, the client waits forever.
     limit = {"_request_timeout": READ_TIMEOUT}
     try:
         if call.kind == "query":

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.cli_startup`: start-up time of commands, and its unavoidable part.
+"""`python -m benchmarks.cli_startup`: start-up time of commands, and the unavoidable part of it.
 
 Each measurement is the CPU time of one process. The kinds of processes alternate, so that load on
-the machine affects all of them. The simulated server runs in this process, which is not counted.
+the machine affects all kinds. The simulated server runs in this process, whose CPU time is not
+measured.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ async def cpu_time(arguments: tuple[str, ...], environment: dict[str, str]) -> f
 
 
 async def measure(runs: int) -> dict[str, list[float]]:
-    """Return the CPU times of each kind of process in seconds."""
+    """Return the CPU times in seconds of all processes, by kind of process."""
     times: dict[str, list[float]] = {case: [] for case in CASES}
     with tempfile.TemporaryDirectory() as compiled:
         async with Simulator(clusters=2, vms=50) as sim:
@@ -78,7 +79,7 @@ async def measure(runs: int) -> dict[str, list[float]]:
                 "CLOUDTOWER_PASSWORD": sim.password,
             }
             environment.pop("PYTHONDONTWRITEBYTECODE", None)
-            for arguments in CASES.values():  # compiles, and fills the file cache
+            for arguments in CASES.values():  # compile modules, fill the file cache
                 await cpu_time(arguments, environment)
             for _ in range(runs):
                 for case, arguments in CASES.items():
@@ -88,7 +89,7 @@ async def measure(runs: int) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=15, help="measurements of each kind")
+    parser.add_argument("--runs", type=int, default=15, help="number of measurements of each kind")
     times = asyncio.run(measure(parser.parse_args().runs))
     for case, found in times.items():
         print(f"{case:16} {statistics.median(found) * 1e3:7.0f} ms")

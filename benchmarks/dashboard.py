@@ -1,6 +1,6 @@
-"""`python -m benchmarks.dashboard`: time of a dashboard compared with its slowest request.
+"""`python -m benchmarks.dashboard`: time to build a dashboard, compared with its slowest request.
 
-The server, in a separate process, delays each request by the same time.
+The server runs in a separate process and delays each request by the same time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import anyio
 from .apart import Address, heard, serving, tell
 from .figures import Figure, print_as_lines, spread
 
-HELD = 0.2  # seconds
+HELD = 0.2  # delay of each request in seconds
 ROUNDS = 15
 SIZE = "4 clusters, 200 VMs"
 
@@ -31,7 +31,7 @@ async def serve() -> None:
 
 
 class Stopwatch:
-    """Records the times of each request of a session."""
+    """Stopwatch that records the duration of each request of a session."""
 
     def __init__(self) -> None:
         self.spent: list[float] = []
@@ -47,7 +47,7 @@ class Stopwatch:
 
 
 async def measure(address: Address) -> Figure:
-    """Build dashboards, and compare each with its slowest request."""
+    """Build dashboards, and return the ratio of the time of each to its slowest request."""
     from cloudtower_async import Cloudtower
     from cloudtower_async.recipes import build_dashboard
 
@@ -60,7 +60,7 @@ async def measure(address: Address) -> Figure:
         password=address.password,
         trace_configs=[watch.trace],
     ) as tower:
-        await build_dashboard(tower)  # loads and connects what the first call needs
+        await build_dashboard(tower)  # the first call loads modules and opens connections
         for _ in range(ROUNDS):
             watch.spent.clear()
             start = time.perf_counter()

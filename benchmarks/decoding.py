@@ -1,6 +1,7 @@
-"""`python -m benchmarks.decoding`: cost of decoding VMs, and memory of many VMs.
+"""`python -m benchmarks.decoding`: CPU time to decode VMs, and memory of many VMs.
 
-The vendor's client decodes the same answers, alternating with ours, each in a separate process.
+The vendor's client and our client decode the same answers in alternation, each in a separate
+process.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ if TYPE_CHECKING:
 
 VMS = 1_000
 TIMES = {"ours": 100, "vendor": 1}
-"""Number of times that each client decodes the answer in one measurement."""
+"""Number of times that each client decodes the answer in one measurement, by client."""
 ROUNDS = 5
 HELD, PAGE = 20_000, 500
 
 
 def answer(address: Address) -> bytes:
-    """Return the bytes of an answer with many VMs, made by neither client."""
+    """Return the bytes of an answer with many VMs, requested without either client."""
 
     def ask(path: str, body: dict[str, Any], token: str = "") -> bytes:
         headers = {"authorization": token, "content-type": "application/json"}
@@ -47,7 +48,7 @@ def answer(address: Address) -> bytes:
 
 
 def decode(who: str, address: Address) -> tuple[float, float]:
-    """Return the milliseconds of CPU to decode the answer once, and the bytes per VM."""
+    """Return the CPU time in milliseconds to decode the answer once, and the bytes per VM."""
     body = answer(address)
     decoder: Callable[[bytes], Any]
     if who == "ours":
@@ -66,7 +67,7 @@ def decode(who: str, address: Address) -> tuple[float, float]:
 
 
 def decoding(address: Address) -> Figure:
-    """Decode the same answer with both clients."""
+    """Return the figure that compares the decoding time of both clients."""
     pairs = [_both("--decode", address) for _ in range(ROUNDS)]
     value, low, high = spread([theirs / mine for (mine, _), (theirs, _) in pairs])
     mine, theirs = (spread([time for time, _ in each])[0] for each in zip(*pairs, strict=True))
@@ -83,7 +84,7 @@ def decoding(address: Address) -> Figure:
 
 
 async def hold(address: Address) -> int:
-    """Read many VMs with our client and keep them."""
+    """Read many VMs with our client, keep all of them in memory, and return their number."""
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(
@@ -94,7 +95,7 @@ async def hold(address: Address) -> int:
 
 
 def vendor_hold(address: Address) -> int:
-    """Read many VMs with the vendor's client and keep them."""
+    """Read many VMs with the vendor's client, keep them in memory, and return their number."""
     vendor = Vendor(address)
     vms: list[object] = []
     for skip in range(0, HELD, PAGE):
@@ -103,14 +104,14 @@ def vendor_hold(address: Address) -> int:
 
 
 def peak(who: str, address: Address) -> float:
-    """Return the peak memory in megabytes of a process that keeps the VMs."""
+    """Return the peak memory in megabytes of this process, which keeps all VMs in memory."""
     held = asyncio.run(hold(address)) if who == "ours" else vendor_hold(address)
     assert held == HELD, held  # noqa: S101
     return peak_mb()
 
 
 def holding(address: Address) -> Figure:
-    """Print the memory of both clients."""
+    """Return the figure that compares the memory of both clients."""
     [mine], [theirs] = _both("--hold", address)
     return Figure(
         what=f"peak memory of a process that keeps {HELD:,} VMs: vendor / ours",
@@ -122,7 +123,7 @@ def holding(address: Address) -> Figure:
 
 
 def _both(what: str, address: Address) -> list[list[float]]:
-    """Print the figures of both clients."""
+    """Return the numbers of both clients, each measured in a separate process."""
     return [measure_apart("decoding", what, who, address=address) for who in TIMES]
 
 
@@ -135,7 +136,7 @@ def main() -> None:
         print(*decode(options.decode, given_address()))
     elif options.hold:
         print(peak(options.hold, given_address()))
-    elif find_spec("cloudtower"):  # otherwise there is no client to compare with
+    elif find_spec("cloudtower"):  # without it, there is no client to compare with
         with replay(f"4 clusters, {HELD} VMs") as address:
             print_as_lines([decoding(address), holding(address)])
 

@@ -1,8 +1,8 @@
 """`python -m benchmarks.editing [--before FOLDER]`: time of each completion in an editor.
 
-pyright's language server completes the keys of ``where={"``. With the checkout of another version,
-the two versions are measured in alternation and the ratio is printed. The programs import the
-package from the ``src`` of a checkout.
+The language server of pyright completes the keys of ``where={"``. With ``--before``, another
+version is measured in alternation, and the ratio of both is printed. The edited program imports the
+package from the folder ``src`` of a checkout.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ HEAD = """from cloudtower_async import Cloudtower
 async def program(tower: Cloudtower) -> None:
     await tower.vm.get_vms("""
 TYPED = ('where={"', 'where={"na', 'where={"cluster": {"', 'where={"cluster": {"na')
-"""Text in front of the cursor when the editor requests the keys."""
+"""Texts before the cursor when the editor requests completions."""
 
 
 class Editor:
-    """A file in an editor with a program that imports the package from a checkout."""
+    """An edited file: a program that imports the package from a checkout."""
 
     def __init__(self, server: LanguageServer, folder: Path) -> None:
         self._server, self._uri, self._version = server, (folder / "program.py").as_uri(), 0
@@ -34,7 +34,7 @@ class Editor:
         server.notify("textDocument/didOpen", textDocument=document)
 
     def type_line(self) -> list[float]:
-        """Type the line and return the milliseconds of each completion."""
+        """Type the line, and return the duration of each completion in milliseconds."""
         return [self._complete(typed) for typed in TYPED]
 
     def _complete(self, typed: str) -> float:

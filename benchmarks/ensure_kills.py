@@ -1,7 +1,8 @@
 """`python -m benchmarks.ensure_kills [RECIPE …]`: kill idempotent recipes at random moments.
 
-Each round starts a recipe in a separate process, kills it with SIGKILL at a random moment, and
-runs the recipe again. Then the simulated server must have the right state, each resource once.
+Each round starts a recipe in a separate process, kills the process with SIGKILL at a random moment,
+and runs the recipe again. Then the simulated server must have the expected state, without duplicate
+resources.
 """
 
 from __future__ import annotations
@@ -58,11 +59,13 @@ class Case:
     """A recipe, its preconditions and its expected result.
 
     Attributes:
-        run: Runs the recipe: with a session, the name of a cluster, a name, and
-            the seconds to reconcile.
-        right: Returns whether the server has the right state, each resource once.
-        status: Status of a VM that has the name from the start; None: there is no such VM.
-        volume: Whether a volume has the name from the start: ``"free"`` or ``"attached"``.
+        run: Function that runs the recipe. Its arguments are a session, the name of a cluster, the
+            name of the resource, and the time-out in seconds for reconciling.
+        right: Function that returns whether the server has the expected state without duplicates.
+        status: Status of a VM that exists with this name from the start. None means that no VM
+            exists.
+        volume: State of a volume that exists with this name from the start: ``"free"`` or
+            ``"attached"``. None means that no volume exists.
     """
 
     run: Callable[[Cloudtower, str, str, float], Coroutine[Any, Any, Answer]]
@@ -72,7 +75,7 @@ class Case:
 
 
 def rows(sim: Simulator, resource: str, **where: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return the rows of the server."""
+    """Return the matching rows of the server."""
     return sim.store.select(resource, where)
 
 
@@ -225,7 +228,7 @@ class Tally:
     Attributes:
         killed: Number of processes that were killed while they worked.
         wrong: Names of the rounds after which the state was wrong.
-        results: Results of the runs after the kills.
+        results: Number of each result of the runs after the kills.
     """
 
     killed: int = 0
@@ -234,9 +237,9 @@ class Tally:
 
 
 async def kill_and_repeat(sim: Simulator, name: str, kills: int, seed: int = 1) -> Tally:
-    """Run a case in processes that are killed, and again after each kill."""
+    """Run a case in a process that is killed, then run it again; repeat this `kills` times."""
     case, tally = CASES[name], Tally()
-    chance = Random(seed)  # noqa: S311 - the same moments each time
+    chance = Random(seed)  # noqa: S311 - the same moments in each measurement
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         cluster = await prepare(sim, tower, case, f"{name} 0")
         started = len(sim.requests)
@@ -258,7 +261,10 @@ async def kill_and_repeat(sim: Simulator, name: str, kills: int, seed: int = 1) 
 async def _kill(
     sim: Simulator, case: str, cluster: str, subject: str, chance: Random, steps: int
 ) -> bool:
-    """Run a case in a process and kill it after a random request; False if it had ended."""
+    """Run a case in a process, and kill the process after a random request.
+
+    Return False if the process had already ended.
+    """
     address = Address(sim.url, sim.username, sim.password)
     process = PROCESSES.Process(target=_work, args=(case, cluster, subject, address), daemon=True)
     moment = len(sim.requests) + chance.randint(1, steps)
@@ -266,7 +272,7 @@ async def _kill(
     try:
         while len(sim.requests) < moment and process.is_alive():  # noqa: ASYNC110
             await anyio.sleep(0.001)
-        await anyio.sleep(chance.uniform(0, 0.02))  # somewhere between two requests
+        await anyio.sleep(chance.uniform(0, 0.02))  # a random moment between two requests
         return process.is_alive()
     finally:
         process.kill()
@@ -274,7 +280,7 @@ async def _kill(
 
 
 def _work(case: str, cluster: str, subject: str, address: Address) -> None:
-    """Run as the process that is killed."""
+    """Run a case; this is the main function of the process that is killed."""
 
     async def run() -> None:
         async with Cloudtower(
@@ -302,9 +308,9 @@ async def _measure(names: Sequence[str], kills: int) -> bool:
 
 
 def main() -> None:
-    """Run the measurement."""
+    """Parse the arguments and run the measurement."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ensure_kills")
-    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"one of {', '.join(CASES)}")
     parser.add_argument("--kills", type=int, default=KILLS)
     given = parser.parse_args()
     if unknown := [name for name in given.recipes if name not in CASES]:

@@ -1,9 +1,10 @@
-"""`python -m benchmarks.exporter`: one exporter for many Towers.
+"""`python -m benchmarks.exporter`: cost of one exporter for many Towers.
 
-The simulators run in other processes, each with several Towers, and so does the exporter. This
-process scrapes it. For each number of Towers, it prints the time of a scrape, and the memory and
-CPU per Tower. Another Tower accepts connections and never answers; it must not affect the others.
-For comparison, a full read is `fetch_all` of the VMs of one Tower.
+The simulators run in several processes, each with several Towers. The exporter runs in another
+process, and this process scrapes the exporter. For each number of Towers, this process prints the
+time of a scrape, and the memory and CPU per Tower. One more Tower accepts connections and never
+responds. This Tower must not affect the other Towers. For comparison, a full read is `fetch_all` of
+the VMs of one Tower.
 """
 
 from __future__ import annotations
@@ -34,34 +35,34 @@ MODULE = "exporter"
 
 
 class Usage(msgspec.Struct):
-    """Resources used by the exporter so far."""
+    """Resources that the exporter has used since its start."""
 
     megabytes: float
-    """Memory compared with the time before the first session."""
+    """Memory in megabytes above the memory before the first session."""
     cpu: float
-    """Seconds of CPU."""
+    """CPU time in seconds."""
 
 
 class Result(msgspec.Struct):
-    """Measurements of one number of Towers."""
+    """Measurements with one number of Towers."""
 
     towers: int
     scrapes: list[float]
-    """Seconds of each scrape."""
+    """Duration of each scrape in seconds."""
     bytes: int
-    """Size of the page, without compression."""
+    """Size of the response in bytes, without compression."""
     megabytes: float
-    """Memory per Tower."""
+    """Memory per Tower in megabytes."""
     cpu: float
-    """Seconds of CPU per collection from a Tower."""
+    """CPU time in seconds per collection from a Tower."""
     collections: list[float]
-    """Seconds of the last collection from each Tower."""
+    """Duration in seconds of the last collection from each Tower."""
     disturbed: int
-    """Towers besides the hanging one with missing or old figures."""
+    """Number of Towers with missing or old figures, without the hanging Tower."""
 
 
 async def serve(number: int, vms: int) -> None:
-    """Serve Towers in this process until the input ends."""
+    """Serve simulated Towers in this process until the input ends."""
     from contextlib import AsyncExitStack
 
     from cloudtower_async.testing import Simulator
@@ -76,7 +77,7 @@ async def serve(number: int, vms: int) -> None:
 
 
 async def export(interval: float) -> None:
-    """Export the Towers that the first line of the input names."""
+    """Run an exporter for the Towers in the first line of the input. Answer each later line."""
     from contextlib import AsyncExitStack
 
     from cloudtower_async import Cloudtower
@@ -100,14 +101,14 @@ async def export(interval: float) -> None:
 
 
 async def measure_full_reads(address: Address) -> list[float]:
-    """Return the seconds of reading all VMs of a Tower, once per repetition."""
+    """Return the durations in seconds of several reads of all VMs of a Tower."""
     from cloudtower_async import Cloudtower
 
     seconds: list[float] = []
     async with Cloudtower(
         address.url, username=address.username, password=address.password
     ) as tower:
-        await tower.fetch_all(tower.vm.get_vms)  # loads the modules
+        await tower.fetch_all(tower.vm.get_vms)  # the first call loads modules
         for _ in range(FULL_READS):
             started = time.perf_counter()
             await tower.fetch_all(tower.vm.get_vms)
@@ -116,7 +117,7 @@ async def measure_full_reads(address: Address) -> list[float]:
 
 
 def values(page: str, name: str) -> dict[str, float]:
-    """Return the largest value of a metric for each Tower."""
+    """Return the largest value of a metric in a scraped page for each Tower."""
     found: dict[str, float] = {}
     for labels, value in re.findall(rf"^{name}\{{([^}}]*)\}} (\S+)$", page, re.MULTILINE):
         tower = re.search(r'tower="([^"]*)"', labels)
@@ -128,7 +129,7 @@ def values(page: str, name: str) -> dict[str, float]:
 async def scrape(
     server: Server[str], url: str, towers: int, interval: float, every: float, number: int
 ) -> Result:
-    """Scrape an exporter several times and measure the cost."""
+    """Scrape an exporter several times, and return the measurements."""
     import aiohttp
     import anyio.to_thread
 
@@ -164,7 +165,7 @@ async def scrape(
 
 
 def measure(addresses: list[Address], interval: float, every: float, number: int) -> Result:
-    """Measure an exporter of these Towers and one Tower that hangs."""
+    """Run an exporter for these Towers and one Tower that hangs, and return the measurements."""
     with (
         socket.create_server(("127.0.0.1", 0), backlog=128) as hanging,
         talking(MODULE, "--export", str(interval), place=str) as exporter,
@@ -177,7 +178,7 @@ def measure(addresses: list[Address], interval: float, every: float, number: int
 
 
 def figures(results: list[Result], full: list[float], vms: int) -> Iterator[Figure]:
-    """Return the figures of all numbers of Towers, and compare them."""
+    """Yield the figures for each number of Towers, and ratios between the largest and smallest."""
     read = statistics.median(full)
     yield Figure(what=f"time of a full read of {vms:,} VMs", value=read * 1e3, unit="ms")
     for one in results:
@@ -221,12 +222,14 @@ def figures(results: list[Result], full: list[float], vms: int) -> Iterator[Figu
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--towers", type=int, nargs="+", default=[10, 50])
-    parser.add_argument("--vms", type=int, default=2_000, help="of each Tower")
-    parser.add_argument("--interval", type=float, default=15.0, help="of collections, in seconds")
+    parser.add_argument("--vms", type=int, default=2_000, help="number of VMs of each Tower")
+    parser.add_argument("--interval", type=float, default=15.0, help="seconds between collections")
     parser.add_argument("--every", type=float, default=15.0, help="seconds between scrapes")
     parser.add_argument("--scrapes", type=int, default=8)
-    parser.add_argument("--processes", type=int, default=5, help="of simulators")
-    parser.add_argument("--serve", type=int, help="serve so many Towers in this process")
+    parser.add_argument(
+        "--processes", type=int, default=5, help="number of processes with simulators"
+    )
+    parser.add_argument("--serve", type=int, help="serve this number of Towers in this process")
     parser.add_argument("--export", type=float, help="export in this process at this interval")
     options = parser.parse_args()
     if options.serve is not None:

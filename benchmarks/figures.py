@@ -1,4 +1,4 @@
-"""Results of benchmarks: one figure per row, with its goal."""
+"""Results of benchmarks: figures with their goals."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ PEERS = ("aiohttp", "anyio", "msgspec", "uvloop", "cloudtower-sdk")
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure.
+    """A measured figure.
 
     Args:
         what: Measured quantity.
-        value: The figure; the median if there are several measurements.
-        unit: Unit of the figure; empty for a ratio.
-        low: The lower quartile of the measurements; None for a single measurement.
-        high: The upper quartile.
-        goal: Goal; None if the figure is only reported.
-        better: Whether the goal is a maximum (``less``) or a minimum.
+        value: Value of the figure. If there are several measurements, this is their median.
+        unit: Unit of the figure, or an empty text for a ratio.
+        low: Lower quartile of the measurements, or None for a single measurement.
+        high: Upper quartile of the measurements, or None for a single measurement.
+        goal: Goal, or None if the figure has no goal.
+        better: Whether the goal is a maximum (``less``) or a minimum (``more``).
         note: How the figure was measured.
     """
 
@@ -44,14 +44,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None without a goal."""
+        """Whether the goal is reached, or None if the figure has no goal."""
         if self.goal is None:
             return None
         return self.value <= self.goal if self.better == "less" else self.value >= self.goal
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All figures of one run, and the machine."""
+    """All figures of one run, with the machine and the versions of packages."""
 
     machine: str
     python: str
@@ -60,19 +60,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spread(measured: Sequence[float]) -> tuple[float, float, float]:
-    """The median of measurements, and their quartiles."""
+    """Return the median, the lower quartile and the upper quartile of measurements."""
     low, median, high = statistics.quantiles(measured, n=4, method="inclusive")
     return median, low, high
 
 
 def print_as_lines(figures: Iterable[Figure]) -> None:
-    """Print figures for the process that collects them."""
+    """Print figures as lines of JSON for the process that collects the figures."""
     for figure in figures:
         print(msgspec.json.encode(figure).decode(), flush=True)
 
 
 def report(figures: list[Figure]) -> Report:
-    """Store the environment of the measurements with the figures."""
+    """Return a report with the figures, the machine and the versions of packages."""
     packages: dict[str, str] = {}
     for name in PEERS:
         try:
@@ -87,7 +87,7 @@ def report(figures: list[Figure]) -> Report:
 
 
 def _cpu() -> str:
-    """Return the processor model, or an empty string if the system does not report it."""
+    """Return the processor model, or an empty text if the system does not report it."""
     listed = Path("/proc/cpuinfo")
     if not listed.is_file():
         return platform.processor()
@@ -112,7 +112,7 @@ def markdown(found: Report) -> str:
 
 
 def shown(figure: Figure) -> str:
-    """Return a figure with its unit, and its quartiles if any."""
+    """Return a figure as text, with its unit, and with its quartiles if it has quartiles."""
     text = f"{_number(figure.value, _more(figure))} {figure.unit}".rstrip()
     if figure.low is None or figure.high is None:
         return text
@@ -128,7 +128,7 @@ def _goal(figure: Figure) -> str:
 
 
 def _more(figure: Figure) -> int:
-    """Return more digits than usual, so that a missed goal does not look reached."""
+    """Return the number of additional digits that make a missed goal look missed."""
     more = 0
     if figure.goal is not None and not figure.met:
         while _rounded(figure.value, more) == _rounded(figure.goal, more):
@@ -145,6 +145,6 @@ def _rounded(value: float, more: int) -> float:
 
 
 def _decimals(value: float, more: int) -> int:
-    if float(value).is_integer():  # a count
+    if float(value).is_integer():  # a whole number, such as a count
         return 0
     return more + (0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2)

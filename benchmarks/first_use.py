@@ -1,7 +1,7 @@
 """`python -m benchmarks.first_use`: cost of the first call and of many sessions in a running loop.
 
-Each first call runs in a separate process, with a task that records its longest wait for a turn.
-The types are loaded alternately in a thread, as in the SDK, and in the event loop.
+Each first call runs in a separate process, together with a task that records how long the event
+loop is blocked. The types are loaded alternately in a thread, as in the SDK, and in the event loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WAYS = ("thread", "loop")
 
 
 async def first_call(way: str) -> float:
-    """Return the longest wait in milliseconds of another task during the first call."""
+    """Return the longest time in milliseconds that the first call blocks another task."""
     from cloudtower_async import Cloudtower
 
     address = given_address()
@@ -49,7 +49,7 @@ async def first_call(way: str) -> float:
         if way == "loop":
             from cloudtower_async.api.vm import GET_VMS
 
-            GET_VMS.loaded = True  # missing types are loaded where they are used
+            GET_VMS.loaded = True  # types are then loaded at their first use, in the event loop
         await get_vms(where={"name_contains": "web", "cluster": {"name": "prod"}}, first=1)
         await asyncio.sleep(0.001)
         ticking.cancel()
@@ -57,12 +57,12 @@ async def first_call(way: str) -> float:
 
 
 def first_calls() -> Figure:
-    """Compare both ways of loading."""
+    """Return the figure that compares loading in a thread and in the event loop."""
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as compiled, replay("1 clusters, 10 VMs") as address:
         os.environ["PYTHONPYCACHEPREFIX"] = compiled
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        for way in WAYS:  # the first run compiles
+        for way in WAYS:  # the first run compiles modules
             measure_apart("first_use", "--first-call", way, address=address)
         for _ in range(RUNS):
             for way in WAYS:
@@ -83,7 +83,10 @@ def first_calls() -> Figure:
 
 
 def load(sessions: int) -> list[TLS]:
-    """Load the TLS contexts of sessions that trust the authorities of the system's file."""
+    """Load the TLS contexts for a number of sessions, and return them.
+
+    All sessions trust the authorities in the certificate file of the system.
+    """
     from cloudtower_async.options import Settings
     from cloudtower_async.transport.tls import TLS
 
@@ -96,7 +99,7 @@ def load(sessions: int) -> list[TLS]:
 
 
 def contexts() -> list[Figure]:
-    """Load the contexts of many sessions with one file, and of one session."""
+    """Return figures that compare the TLS contexts of many sessions and of one session."""
     spent: dict[int, list[float]] = {1: [], SESSIONS: []}
     load(1)
     for _ in range(ROUNDS * 3):

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.fleet`: a snapshot of each VM of many Towers while processes are killed.
+"""`python -m benchmarks.fleet`: snapshots of all VMs of many Towers while processes are killed.
 
-Simulated Towers run in separate processes, and two groups of workers share the work. A group,
-Redis and the caller get SIGKILL one after the other and are restarted. At the end the snapshots on
-the servers are counted: each VM must have exactly one.
+Simulated Towers run in separate processes, and two groups of workers share the work. One after the
+other, a group of workers, Redis and the caller are killed with SIGKILL and restarted. At the end,
+the snapshots on the servers are counted. Each VM must have exactly one snapshot.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 TOWERS, VMS = 10, 100
 PER_PROCESS = 10
-"""Towers per process."""
+"""Maximum number of Towers per process."""
 
 JOB = "examples.fleet.snapshots:nightly"
 RUN = "2026-01-31"
@@ -43,14 +43,14 @@ TASK = 1.0
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A Tower: its address, and a token."""
+    """Address of a Tower, and a token."""
 
     url: str
     token: str
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Snapshots of the Towers of a process, and the requests for them."""
+    """Numbers of snapshots on the Towers of a process, and of requests for snapshots."""
 
     lost: int
     doubled: int
@@ -59,7 +59,7 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 async def serve(towers: int, vms: int, first: int) -> None:
-    """Serve some Towers; each line of the input requests the counts."""
+    """Serve Towers. For each line of the input, print the counts."""
     from cloudtower_async import Cloudtower
     from cloudtower_async.testing import Simulator
 
@@ -87,7 +87,7 @@ async def serve(towers: int, vms: int, first: int) -> None:
 
 
 def count(servers: list[Server[list[Place]]]) -> Counter[str]:
-    """Return the sums over all processes."""
+    """Return the counts, summed over all processes."""
     numbers: Counter[str] = Counter()
     for server in servers:
         server.say("count")
@@ -96,10 +96,10 @@ def count(servers: list[Server[list[Place]]]) -> Counter[str]:
 
 
 class Processes:
-    """The processes that are killed and restarted.
+    """Processes that are killed and restarted: Redis, workers and callers.
 
     Args:
-        folder: Folder of Redis, and of the configuration.
+        folder: Folder for the data of Redis and the configuration.
         port: Port of Redis.
         workers: Number of workers of a group.
     """
@@ -127,11 +127,11 @@ class Processes:
         return [self._fleet("worker", JOB, *options) for _ in range(self._workers)]
 
     def caller(self) -> subprocess.Popen[bytes]:
-        """Start a caller, whose output is the report."""
+        """Start a caller. Its output is the report."""
         return self._fleet("run", JOB, "--profiles=all", f"--run={RUN}", "--output=json")
 
     def kill_all(self) -> None:
-        """Kill the processes that still run."""
+        """Kill all processes that are still running."""
         for process in self._running:
             kill(process)
 
@@ -152,14 +152,14 @@ class Processes:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Send SIGKILL to a process and wait for its end."""
+    """Kill the group of a process with SIGKILL, and wait until the process has ended."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def reach(servers: list[Server[list[Place]]], number: int, deadline: float) -> None:
-    """Wait until this number of snapshots exists."""
+    """Wait until the servers have this number of snapshots."""
     while count(servers)["made"] < number:
         if time.monotonic() > deadline:
             raise SystemExit("the workers make no progress")
@@ -168,7 +168,7 @@ def reach(servers: list[Server[list[Place]]], number: int, deadline: float) -> N
 
 @contextmanager
 def towers_running(towers: int, vms: int, folder: Path) -> Generator[list[Server[list[Place]]]]:
-    """Run the Towers and write their profiles."""
+    """Run the Towers for a block, and write a profile for each Tower."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(
@@ -198,7 +198,7 @@ def towers_running(towers: int, vms: int, folder: Path) -> Generator[list[Server
 
 
 def measure(towers: int, vms: int, workers: int, port: int, limit: float) -> list[Figure]:
-    """Run everything and count."""
+    """Run the job while processes are killed, and return the figures."""
     items = towers * vms
     with TemporaryDirectory() as name, towers_running(towers, vms, Path(name)) as servers:
         processes = Processes(Path(name), port, workers)
@@ -247,10 +247,10 @@ def measure(towers: int, vms: int, workers: int, port: int, limit: float) -> lis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--towers", type=int, default=TOWERS)
-    parser.add_argument("--vms", type=int, default=VMS, help="VMs of a Tower")
-    parser.add_argument("--workers", type=int, default=1, help="workers of a group")
+    parser.add_argument("--vms", type=int, default=VMS, help="number of VMs of each Tower")
+    parser.add_argument("--workers", type=int, default=1, help="number of workers in a group")
     parser.add_argument("--port", type=int, default=17390, help="port of Redis")
-    parser.add_argument("--limit", type=float, default=3600.0, help="seconds until it is given up")
+    parser.add_argument("--limit", type=float, default=3600.0, help="time-out in seconds")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:

@@ -1,10 +1,11 @@
-"""`python -m benchmarks.fuzz`: any answer of a server raises only errors of this package.
+"""`python -m benchmarks.fuzz`: check that no answer of a server raises a foreign exception.
 
-Valid answers of all operations are made from the models and then broken: bytes and values are
-replaced, removed, inserted or duplicated. Some bodies are purely random.
+Valid answers of all operations are generated from the models and then broken. Bytes and values are
+replaced, removed, inserted or duplicated. Some bodies are purely random. Decoding a body may only
+raise errors of this package.
 """
 
-# ruff: noqa: S311 - the same seed makes the same bodies
+# ruff: noqa: S311 - the same seed must result in the same bodies
 from __future__ import annotations
 
 import argparse
@@ -41,20 +42,20 @@ BYTES = (b"", b"{", b"[", b'"', b"\\u", b"\x00", b"\xff", b"nul", b"1e999", b"Na
 
 
 def operations() -> list[Operation[Any]]:
-    """Every operation of the API."""
+    """Return every operation of the API."""
     return [
         getattr(importlib.import_module(f"cloudtower_async.api.{namespace}"), method.upper())
         for namespace, _, method in (name.partition(".") for name in OPERATIONS.values())
     ]
 
 
-def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - anything that JSON has
-    """Return a valid answer of the operation."""
+def right_answer(operation: Operation[Any]) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a valid answer to the operation."""
     return make(inspect.type_info(operation.answer()))
 
 
 def broken_value(value: Any, chance: random.Random) -> Any:  # noqa: ANN401
-    """Return the value with a fault in one place, possibly at the top."""
+    """Return the value with one part replaced or removed, possibly the whole value."""
     if not value or not isinstance(value, list | dict) or chance.random() < 0.1:
         return chance.choice(ODD)
     if isinstance(value, list):
@@ -85,17 +86,17 @@ def broken_bytes(body: bytes, chance: random.Random) -> bytes:
 
 
 def nonsense(_: bytes, chance: random.Random) -> bytes:
-    """Return a body that is unrelated to any answer."""
+    """Return a body that is not derived from a valid answer."""
     if chance.random() < 0.1:
         return chance.choice((b"[", b'{"a":', b"[{},")) * chance.randint(1, 20_000)
     return chance.randbytes(chance.randint(0, 200))
 
 
 def fuzz(bodies: int, seed: int = 1) -> Counter[str]:
-    """Decode a number of bodies and count the outcomes.
+    """Decode a number of broken bodies, and return the number of each outcome.
 
     Raises:
-        Exception: An exception from outside the package.
+        Exception: Decoding raised an exception that is not from this package.
     """
     return asyncio.run(_fuzz(bodies, seed))
 

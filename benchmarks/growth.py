@@ -1,7 +1,7 @@
 """`python -m benchmarks.growth`: CPU per VM as the number of VMs grows.
 
-All VMs are read page by page and released; the CPU of this process is measured. The first reading
-of each size lets the server cache its answers.
+All VMs are read page by page and released, and the CPU time of this process is measured. An
+unmeasured first read lets the server cache its answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAGE = 500
 
 
 async def measure(address: Address) -> dict[int, list[float]]:
-    """Return the microseconds of CPU per VM, by the number of VMs read."""
+    """Return the CPU times in microseconds per VM, by the number of VMs that are read."""
     from cloudtower_async import Cloudtower
 
     spent: dict[int, list[float]] = {size: [] for size in SIZES}
@@ -40,7 +40,7 @@ async def measure(address: Address) -> dict[int, list[float]]:
                     break
 
         await read(SIZES[-1])
-        # The same number of VMs for each size, in turn.
+        # Read the same total number of VMs for each size, in alternation.
         for _ in range(3):
             for size in SIZES:
                 gc.collect()

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.import_time`: cost of importing the package on top of its dependencies.
+"""`python -m benchmarks.import_time`: cost of importing the package without its dependencies.
 
 Each measurement runs in a separate process, which imports the dependencies before it measures. All
-modules are compiled beforehand, as in an installed package; a checkout under
-PYTHONDONTWRITEBYTECODE would be compiled each time.
+modules are compiled beforehand, as in an installed package. Without this step, a checkout with
+PYTHONDONTWRITEBYTECODE would be compiled in each process.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
 
 
 class Cost(msgspec.Struct):
-    """Cost in one process beyond the dependencies."""
+    """Time and memory of the imports in one process, without the dependencies."""
 
     milliseconds: float
     megabytes: float
 
 
 def measure(code: str, compiled: str) -> Cost:
-    """Run the code in a new process and return the figures that it prints.
+    """Run the code in a new process, and return the cost that the process prints.
 
-    `compiled` is the folder that keeps the bytecode from one process to the next.
+    `compiled` is the folder with the bytecode that all processes share.
     """
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -67,11 +67,11 @@ def measure(code: str, compiled: str) -> Cost:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=15, help="measurements of each case")
+    parser.add_argument("--runs", type=int, default=15, help="number of measurements of each case")
     runs: int = parser.parse_args().runs
     costs: dict[str, list[Cost]] = {case: [] for case in CASES}
     with tempfile.TemporaryDirectory() as compiled:
-        for code in CASES.values():  # the first run compiles and fills the file cache
+        for code in CASES.values():  # the first run compiles modules and fills the file cache
             measure(code, compiled)
         for _ in range(runs):
             for case, code in CASES.items():
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def figures(found: list[Cost]) -> list[Figure]:
-    """Print time and memory, with goals for a program that can make its first typed call."""
+    """Return the figures of time and memory, with the goals for the first typed call."""
     made: list[Figure] = []
     kinds = (("time", "milliseconds", "ms", 40), ("memory", "megabytes", "MB", 10))
     for kind, field, unit, goal in kinds:

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.installed`: size of the wheel, and its cost for type checkers.
+"""`python -m benchmarks.installed`: size of the wheel, and cost of the package for type checkers.
 
-The wheel is built from this checkout. mypy runs without a cache, alternately with the package and
-without it; its CPU time is measured.
+The wheel is built from this checkout. The CPU time of mypy is measured without a cache, alternately
+on a program with the package and on a program without it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from .figures import Figure, print_as_lines, spread
 
 ROUNDS = 3
-# `pyarrow-stubs`, a dependency of our own type checks, import all of pyarrow and numpy. With
-# pyarrow alone, from the extra of that name, mypy has no stubs to read.
+# `pyarrow-stubs`, a dependency of our own type checks, imports all of pyarrow and numpy. Users of
+# the extra `arrow` have only pyarrow, which has no stubs that mypy would read.
 CONFIG = "[mypy]\n[mypy-pyarrow.*]\nfollow_imports = skip\nfollow_imports_for_stubs = True\n"
 WITHOUT = "import aiohttp\nimport anyio\nimport msgspec\n"
 WITH = f"""{WITHOUT}
@@ -35,7 +35,7 @@ async def main(tower: Cloudtower) -> None:
 
 
 def sizes() -> list[Figure]:
-    """Return the sizes of the wheel, packed and unpacked."""
+    """Return the figures of the size of the wheel, packed and unpacked."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, "."]
         subprocess.run(command, check=True)  # noqa: S603 - our own code
@@ -56,7 +56,7 @@ def sizes() -> list[Figure]:
 
 
 def checking(program: str) -> float:
-    """Return the CPU seconds of mypy on a program with an empty cache."""
+    """Return the CPU time in seconds of mypy on a program, with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "program.py").write_text(program)
         Path(folder, "mypy.ini").write_text(CONFIG)
@@ -74,7 +74,7 @@ def checking(program: str) -> float:
 
 
 def types() -> Figure:
-    """Return the time that the package adds to a cold run of mypy."""
+    """Return the figure of the CPU time that the package adds to mypy with an empty cache."""
     pairs = [(checking(WITH), checking(WITHOUT)) for _ in range(ROUNDS)]
     value, low, high = spread([own - base for own, base in pairs])
     own, base = (spread(each)[0] for each in zip(*pairs, strict=True))

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.large_answers`: answers that are large, broken, or both.
+"""`python -m benchmarks.large_answers`: decoding of answers that are large, broken, or both.
 
-The same VMs are decoded in turn by msgspec in one piece, by the SDK, and by the SDK with one or
-every row broken in one member. While the SDK decodes, another task measures the processor time
-that it waits for its turn.
+VMs are decoded in alternation by msgspec in one piece and by the SDK. The SDK also decodes answers
+in which one row or every row has one invalid field. While the SDK decodes, another task measures
+the CPU time for which it is blocked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VMS, BROKEN, ROUNDS = 20_000, 10_000, 9
 
 
 def answer(vms: int, broken: Container[int] = ()) -> bytes:
-    """Return an answer with full VMs; those at `broken` have a string as `vcpu`."""
+    """Return an answer with full VMs. The VMs at the indexes `broken` have a string as `vcpu`."""
     right = full_vm()
     rows = (
         right | {"id": f"vm-{place}"} | ({"vcpu": "two"} if place in broken else {})
@@ -44,13 +44,13 @@ def answer(vms: int, broken: Container[int] = ()) -> bytes:
 
 
 async def read(body: bytes) -> list[Vm]:
-    """Decode an answer as a call does."""
+    """Decode an answer as a call does, and return the VMs."""
     found = decode(GET_VMS, Answer(200, body, "r-1"), "https://tower.example", strict=False)
     return await found.read() if isinstance(found, SlicedAnswer) else found
 
 
 async def longest_block(body: bytes) -> float:
-    """Return the longest wait of another task during decoding, in seconds of processor time."""
+    """Return the longest CPU time in seconds for which decoding blocks another task."""
     longest, since = 0.0, time.process_time()
 
     async def tick() -> None:
@@ -65,12 +65,12 @@ async def longest_block(body: bytes) -> float:
     found = await read(body)
     await asyncio.sleep(0)
     ticking.cancel()
-    del found  # freeing the VMs takes time, too
+    del found  # freeing the VMs also takes time
     return longest
 
 
 async def slices() -> list[Figure]:
-    """Decode a large answer in slices, and in one piece."""
+    """Return figures that compare decoding a large answer in slices and in one piece."""
     body = answer(VMS)
     at_once, sliced, blocks = Times(), Times(), list[float]()
     for _ in range(ROUNDS):
@@ -93,7 +93,7 @@ async def slices() -> list[Figure]:
 
 
 async def repairs() -> list[Figure]:
-    """Decode answers with broken rows, and an intact one."""
+    """Return figures that compare decoding answers with broken rows and an intact answer."""
     bodies = {
         "none": answer(BROKEN),
         "one": answer(BROKEN, {BROKEN // 2}),

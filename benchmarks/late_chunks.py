@@ -1,9 +1,10 @@
-"""`python -m benchmarks.late_chunks`: uploads through a proxy with a shorter time-out.
+"""`python -m benchmarks.late_chunks`: uploads through a proxy that times out before the server.
 
-The proxy answers 504, and the server behind it receives the chunk up to ten seconds later, or
-never. 200 uploads run, 50 at a time, with real delays. Each must arrive complete or fail; none may
-be reported as a success with other content. Every fourth upload has a settling time below the
-delays and must fail.
+The proxy responds with 504, and the server behind the proxy receives the chunk up to ten seconds
+later, or never. 200 uploads run with real delays, of which 50 run concurrently. Each upload must
+arrive complete or fail. No upload may be reported as a success if the content on the server
+differs. Every fourth upload has a settling time that is shorter than the delays; such an upload may
+fail.
 """
 
 from __future__ import annotations
@@ -33,31 +34,33 @@ CHUNK = 1024
 CHUNKS = 6
 NEVER = float("inf")
 JUST_BEFORE = -1.0
-"""Delay that ends just before the next chunk."""
+"""Special delay: the chunk is received just before the next chunk."""
 _TOKEN = "any"  # noqa: S105 - the server takes every token
 
 
 class LateServer:
-    """Server that takes uploads of ELF images and misbehaves on request.
+    """Server that accepts uploads of ELF images, and misbehaves as configured.
 
     Args:
-        clock: Clock for delays; None: the number of polls of upload tasks so far.
+        clock: Clock for delays. None means that the number of polls of upload tasks is the clock.
 
     Attributes:
-        late: By number of the request with a chunk, from 1: the request gets 504, and the chunk is
-            received after this delay.
-        chunk_size: Chunk size that upload tasks ask for, in bytes.
-        count_from: The count shown after the first chunk.
-        count: Computes the shown count from the correct one.
-        answers: By number of the request with a chunk: the answer instead of the upload task, after
-            the chunk was received. A number is a status; the chunk is then not received.
-        name: Name of the file in the arguments of upload tasks; None for the client's.
-        listed: Whether images are listed.
+        late: Delays by number of the request with a chunk, counted from 1. The request gets 504,
+            and the chunk is received after this delay.
+        chunk_size: Chunk size in bytes that upload tasks request.
+        count_from: Value of ``current_chunk`` after the first chunk.
+        count: Function that returns the value to send as ``current_chunk`` for the correct value.
+        answers: Answers in place of the upload task, by number of the request with a chunk. A
+            number is a status, with which the chunk is refused. With any other answer, the chunk is
+            received.
+        name: Name of the file in the arguments of upload tasks. None means the name from the
+            client.
+        listed: Whether the server lists images.
         refuse_polls: Whether reading upload tasks fails with 503.
-        size_shown: Computes the size that images show from the correct one.
-        requests: Requested paths in order.
-        chunks: Size of each received chunk in bytes.
-        statuses: Status by upload task.
+        size_shown: Function that returns the size to send for an image for the correct size.
+        requests: Requested paths, in order.
+        chunks: Sizes of the received chunks in bytes, in order.
+        statuses: Status of each upload task, by id.
     """
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
@@ -82,11 +85,11 @@ class LateServer:
         self._number = 0
 
     def sha256(self, upload_task_id: str) -> str:
-        """Return the SHA-256 of the content of an upload task, in hexadecimal."""
+        """Return the SHA-256 of the content of an upload task, as hexadecimal text."""
         return hashlib.sha256(self._content[upload_task_id]).hexdigest()
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer a request."""
+        """Return the response to a request."""
         path = request.path.removeprefix("/v2/api/")
         self.requests.append(path)
         if path == "upload-elf-image":
@@ -134,7 +137,7 @@ class LateServer:
         return web.json_response([self._task(task)] if answer is None else answer)
 
     def _take_late(self, now: float | None = None) -> None:
-        """Receive the chunks that are due."""
+        """Receive the late chunks that are due."""
         least, most = (now, now) if now is not None else (0.0, self._clock())
         due = sorted(one for one in self._coming if least <= one[0] <= most)
         self._coming = [one for one in self._coming if one not in due]
@@ -182,7 +185,7 @@ class LateServer:
 
 @asynccontextmanager
 async def serving(server: LateServer) -> AsyncGenerator[str]:
-    """Serve on a free port of this machine; yields the root address."""
+    """Run the server on a free port of this machine for a block, and yield its root address."""
     app = web.Application(client_max_size=0)
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -196,7 +199,7 @@ async def serving(server: LateServer) -> AsyncGenerator[str]:
 
 def content_of(seed: int) -> bytes:
     """Return the content of a file in which no two chunks are equal."""
-    return random.Random(seed).randbytes((CHUNKS - 1) * CHUNK + 100)  # noqa: S311 - any bytes
+    return random.Random(seed).randbytes((CHUNKS - 1) * CHUNK + 100)  # noqa: S311 - no secret
 
 
 async def run(
@@ -206,14 +209,14 @@ async def run(
     *,
     latest: float,
     lost: bool,
-    **options: Any,  # noqa: ANN401 - of uploads
+    **options: Any,  # noqa: ANN401 - upload options
 ) -> Outcome:
-    """Upload a file while one to three of its chunks come late.
+    """Upload a file while one to three of its chunks are late, and return the outcome.
 
-    server: A server without uploads.
-        tower: A session with the server.
-        seed: The same seed selects the same content and the same chunks.
-        seed: The same seed makes the same file, and chooses the same chunks.
+    Args:
+        server: Server that has no uploads yet.
+        tower: Session with the server.
+        seed: Seed of the content and the late chunks. The same seed results in the same file.
         latest: Maximum delay of a chunk by the clock of the server.
         lost: Whether chunks may also be lost.
         options: Options of the upload.
@@ -240,10 +243,10 @@ async def run(
 
 
 async def measure(runs: int, at_a_time: int, latest: float) -> None:
-    """Run all uploads."""
+    """Run all uploads, and print the figure."""
     from cloudtower_async import Cloudtower
 
-    logging.getLogger("cloudtower_async").setLevel(logging.ERROR)  # hides warnings of late chunks
+    logging.getLogger("cloudtower_async").setLevel(logging.ERROR)  # hide warnings about late chunks
     outcomes: Counter[tuple[str, Outcome]] = Counter()
     limit = anyio.Semaphore(at_a_time)
 
@@ -285,11 +288,11 @@ async def measure(runs: int, at_a_time: int, latest: float) -> None:
 
 
 def main() -> None:
-    """Run the measurement."""
+    """Parse the arguments and run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--at-a-time", type=int, default=50)
-    parser.add_argument("--latest", type=float, default=10.0, help="in seconds")
+    parser.add_argument("--latest", type=float, default=10.0, help="maximum delay in seconds")
     options = parser.parse_args()
     anyio.run(measure, options.runs, options.at_a_time, options.latest)
 

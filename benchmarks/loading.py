@@ -1,7 +1,7 @@
 """`python -m benchmarks.loading`: 1,000 coroutines that each read one VM by id.
 
-Bare aiohttp sends one request per coroutine; a loader sends one for 500 ids. CPU of this process,
-in alternating rounds.
+With bare aiohttp, each coroutine sends one request. A loader sends one request for 500 ids. The CPU
+time of this process is measured in alternating rounds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROUNDS = 7
 
 
 async def measure(address: Address) -> tuple[list[float], list[float], int]:
-    """Return CPU seconds with a loader and bare, and the loader's requests per round."""
+    """Return CPU times in seconds with a loader and with bare aiohttp, and requests per round."""
     from cloudtower_async import Cloudtower, models, record_exchanges
 
     decoder = msgspec.json.Decoder(list[models.Vm])
@@ -51,7 +51,7 @@ async def measure(address: Address) -> tuple[list[float], list[float], int]:
             loader = tower.loader(tower.vm.get_vms)
             await asyncio.gather(*map(loader.get, ids))
 
-        await asyncio.gather(*map(read, ids))  # lets the server cache its answers
+        await asyncio.gather(*map(read, ids))  # let the server cache its answers
         with record_exchanges() as exchanges:
             await load()
         for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""Time and memory of the measuring process."""
+"""Measurement of the time and memory of this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Times:
-    """Seconds per block, by the clock and by the processor time of this process."""
+    """Durations of blocks in seconds: elapsed time, and CPU time of this process."""
 
     def __init__(self) -> None:
         self.wall: list[float] = []
@@ -22,7 +22,7 @@ class Times:
 
     @contextmanager
     def measured(self) -> Generator[None]:
-        """Measure a block."""
+        """Measure a block, and add its elapsed time and CPU time."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.wall.append(time.perf_counter() - wall)
@@ -31,14 +31,15 @@ class Times:
 
 def peak_mb() -> float:
     """Return the peak memory of this process in megabytes."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # unit of ru_maxrss: bytes or KiB
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes or KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def held_mb() -> float:
-    """Return the memory of this process in megabytes, or its peak if the system reports no more.
+    """Return the current memory of this process in megabytes.
 
-    Unlike `peak_mb`, this excludes the memory of the parent process.
+    If the system does not report the current memory, return `peak_mb`. Unlike `peak_mb`, the
+    current memory does not include memory of the parent process.
     """
     pages = Path("/proc/self/statm")
     if not pages.exists():

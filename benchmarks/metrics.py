@@ -1,8 +1,9 @@
-"""`python -m benchmarks.metrics`: a day of many metrics, read, decoded and joined with names.
+"""`python -m benchmarks.metrics`: time to read one day of many metrics and join them with names.
 
-The server answers from memory, so that the client is measured and not the server. Then fewer VMs
-are read with our client and, if installed, the vendor's, in alternation: the same answers and rows.
-Each measurement has a separate process, which reads one VM first.
+The server answers from memory, so that only the cost of the client is measured. First, the metrics
+of many VMs are read with our client. Then the metrics of fewer VMs are read in alternation with our
+client and, if it is installed, with the vendor's client. The answers and the resulting rows are the
+same for both. Each measurement runs in a separate process, which first reads the metrics of one VM.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ RANGE = "24h"
 
 
 async def serve(vms: int) -> None:
-    """Serve."""
+    """Serve simulated VMs with metrics, from memory."""
     from cloudtower_async.testing import Clock, FleetSize, Simulator
 
     from . import replay
 
     size = FleetSize(clusters=1, hosts_per_cluster=max(3, vms // 50), vms=1)
-    clock = Clock(running=False)  # so the answers stay the same
+    clock = Clock(running=False)  # a stopped clock keeps the answers the same
     async with Simulator(size, clock=clock, keep_requests=10) as sim:
         for number in range(vms):
             sim.add_vm(name=f"vm-{number}", cpu_usage=20.0, memory_usage=40.0)
@@ -54,14 +55,14 @@ async def serve(vms: int) -> None:
 
 
 class Cost(NamedTuple):
-    """Cost of one process, in seconds."""
+    """Cost of one measurement. `wall` and `cpu` are the elapsed time and CPU time in seconds."""
 
     wall: float
     cpu: float
     values: float
     """Number of rows."""
     check: float
-    """Hash of the rows, to compare the clients."""
+    """Hash of the rows, to compare the rows of both clients."""
     table: float = 0.0
     """Seconds to build an Arrow table from the rows."""
     peak: float = 0.0
@@ -69,7 +70,7 @@ class Cost(NamedTuple):
 
 
 async def ours(address: Address, vms: int) -> Cost:
-    """Read metrics, join them and build rows."""
+    """Read metrics with our client, join them with names and build rows; return the cost."""
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(
@@ -100,7 +101,7 @@ async def ours(address: Address, vms: int) -> Cost:
 
 
 def vendors(address: Address, vms: int) -> Cost:
-    """Do the same with the vendor's client: the same requests, the same rows."""
+    """Read the same metrics with the vendor's client and build the same rows; return the cost."""
     sdk: Any = importlib.import_module("cloudtower")
     vendor = Vendor(address)
     metrics = sdk.MetricsApi(vendor.client)
@@ -141,7 +142,7 @@ def _check(rows: Iterable[tuple[datetime, str, str | None, float | None]]) -> in
 
 
 def measured(who: str, vms: int, address: Address) -> Cost:
-    """Measure in another process."""
+    """Run a measurement in another process, and return the cost."""
     return Cost(*measure_apart("metrics", "--read", who, "--vms", str(vms), address=address))
 
 
@@ -150,7 +151,7 @@ def _median(numbers: Sequence[float]) -> float:
 
 
 def many(address: Address, vms: int) -> Figure:
-    """Measure the metrics of many VMs with our client."""
+    """Return the figure for the metrics of many VMs with our client."""
     measured("ours", vms, address)  # lets the server cache its answers
     costs = [measured("ours", vms, address) for _ in range(ROUNDS)]
     value, low, high = spread([cost.wall for cost in costs])
@@ -168,7 +169,7 @@ def many(address: Address, vms: int) -> Figure:
 
 
 def both(address: Address, vms: int) -> Figure:
-    """Measure the metrics of fewer VMs with both clients."""
+    """Return the figure that compares both clients on the metrics of fewer VMs."""
     pairs = [
         (measured("ours", vms, address), measured("vendors", vms, address)) for _ in range(ROUNDS)
     ]
@@ -187,11 +188,11 @@ def both(address: Address, vms: int) -> Figure:
 
 
 def main() -> None:
-    """Run the measurement, or one of its processes."""
+    """Run the measurement, or one of the processes that it starts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--vms", type=int, default=VMS, help="whose metrics are read")
+    parser.add_argument("--vms", type=int, default=VMS, help="number of VMs")
     parser.add_argument(
-        "--vendors-vms", type=int, default=VENDORS_VMS, help="by the vendor's client, too"
+        "--vendors-vms", type=int, default=VENDORS_VMS, help="number of VMs for the vendor's client"
     )
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--read", choices=["ours", "vendors"], help=argparse.SUPPRESS)

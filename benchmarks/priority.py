@@ -1,7 +1,8 @@
-"""`python -m benchmarks.priority`: how long calls wait when thousands of reads are queued.
+"""`python -m benchmarks.priority`: waiting time of calls while thousands of reads are queued.
 
-The server, in a separate process, takes the same time for each call. All waits are relative to the
-same run: to the time that one read runs, and to the average of all reads.
+The server runs in a separate process and takes the same time for each call. The wait of a mutation
+is compared with the duration of one read in the same run. The longest wait of a read is compared
+with the average wait of all reads.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SERVICE = 0.3  # seconds per call on the server; 3,000 reads then take about 9 s
 
 
 async def serve(seconds: float) -> None:
-    """Serve until the input ends."""
+    """Serve until the input ends. After its first line, print the start of each mutation."""
     from aiohttp import web
 
     started: list[tuple[str, float]] = []
@@ -46,7 +47,7 @@ async def serve(seconds: float) -> None:
 
 
 async def measure(url: str, reads: int) -> tuple[list[float], list[float], float]:
-    """Return when mutations were sent, the seconds of each read, and those of one read alone."""
+    """Return the times of sending mutations, and the seconds of each read and of a lone read."""
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(url, token="of-the-benchmark") as tower:  # noqa: S106 - no secret
@@ -66,7 +67,7 @@ async def measure(url: str, reads: int) -> tuple[list[float], list[float], float
         async with asyncio.TaskGroup() as group:
             for _ in range(reads):
                 group.create_task(read())
-            await asyncio.sleep(alone * 2)  # all reads are queued
+            await asyncio.sleep(alone * 2)  # by then, all reads are queued
             for _ in range(MUTATIONS):
                 sent.append(time.monotonic())
                 await tower.vm.shut_down_vm(where={"id": "v1"})
@@ -74,7 +75,7 @@ async def measure(url: str, reads: int) -> tuple[list[float], list[float], float
 
 
 def figures(reads: int, seconds: float) -> list[Figure]:
-    """Run the measurement and compare."""
+    """Run the measurement, and return the figures."""
     with talking("priority", "--serve", str(seconds), place=Address) as server:
         sent, waits, alone = asyncio.run(measure(server.place.url, reads))
         server.say()

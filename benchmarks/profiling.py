@@ -1,7 +1,8 @@
-"""`python -m benchmarks.profiling`: where the time of a call goes, by py-spy, into profile.md.
+"""`python -m benchmarks.profiling`: profile calls with py-spy, and write the result to profile.md.
 
-A process makes calls for some seconds, one after the other; py-spy looks at it a thousand times a
-second. The topmost frames are counted by package, and the frames below ours by function.
+A process makes calls for some seconds, one after the other. py-spy samples the stack of the process
+a thousand times per second. The innermost frame of each stack is counted by package. The innermost
+frame of our package is counted by function.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PLACES = {
 
 
 async def work(address: Address, vms: int, seconds: float) -> None:
-    """Make calls until the time is over."""
+    """Make calls for a number of seconds."""
     async with Sessions(address) as (tower, _):
         call = ours(tower, vms)
         until = time.perf_counter() + seconds
@@ -45,7 +46,7 @@ async def work(address: Address, vms: int, seconds: float) -> None:
 
 
 def profile(address: Address, vms: int) -> list[tuple[list[str], int]]:
-    """Stacks, the outermost frame first, and how often each was seen."""
+    """Return the sampled stacks, each with the outermost frame first, and how often each occurs."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "stacks")
         program = [sys.executable, "-m", "benchmarks.profiling", "--work", str(vms)]
@@ -61,7 +62,7 @@ def profile(address: Address, vms: int) -> list[tuple[list[str], int]]:
         )
         lines = result.read_text(encoding="utf-8").splitlines()
     stacks = [line.rpartition(" ") for line in lines]
-    # What is loaded at first use is not what a call costs.
+    # Exclude imports at the first use, because they are not part of the cost of a call.
     return [
         (stack.split(";"), int(count))
         for stack, _, count in stacks
@@ -70,7 +71,7 @@ def profile(address: Address, vms: int) -> list[tuple[list[str], int]]:
 
 
 def table(stacks: list[tuple[list[str], int]], vms: int) -> list[str]:
-    """Where the time goes, as Markdown."""
+    """Return the shares of the time as Markdown tables, as a list of lines."""
     places: Counter[str] = Counter()
     functions: Counter[str] = Counter()
     for stack, count in stacks:

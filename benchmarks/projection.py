@@ -1,7 +1,8 @@
 """`python -m benchmarks.projection`: savings from decoding only some fields.
 
-The servers answer from memory in separate processes. Three cases are compared in alternation:
-reading a whole fleet, the dashboard, and a process that polls all VMs of many CloudTowers.
+The servers answer from memory in separate processes. There are three cases: reading a whole fleet,
+building the dashboard, and polling all VMs of many CloudTowers. In each case, decoding some fields
+and decoding all fields are measured in alternation.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ CLUSTERS, HOSTS, DISKS, ALERTS = 100, 2_000, 20_000, 5_000
 TOWERS, MANY_TOWERS, VMS_OF_EACH = 50, 200, 2_000
 ROUNDS = 9
 FLEET_ROUNDS = 3
-"""Rounds of a process that polls many CloudTowers, and number of such processes of each kind."""
+"""Number of rounds in a process that polls many CloudTowers, and number of processes of each
+kind."""
 
 
 class SomeFields(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -54,7 +56,7 @@ async def serve_dashboard(*, broken: bool) -> None:
     """Serve a large fleet with rows as large as those of real servers.
 
     Args:
-        broken: Break a field of each disk that the dashboard does not show.
+        broken: Whether each disk has an invalid value in a field that the dashboard does not need.
     """
     from cloudtower_async import models
     from cloudtower_async.testing import Simulator
@@ -87,7 +89,10 @@ async def serve_dashboard(*, broken: bool) -> None:
 
 
 async def fetching(address: Address) -> list[Figure]:
-    """Read all VMs: seven fields with `fetch_all`, and everything with aiohttp and msgspec."""
+    """Return the figure that compares reading seven fields of all VMs and reading all fields.
+
+    Seven fields are read with `fetch_all`. All fields are read with aiohttp and msgspec alone.
+    """
     from cloudtower_async import models, select_fields
 
     ours, bare = Times(), Times()
@@ -121,7 +126,7 @@ async def fetching(address: Address) -> list[Figure]:
 
 
 def holding(address: Address) -> list[Figure]:
-    """Decode an answer with seven fields and with all fields."""
+    """Return the figure that compares the memory of VMs with seven fields and with all fields."""
     from cloudtower_async.api.vm import GET_VMS
 
     body = answer(address)
@@ -147,7 +152,7 @@ def holding(address: Address) -> list[Figure]:
 
 
 async def dashboard(intact: Address, broken: Address) -> list[Figure]:
-    """Build dashboards, and compute them from full answers."""
+    """Return figures that compare the dashboard with a dashboard that decodes all fields."""
     from cloudtower_async.recipes import build_dashboard
     from cloudtower_async.recipes.dashboard import summarise
 
@@ -177,7 +182,7 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
         del boards, same
         for _ in range(ROUNDS):
             for times, build in kinds:
-                await build()  # so that memory freed before is the same for each
+                await build()  # so that each kind starts with the same freed memory
                 gc.collect()
                 with times.measured():
                     await build()
@@ -220,15 +225,16 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
 
 
 async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
-    """Poll all VMs of many CloudTowers, and keep the last state of each.
+    """Poll all VMs of many CloudTowers, and keep the last state of each CloudTower.
 
     Args:
-        kind: ``some`` fields or ``all``.
+        kind: Fields to decode: ``some`` or ``all``.
         towers: Number of CloudTowers.
-        address: Address of the server, which represents all of them.
+        address: Address of the server, which stands for all CloudTowers.
 
     Returns:
-        CPU seconds per round, and megabytes above the memory before the first round.
+        The lowest CPU time of a round in seconds, and the memory in megabytes above the memory
+        before the first round.
     """
     from cloudtower_async import Cloudtower, select_fields
 
@@ -248,7 +254,7 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
                 ask = select_fields(ask, SomeFields)
             state[place] = await sessions[place].fetch_all(ask, 2, PAGE)
 
-        await read(0)  # fills lazy imports and the cache of the server
+        await read(0)  # loads modules and fills the cache of the server
         state.clear()
         gc.collect()
         before = held_mb()
@@ -264,7 +270,10 @@ async def poll(kind: str, towers: int, address: Address) -> tuple[float, float]:
 
 
 def fleet(address: Address) -> list[Figure]:
-    """Poll many CloudTowers, each kind in a separate process."""
+    """Return figures that compare polling some fields and all fields of many CloudTowers.
+
+    Each measurement runs in a separate process.
+    """
     kinds = (("some", TOWERS), ("all", TOWERS), ("some", MANY_TOWERS))
     measured: list[list[list[float]]] = [[], [], []]
     for _ in range(FLEET_ROUNDS):
@@ -308,7 +317,7 @@ def fleet(address: Address) -> list[Figure]:
 
 
 def main() -> None:
-    """Run the measurement, or a server, or one of the measured processes."""
+    """Run the measurement, a server, or one of the measured processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", choices=("intact", "broken"), help=argparse.SUPPRESS)
     parser.add_argument("--poll", nargs=2, help=argparse.SUPPRESS)

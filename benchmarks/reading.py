@@ -1,9 +1,10 @@
 """`python -m benchmarks.reading`: cost of reading a large fleet.
 
-The simulator runs in a separate process. Two quantities are measured. First, the peak memory of
-`iterate` in pages, while one VM in a hundred is deleted and the same number is created. Second,
-the throughput of `fetch_all`, compared with aiohttp and msgspec alone for the same requests; these
-are answered from memory, so that the client is measured and not the server.
+The simulator runs in a separate process. Two quantities are measured. The first quantity is the
+peak memory of `iterate`, in pages of VMs, while 1 % of the VMs are deleted and as many VMs are
+created. The second quantity is the throughput of `fetch_all`, compared with aiohttp and msgspec
+alone with the same requests. For the throughput, the server answers from memory, so that only the
+cost of the client is measured.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PAGE, CONCURRENCY, ROUNDS = 500, 8, 15
 
 
 async def serve(vms: int) -> None:
-    """Run the simulator; each line of the input creates and deletes VMs."""
+    """Run the simulator. For each line of the input, delete some VMs and create others."""
     from cloudtower_async.testing import FleetSize, Simulator
 
     size = FleetSize(clusters=4, hosts_per_cluster=max(3, vms // 400), vms=vms)
@@ -43,7 +44,7 @@ async def serve(vms: int) -> None:
 
 
 async def _churn(sim: Simulator, number: int, requests: int) -> None:
-    """Delete VMs and create others, spread over a number of requests."""
+    """Delete VMs and create as many others, in steps that are spread over some time."""
     gone = sorted(sim.store.table("Vm"))[:: len(sim.store.table("Vm")) // number][:number]
     each = max(1, number // requests)
     for place in range(0, number, each):
@@ -55,14 +56,14 @@ async def _churn(sim: Simulator, number: int, requests: int) -> None:
 
 
 def session(address: Address) -> Cloudtower:
-    """Connect our session to a server."""
+    """Return a session of our client with a server."""
     from cloudtower_async import Cloudtower
 
     return Cloudtower(address.url, username=address.username, password=address.password)
 
 
 async def memory(vms: int) -> None:
-    """Print the memory of `iterate` while the fleet changes."""
+    """Print the figures for the memory of `iterate` while the fleet changes."""
     with talking("reading", "--serve", "--vms", str(vms), place=Address) as server:
         async with session(server.place) as tower:
             before = await _ids(tower)
@@ -103,7 +104,7 @@ async def _ids(tower: Cloudtower) -> set[str]:
 
 
 async def throughput(vms: int) -> None:
-    """Print the throughput of `fetch_all` compared with bare aiohttp and msgspec."""
+    """Print the figure for the throughput of `fetch_all`, relative to aiohttp and msgspec."""
     from cloudtower_async import models
 
     with replay(f"4 clusters, {vms} VMs") as address:
@@ -120,7 +121,7 @@ async def throughput(vms: int) -> None:
                     with ours.measured():
                         found = await tower.fetch_all(tower.vm.get_vms, CONCURRENCY, PAGE)
                     assert len(found) == count  # noqa: S101
-                    del found  # otherwise the garbage collector visits them later
+                    del found  # so that later garbage collections do not traverse the VMs
                     gc.collect()
                     with bare.measured():
                         rows = await read_bare(bare_one, requests, decoder)
@@ -145,12 +146,12 @@ async def throughput(vms: int) -> None:
 
 
 def ratios(numbers: list[float], others: list[float]) -> list[float]:
-    """Return the ratios of measurements that alternated."""
+    """Return the ratios of two series of measurements, pair by pair."""
     return [number / other for number, other in zip(numbers, others, strict=True)]
 
 
 def page_requests(count: int) -> list[tuple[str, bytes]]:
-    """Return the requests of `fetch_all`, byte for byte."""
+    """Return the paths and bodies of the requests that `fetch_all` sends."""
     bodies: list[dict[str, object]] = []
     for start in range(0, count, PAGE):
         first = PAGE + (start > 0) + (start + PAGE >= count)
@@ -164,7 +165,7 @@ async def read_bare(
     requests: list[tuple[str, bytes]],
     decoder: msgspec.json.Decoder[list[models.Vm]],
 ) -> list[models.Vm]:
-    """Read pages like `fetch_all`, with aiohttp and msgspec alone."""
+    """Read pages like `fetch_all`, but with aiohttp and msgspec alone, and return the VMs."""
 
     async def ask(path: str, body: bytes) -> bytes:
         async with session.post(path, data=body) as answer:
@@ -185,9 +186,9 @@ async def read_bare(
 
 
 def main() -> None:
-    """Run the measurement, or the server."""
+    """Run the measurement or the server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--vms", type=int, default=VMS, help="of the fleet that iterate reads")
+    parser.add_argument("--vms", type=int, default=VMS, help="number of VMs that iterate reads")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

@@ -1,8 +1,8 @@
-"""A server in a separate process that answers from memory, as fast as Python can.
+"""Server for a separate process that answers from memory, as fast as possible in Python.
 
-New requests are forwarded to a simulator. After that, an answer to the same path and body costs
-almost nothing, so a benchmark measures the client and not the server. VMs are as large as those of
-real servers.
+A new request is forwarded to a simulator, and the answer is cached. Later requests with the same
+path and body cost almost nothing, so that a benchmark measures only the client. VMs are as large as
+on real servers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Change: TypeAlias = "Callable[[bytes, bytes], bytes]"
 
 
 def large_vms(path: bytes, content: bytes) -> bytes:
-    """Enlarge VMs to the size of those of real servers."""
+    """Return an answer in which VMs are as large as on real servers."""
     return full_vms(content) if path.endswith(b"/get-vms") else content
 
 
@@ -33,9 +33,9 @@ class Memory:
     """Cached answers by path and body.
 
     Args:
-        simulator: Produces the answers.
+        simulator: Address of the simulator that produces the answers.
         session: Session for requests to the simulator.
-        change: Changes the answer to a path.
+        change: Function that changes an answer. Its arguments are the path and the content.
     """
 
     def __init__(self, simulator: str, session: aiohttp.ClientSession, change: Change) -> None:
@@ -45,7 +45,7 @@ class Memory:
         self._session = session
 
     async def learn(self, path: bytes, body: bytes, token: str) -> bytes:
-        """Request an answer from the simulator and cache it."""
+        """Request an answer from the simulator, cache the answer, and return it."""
         headers = {"authorization": token, "content-type": "application/json"}
         url = self._simulator + path.decode()
         async with self._session.post(url, data=body, headers=headers) as response:
@@ -59,11 +59,11 @@ class Memory:
 
 
 class Replay(asyncio.Protocol):
-    """One connection.
+    """Protocol of one connection with a client.
 
     Args:
         memory: Cached answers.
-        group: Runs the requests that are not cached.
+        group: Task group for requests whose answers are not cached.
     """
 
     def __init__(self, memory: Memory, group: asyncio.TaskGroup) -> None:
@@ -106,8 +106,8 @@ async def serve(sim: Simulator, change: Change = large_vms) -> None:
     """Serve cached answers of a running simulator until the input ends.
 
     Args:
-        sim: The simulator.
-        change: Changes the answer to a path.
+        sim: Simulator that produces the answers.
+        change: Function that changes an answer. Its arguments are the path and the content.
     """
     async with (
         aiohttp.ClientSession() as session,
@@ -123,7 +123,7 @@ async def serve(sim: Simulator, change: Change = large_vms) -> None:
 
 
 async def serve_fleet(size: str) -> None:
-    """Serve a fleet of this size in the same way."""
+    """Serve cached answers of a simulator with a fleet of this size."""
     from cloudtower_async.testing import Simulator
 
     async with Simulator(size, keep_requests=10) as sim:
@@ -142,7 +142,7 @@ def run(serving: Coroutine[Any, Any, None]) -> None:
 
 
 def main() -> None:
-    """Serve."""
+    """Parse the size of the fleet and run the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("size")
     run(serve_fleet(parser.parse_args().size))

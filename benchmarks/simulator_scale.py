@@ -1,6 +1,6 @@
 """`python -m benchmarks.simulator_scale`: cost of a large simulated fleet.
 
-Each size is generated in a separate process, so that peaks of memory are independent.
+Each fleet is generated in a separate process, so that the peaks of memory are independent.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MANY = 100
 
 
 class Cost(msgspec.Struct):
-    """Cost of one fleet."""
+    """Cost of one simulated fleet."""
 
     seconds: float
     """Seconds to generate the fleet."""
     megabytes: float
-    """Peak memory of the process."""
+    """Peak memory of the process in megabytes."""
     documents: int
     """Number of resources of all kinds."""
     by_id: float
-    """Milliseconds for a query of one VM by its id, over HTTP."""
+    """Milliseconds for a query of one VM by id, over HTTP."""
     by_ids: float
-    """Milliseconds for a query of many VMs by their ids."""
+    """Milliseconds for a query of many VMs by ids."""
     first_by_name: float
     """Milliseconds for the first query by a name, which builds the index."""
     by_name: float
@@ -40,7 +40,7 @@ class Cost(msgspec.Struct):
 
 
 async def measure(size: str) -> Cost:
-    """Generate a fleet of this size in this process and query it."""
+    """Generate a fleet of this size in this process, query it, and return the cost."""
     from cloudtower_async import Cloudtower
     from cloudtower_async.testing import FleetSize, Simulator
 
@@ -51,7 +51,7 @@ async def measure(size: str) -> Cost:
         vms = list(store.table("Vm").values())
         chosen = [vm["id"] for vm in vms[:: max(1, len(vms) // MANY)]]
         async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
-            await tower.vm.get_vms(first=1)  # loads the modules of the first call
+            await tower.vm.get_vms(first=1)  # the first call loads modules
             times = [time.perf_counter()]
             await tower.vm.get_vms(where={"id": chosen[-1]})
             times.append(time.perf_counter())

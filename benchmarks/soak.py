@@ -1,7 +1,8 @@
 """`python -m benchmarks.soak`: memory growth over many minutes.
 
-Reads, mutations, waits, views and faults run without a pause against a simulator in a separate
-process. The slope is that of a line fitted to the memory, without the first fifth of the time.
+Reads, mutations, waits and cancelled calls run without a pause against a simulator, which runs in a
+separate process and injects faults. The growth is the slope of a line that is fitted to the memory.
+The first fifth of the time is ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SIZE = "2 clusters, 200 VMs"
 
 
 async def serve(minutes: float) -> None:
-    """Serve, with a few faults, until the input ends."""
+    """Serve with a few random faults until the input ends."""
     from cloudtower_async.simulator.faults import Fault
     from cloudtower_async.testing import Simulator
 
@@ -43,7 +44,7 @@ async def serve(minutes: float) -> None:
 
 
 async def round_of_work(tower: Cloudtower) -> int:
-    """Call various methods; return the number of calls that failed in spite of retries."""
+    """Make various concurrent calls, and return how many of them failed despite retries."""
     failed = 0
 
     async def read() -> None:
@@ -81,7 +82,7 @@ def memory() -> float:
 
 
 async def soak(minutes: float) -> Figure:
-    """Run the load and sample the memory."""
+    """Run the load, sample the memory, and return the figure of its growth."""
     samples: list[tuple[float, float]] = []
     rounds = failed = 0
     with serving("soak", "--serve", "--minutes", str(minutes)) as address:

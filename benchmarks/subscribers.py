@@ -1,6 +1,7 @@
-"""`python -m benchmarks.subscribers`: memory of a subscriber of a view, and polls of 1,000 of them.
+"""`python -m benchmarks.subscribers`: memory and polls of 1,000 subscribers of a view.
 
-The memory includes the task that waits for the next state. The state itself is shared.
+The memory includes the task that waits for the next state. It does not include the state, which all
+subscribers share.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ INTERVAL = 0.2
 
 
 async def measure() -> list[Figure]:
-    """Let 1,000 tasks subscribe, then change a VM several times."""
+    """Let 1,000 tasks subscribe, change a VM several times, and return the figures."""
     received, each, polls, intervals = 0, 0.0, 0.0, 1.0
 
     async def follow(states: Subscription[Mapping[str, Vm]]) -> None:
@@ -44,8 +45,8 @@ async def measure() -> list[Figure]:
         anyio.create_task_group() as group,
         tower.watch(tower.vm.get_vms, INTERVAL) as view,
     ):
-        listing = len(sim.sent("get-vms"))  # requests for one full listing of all VMs
-        group.start_soon(follow, view.subscribe())  # the leader, which sends a separate request
+        listing = len(sim.sent("get-vms"))  # number of requests for one listing of all VMs
+        group.start_soon(follow, view.subscribe())  # the leader sends its own request
         await anyio.wait_all_tasks_blocked()
         gc.collect()
         tracemalloc.start()
@@ -63,7 +64,7 @@ async def measure() -> list[Figure]:
         for number in range(STATES):
             sim.store.change("Vm", vm_id, description=str(number))
             goal = (SUBSCRIBERS + 1) * (number + 2)
-            while received < goal:  # noqa: ASYNC110 - an event would be set by one of many
+            while received < goal:  # noqa: ASYNC110 - many tasks count
                 await anyio.sleep(INTERVAL / 20)
         intervals = (anyio.current_time() - began) / INTERVAL
         polls = (len(sim.sent("get-vms")) - before) / listing

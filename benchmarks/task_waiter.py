@@ -1,8 +1,9 @@
 """`python -m benchmarks.task_waiter`: cost of waiting for many tasks.
 
-First, one coroutine per task waits for that task. Then the same list of tasks is awaited with this
-package and, if installed, with the vendor's `wait_tasks`. The simulator and each client run in
-separate processes, so that their costs are measured separately.
+The first part runs one coroutine per task, which waits for this task. The second part waits for a
+list of tasks, with this package and, if the vendor's client is installed, with its function
+`wait_tasks`. The simulator and each client run in separate processes, so that their costs are
+measured separately.
 """
 
 from __future__ import annotations
@@ -36,49 +37,50 @@ if TYPE_CHECKING:
     from .apart import Server
 
 CROWD, LIST = 10_000, 1_000
-INTERVAL = 5.0  # seconds
-MOST_IDS = 500  # ids per request
-TOGETHER = 0.02  # seconds between requests of one tick
+INTERVAL = 5.0  # seconds between two polls
+MOST_IDS = 500  # maximum number of ids per request
+TOGETHER = 0.02  # maximum number of seconds between two requests of one tick
 
 
 class Cost(msgspec.Struct, kw_only=True):
-    """Cost of one way of waiting."""
+    """Cost of one way of waiting for tasks."""
 
     requests: int
     megabytes: float
-    """Bytes of bodies in both directions."""
+    """Size of request and response bodies together, in megabytes."""
     cpu: float
-    """CPU seconds of the client."""
+    """CPU time of the client in seconds."""
     lag: float
-    """Seconds from the end of the last task to the return."""
+    """Seconds from the end of the last task until the wait returns."""
 
 
 class CrowdCost(Cost, kw_only=True):
-    """Cost of one waiter per task."""
+    """Cost of many waiters, one per task. A tick is one poll of all tasks."""
 
     ticks: int
     most_requests: int
-    """Requests in one tick."""
+    """Maximum number of requests in one tick."""
     tick_cpu: float
-    """Milliseconds of client CPU per poll of all tasks, while no task ends."""
+    """CPU time of the client in milliseconds per tick, while no task ends."""
     round_trip: float
-    """Longest time in seconds from a request to its answer."""
+    """Longest time in seconds from a request to its response."""
     answering: float
-    """Seconds that the server takes to answer for all tasks at once, requested by aiohttp alone."""
+    """Seconds that bare aiohttp needs to read all tasks at once from the server."""
     lags: list[float]
-    """Seconds from the end of a task to the return of its waiter."""
+    """Seconds from the end of each task until its waiter returns, sorted."""
     memory: float
-    """Peak memory in megabytes above that of the idle session."""
+    """Peak memory in megabytes above the memory of the idle session."""
     lost: int
-    """Waiters that did not get their task."""
+    """Number of waiters that did not get their task."""
     doubled: int
-    """Tasks that two requests of a tick contained."""
+    """Number of tasks that more than one request of a tick contained."""
 
 
 async def serve(number: int, least: float, most: float) -> None:
-    """Serve: print the address, start the tasks on request, end when the input ends.
+    """Serve: print the address, start the tasks after a line of input, and end with the input.
 
-    The end of each task is given in `time.monotonic`, which all processes of a machine share.
+    The end of each task is printed as a value of `time.monotonic`, which is the same clock in all
+    processes of a machine.
     """
     from cloudtower_async.simulator.tasks import Work
     from cloudtower_async.testing import Simulator
@@ -86,7 +88,7 @@ async def serve(number: int, least: float, most: float) -> None:
     async with Simulator(vms=40) as sim:
         tell(Address(sim.url, sim.username, sim.password))
         await heard()
-        chance = random.Random(1)  # noqa: S311 - the same lengths each time
+        chance = random.Random(1)  # noqa: S311 - the same durations in each measurement
         [cluster, *_] = sim.store.table("Cluster")
         ids: list[str] = []
         ends: dict[str, float] = {}
@@ -107,13 +109,13 @@ async def serve(number: int, least: float, most: float) -> None:
 
 
 def remote(number: int, least: float, most: float) -> AbstractContextManager[Server[Address]]:
-    """Run the server in a separate process."""
+    """Run the server in a separate process for a block."""
     arguments = "--serve", str(number), str(least), str(most)
     return talking("task_waiter", *arguments, place=Address)
 
 
 def start(server: Server[Address]) -> dict[str, float]:
-    """Make the server start the tasks; return when each ends."""
+    """Let the server start the tasks, and return the end of each task by id."""
     server.say()
     return server.hear(dict[str, float])
 
@@ -123,12 +125,12 @@ class Sent(msgspec.Struct):
 
     at: float
     cpu: float
-    """Return the CPU seconds of this process so far."""
+    """CPU time of this process in seconds, up to this request."""
     ids: list[str]
 
 
 class Counter:
-    """Counts the traffic of our session."""
+    """Counter of the requests and bytes of a session."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
@@ -164,19 +166,19 @@ class Counter:
 
 
 class WhereIds(msgspec.Struct):
-    """Return the part of a filter that names tasks."""
+    """Part of a filter that contains ids of tasks."""
 
     id_in: list[str]
 
 
 class GetTasks(msgspec.Struct):
-    """Return the body of a request for tasks."""
+    """Body of a request for tasks."""
 
     where: WhereIds
 
 
 async def crowd(number: int) -> CrowdCost:
-    """Run one coroutine per task, each waiting for its task."""
+    """Run one coroutine per task, which waits for the task, and return the cost."""
     counter = Counter()
     returned: dict[str, float] = {}
 
@@ -200,7 +202,7 @@ async def crowd(number: int) -> CrowdCost:
             answering = await bare_tick(far.place, login.data.token, list(ends))
     ticks = counter.ticks()
     asked = [list(itertools.chain.from_iterable(sent.ids for sent in tick)) for tick in ticks]
-    # Before a task ends, only the poll uses CPU.
+    # Before the first task ends, only the poll uses CPU.
     quiet = [sent for sent in counter.sent if sent.at < min(ends.values())]
     quiet_ids = sum(len(sent.ids) for sent in quiet[:-1])
     return CrowdCost(
@@ -221,7 +223,7 @@ async def crowd(number: int) -> CrowdCost:
 
 
 async def bare_tick(address: Address, token: str, ids: list[str]) -> float:
-    """Return the seconds of one answer for all tasks at once, requested by aiohttp alone."""
+    """Return the seconds that bare aiohttp needs to read all tasks at once."""
     headers = {"authorization": token}
     url = f"{address.url}/v2/api/get-tasks"
 
@@ -239,7 +241,7 @@ async def bare_tick(address: Address, token: str, ids: list[str]) -> float:
 
 
 def session(address: Address, counter: Counter) -> Cloudtower:
-    """Our session with the server."""
+    """Return a session of our client with the server, whose traffic is counted."""
     from cloudtower_async import Cloudtower
 
     return Cloudtower(
@@ -251,11 +253,11 @@ def session(address: Address, counter: Counter) -> Cloudtower:
 
 
 async def ours(number: int) -> Cost:
-    """Wait for one list of tasks with this package."""
+    """Wait for one list of tasks with this package, and return the cost."""
     counter = Counter()
     with remote(number, 8.0, 12.0) as far:
         async with session(far.place, counter) as tower:
-            await tower.task.get_tasks(where={"id_in": []})  # loads modules
+            await tower.task.get_tasks(where={"id_in": []})  # the first call loads modules
             counter.sent.clear()
             ends = await anyio.to_thread.run_sync(start, far)
             bytes_, cpu = counter.bytes, time.process_time()
@@ -269,7 +271,7 @@ async def ours(number: int) -> Cost:
 
 
 def vendors(number: int) -> Cost:
-    """Do the same with the vendor's client."""
+    """Wait for one list of tasks with the vendor's client, and return the cost."""
     cloudtower: Any = importlib.import_module("cloudtower")
     wait_tasks: Any = importlib.import_module("cloudtower.utils").wait_tasks
     with remote(number, 8.0, 12.0) as far:
@@ -299,16 +301,18 @@ def vendors(number: int) -> Cost:
 
 
 def measured(what: str, number: int) -> bytes:
-    """Measure in another process."""
+    """Run a measurement in another process, and return its output."""
     command = [sys.executable, "-m", "benchmarks.task_waiter", "--here", what, str(number)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--crowd", type=int, default=CROWD, help="coroutines of the first part")
-    parser.add_argument("--list", type=int, default=LIST, help="tasks of the second part")
-    parser.add_argument("--serve", nargs=3, help="be the server")
+    parser.add_argument(
+        "--crowd", type=int, default=CROWD, help="number of coroutines in the first part"
+    )
+    parser.add_argument("--list", type=int, default=LIST, help="number of tasks in the second part")
+    parser.add_argument("--serve", nargs=3, help="run the server")
     parser.add_argument("--here", nargs=2, help="measure in this process, print JSON")
     options = parser.parse_args()
     if options.serve:
@@ -325,7 +329,7 @@ def main() -> None:
 
 
 def show(crowd_size: int, list_size: int) -> None:
-    """Print the figures."""
+    """Run both parts and print the figures."""
     print(f"Python {sys.version.split()[0]}, interval {INTERVAL:g} s")
     cost = msgspec.json.decode(measured("crowd", crowd_size), type=CrowdCost)
     lags = cost.lags

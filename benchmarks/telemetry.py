@@ -1,12 +1,13 @@
-"""`python -m benchmarks.telemetry`: CPU of a call with OpenTelemetry.
+"""`python -m benchmarks.telemetry`: CPU time of a call with OpenTelemetry.
 
-First with a meter provider alone, then with a tracer provider as well. Each is compared with the
-same call without OpenTelemetry; traces are also compared with a call around which the program
-itself makes a span and records a duration, as most of their cost is that of OpenTelemetry's SDK.
-Traces go through a batch processor to an exporter that drops them, metrics to a reader in memory.
+A call is measured first with only a meter provider, then also with a tracer provider. Both are
+compared with the same call without OpenTelemetry. Most of the cost of traces is the cost of
+OpenTelemetry's SDK. The call with traces is therefore also compared with a call for which the
+program itself creates a span and records a duration. A batch processor sends the traces to an
+exporter that drops them. A reader keeps the metrics in memory.
 
-CPU of this process is measured in short turns of each kind. In a turn without OpenTelemetry, its
-modules are hidden, as in a program that has not imported them.
+The CPU time of this process is measured in short turns of each kind. In a turn without
+OpenTelemetry, its modules are hidden, as in a program that has not imported them.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     Watched = Callable[[Call], Awaitable[None]]
 
 CALLS = {1: 200, 50: 50}
-"""Calls per turn, by the number of VMs in an answer."""
+"""Number of calls in a turn, by the number of VMs in an answer."""
 ROUNDS, WARM_UP = 60, 3
 GOAL = 1.08
 
 
 def set_up_metrics() -> None:
-    """Set a meter provider as an application does."""
+    """Set a global meter provider, as an application does."""
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -49,7 +50,7 @@ def set_up_metrics() -> None:
 
 
 def set_up_traces() -> Watched:
-    """Set a tracer provider as well; return a wrapper that instruments calls by hand."""
+    """Set a global tracer provider, and return a function that instruments calls by hand."""
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import (
@@ -82,7 +83,7 @@ def set_up_traces() -> Watched:
 
 
 def switch(modules: dict[str, ModuleType], *, on: bool) -> None:
-    """Show or hide the modules of OpenTelemetry."""
+    """Show or hide the modules of OpenTelemetry in `sys.modules`."""
     for name, module in modules.items():
         if on:
             sys.modules[name] = module
@@ -91,7 +92,7 @@ def switch(modules: dict[str, ModuleType], *, on: bool) -> None:
 
 
 async def cpu(call: Call, calls: int) -> float:
-    """Return the microseconds of CPU of one call of many, one after the other."""
+    """Return the CPU time in microseconds per call. The calls are made one after the other."""
     start = time.process_time()
     for _ in range(calls):
         await call()
@@ -99,7 +100,10 @@ async def cpu(call: Call, calls: int) -> float:
 
 
 async def compare(kinds: dict[str, Call], calls: int, what: str) -> Iterator[Figure]:
-    """Measure kinds of turns in alternation; compare the first kind with each other one."""
+    """Measure kinds of turns in alternation.
+
+    Return figures that compare the first kind with each other kind.
+    """
     names = ("opentelemetry", "opentelemetry.trace", "opentelemetry.metrics")
     modules = {name: sys.modules[name] for name in names}
     ours, *others = kinds
@@ -129,7 +133,7 @@ async def compare(kinds: dict[str, Call], calls: int, what: str) -> Iterator[Fig
 
 
 async def measure(address: Address) -> list[Figure]:
-    """Measure with metrics alone, then with metrics and traces."""
+    """Return the figures with metrics alone, and with metrics and traces."""
     from cloudtower_async import Cloudtower
 
     figures: list[Figure] = []

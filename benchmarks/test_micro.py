@@ -1,7 +1,7 @@
-"""`pytest benchmarks`: the steps of a call, each measured alone by pytest-benchmark.
+"""`pytest benchmarks`: measure the steps of a call separately, with pytest-benchmark.
 
-To find a regression, save a run before a change and compare after it:
-``pytest benchmarks --benchmark-autosave``, then ``pytest benchmarks --benchmark-compare``.
+To find a regression, save a run before a change with ``pytest benchmarks --benchmark-autosave``.
+After the change, compare with ``pytest benchmarks --benchmark-compare``.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false

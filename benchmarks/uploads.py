@@ -1,11 +1,12 @@
-"""`python -m benchmarks.uploads`: upload of a large file to the simulator in another process.
+"""`python -m benchmarks.uploads`: upload a large file to a simulator in another process.
 
-The file is sparse; chunks differ only in their first bytes. Three quantities are measured. First,
-the speed of an upload compared with bare aiohttp that posts the same chunks; the two alternate
-chunk by chunk, so that other load on the machine affects both. Second, the additional memory of an
-upload, in chunks. Third, whether the content arrives when one request in ten fails: its hash, and
-how often each chunk was received. Those faults are certain (401, 429) or occur after the chunk was
-received; `late_chunks` covers chunks that arrive late or never.
+The file is sparse, and its chunks differ only in their first bytes. Three quantities are measured.
+The first quantity is the speed of an upload, compared with bare aiohttp that posts the same chunks.
+Both uploads alternate chunk by chunk, so that other load on the machine affects both. The second
+quantity is the additional memory of an upload, in chunks. The third quantity is whether the content
+arrives although one request in ten fails. For this, the hash of the content and the number of
+received chunks are checked. The faults either certainly prevent execution (401, 429) or occur after
+the chunk was received. `late_chunks` covers chunks that arrive late or never.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ if TYPE_CHECKING:
 CHUNK = 8 * 1024 * 1024
 GIB = 2**30
 SHARE = 0.1  # share of requests that fail
-MOST_CHUNKS, LEAST_SHARE = 4.0, 0.8  # limits that must hold
+MOST_CHUNKS, LEAST_SHARE = 4.0, 0.8  # goals of the figures
 
 
 class Found(msgspec.Struct):
-    """Files that were uploaded since the last question.
+    """Uploads that the server has received since the last question.
 
     Attributes:
         sha256: SHA-256 of each file.
-        taken: Number of received chunks in total.
+        taken: Total number of received chunks.
         uploads: Number of started uploads.
         requests: Number of requests with chunks.
     """
@@ -57,11 +58,11 @@ class Found(msgspec.Struct):
 
 
 async def serve() -> None:
-    """Run the simulator: print its address, then answer questions on standard input."""
+    """Run the simulator: print its address, then answer each line of standard input."""
     from cloudtower_async.simulator.faults import EVERY_FAULT
     from cloudtower_async.testing import Simulator
 
-    # Each lost chunk would cost the settling time.
+    # Exclude faults that lose chunks, because each lost chunk would cost the settling time.
     faults = [one for one in EVERY_FAULT if one.executed or one.status in (401, 429)]
     async with Simulator(clusters=1, vms=2, keep_requests=None) as sim:
         cluster = next(iter(sim.store.table("Cluster")))
@@ -83,7 +84,7 @@ async def serve() -> None:
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Address of the server, and target of the upload."""
+    """Address of the server, credentials, and cluster for the upload."""
 
     url: str
     username: str
@@ -92,13 +93,16 @@ class Place(msgspec.Struct, frozen=True):
 
 
 def found_by(server: Server[Place], share: float = 0.0) -> Found:
-    """Return the uploads since the last question; from now on a share of requests fails."""
+    """Return the uploads since the last question.
+
+    From now on, the server lets this share of requests fail.
+    """
     server.say(str(share))
     return server.hear(Found)
 
 
 def make_file(path: Path, size: int) -> str:
-    """Write the sparse file and return its SHA-256."""
+    """Write the sparse file, and return its SHA-256."""
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for start in range(0, size, CHUNK):
@@ -106,26 +110,26 @@ def make_file(path: Path, size: int) -> str:
             file.write(b"%20d" % start)
         file.truncate(size)
     with path.open("rb") as file:
-        while content := file.read(CHUNK // 64):  # keeps the file out of the measured memory
+        while content := file.read(CHUNK // 64):  # small reads need little memory
             digest.update(content)
     return digest.hexdigest()
 
 
 def _memory(field: str, process: int | str = "self") -> int:
-    """Return the memory of a process in bytes: VmRSS now, VmHWM at its peak."""
+    """Return the memory of a process in bytes: now for ``VmRSS``, the peak for ``VmHWM``."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     [kilobytes] = re.findall(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
     return 1024 * int(kilobytes)
 
 
 def forget_peak() -> int:
-    """Reset the peak to the current memory, and return that."""
+    """Reset the peak memory of this process, and return the current memory in bytes."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return _memory("VmRSS")
 
 
 class Made(msgspec.Struct):
-    """The file."""
+    """The file to upload."""
 
     path: Path
     size: int
@@ -133,12 +137,12 @@ class Made(msgspec.Struct):
 
     @property
     def chunks(self) -> int:
-        """Chunks of the upload."""
+        """Number of chunks of the upload."""
         return -(-self.size // CHUNK)
 
 
 async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> Figure:
-    """Upload with our client and without, alternately; return the ratio of the speeds."""
+    """Upload with our client and with bare aiohttp in alternation; return the ratio of speeds."""
     from cloudtower_async import ElfImage
 
     place, ours, bare = server.place, Times(), Times()
@@ -171,7 +175,7 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
 
 
 async def _bare(session: aiohttp.ClientSession, place: Place, made: Made) -> AsyncGenerator[None]:
-    """Post the chunks one by one with bare aiohttp."""
+    """Post the chunks one by one with bare aiohttp, and yield after each chunk."""
     url = f"{place.url}/v2/api/upload-elf-image"
     fields = {"cluster_id": place.cluster, "name": "bare", "size": str(made.size)}
     file = await anyio.to_thread.run_sync(made.path.open, "rb")
@@ -188,7 +192,7 @@ async def _bare(session: aiohttp.ClientSession, place: Place, made: Made) -> Asy
 
 
 async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: float) -> Figure:
-    """Upload a file while a share of requests fails; return the peak of memory in chunks."""
+    """Upload a file while a share of requests fails, and return the figure of the peak memory."""
     from cloudtower_async import ElfImage
 
     found_by(server, share)
@@ -213,14 +217,14 @@ async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: flo
 
 
 def _check(found: Found, file: Made, *, uploads: int) -> None:
-    """Exit if content was lost, duplicated or mixed up."""
+    """Exit if content on the server is missing, duplicate or wrong."""
     wanted = [file.sha256] * uploads
     if found.sha256 != wanted or found.taken != file.chunks * uploads:
         raise SystemExit(f"not what was to arrive: {found}")
 
 
 async def measure(path: Path, size: int) -> None:
-    """Run all parts."""
+    """Run all parts, and print their figures."""
     from cloudtower_async import Cloudtower, ElfImage, RetryPolicy
 
     made = Made(path, size, await anyio.to_thread.run_sync(make_file, path, size))
@@ -230,7 +234,7 @@ async def measure(path: Path, size: int) -> None:
         async with Cloudtower(
             place.url, username=place.username, password=place.password, retry=retry, timeout=10.0
         ) as tower:
-            # Loading at first use is not part of the upload's memory.
+            # Upload a small file first, so that modules loaded at the first use are not measured.
             target = ElfImage(cluster_id=place.cluster)
             await tower.upload(io.BytesIO(bytes(3)), target, name="first")
             print_as_lines([await alone(there, tower, made, 0.0)])
@@ -239,9 +243,9 @@ async def measure(path: Path, size: int) -> None:
 
 
 def main() -> None:
-    """Run the measurement, or the server."""
+    """Run the measurement or the server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gib", type=float, default=4.0, help="of the file, in GiB")
+    parser.add_argument("--gib", type=float, default=4.0, help="size of the file in GiB")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:

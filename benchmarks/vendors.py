@@ -1,6 +1,6 @@
-"""The vendor's client as its users run it: threads, and a pool of the same size."""
+"""The vendor's client in typical use: threads, with a connection pool of the same size."""
 
-# ruff: noqa: ANN401 - it has no types
+# ruff: noqa: ANN401 - the vendor's client has no types
 from __future__ import annotations
 
 import importlib
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from .apart import Address
 
 THREADS = 32
-"""Maximum number of threads, equal to our concurrent calls in the same measurement."""
+"""Maximum number of threads. It equals the number of concurrent calls of our client."""
 
 
 class Vendor:
-    """The vendor's client, logged in.
+    """The vendor's client with a logged-in user.
 
     Args:
         address: Address of the server.
@@ -30,12 +30,12 @@ class Vendor:
         self.vms: Any = sdk.VmApi(self.client)
 
     def decode(self, body: bytes) -> Any:
-        """Decode an answer with VMs."""
+        """Return the decoded VMs of an answer."""
         return self.client.deserialize(_Response(body), "list[Vm]")
 
 
 class _Response:
-    """A response in the form that the vendor's decoder expects."""
+    """Response object that the decoder of the vendor's client accepts."""
 
     def __init__(self, body: bytes) -> None:
         self.data = body.decode()

@@ -1,9 +1,9 @@
 """`python -m benchmarks.watch`: correctness and speed of views under random changes.
 
-Changes come faster than they are read: VMs, labels, disks, hosts and clusters are created, changed
-and deleted; the feed is compacted and restarted, connections are reset, readers are slow. At every
-quiet point each view must equal the server's answer. Every revision must arrive once, unless a
-`Resync` reported it as lost.
+VMs, labels, disks, hosts and clusters are created, changed and deleted faster than the changes are
+read. The feed is compacted and restarted, connections are reset, and some readers are slow. At each
+quiet point, each view must equal the server's answer. Each revision must arrive exactly once,
+unless a `Resync` has reported the revision as lost.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ BURST = 60
 """Maximum number of changes in a row before readers get a turn."""
 
 QUIET = 500
-"""Changes between two quiet points."""
+"""Number of changes between two quiet points."""
 
 IN_TIME = 60.0
-"""Seconds until a view must be correct again; generous, so that only a wrong view is late."""
+"""Seconds until a view must be correct again. The limit is so high that only wrong views exceed
+it."""
 
 FILTERS: list[VmWhereInput] = [
     {},
@@ -50,30 +51,30 @@ FILTERS: list[VmWhereInput] = [
 
 
 class Found(msgspec.Struct):
-    """Results of a run."""
+    """Counts of one run."""
 
     changes: int = 0
-    """Revisions of the feed."""
+    """Number of revisions of the feed."""
     told: int = 0
-    """Revisions that reached the reader of the feed."""
+    """Number of revisions that reached the reader of the feed."""
     missed: int = 0
-    """Revisions that were lost without a `Resync`."""
+    """Number of revisions that were lost without a `Resync`."""
     repeated: int = 0
     resyncs: int = 0
-    """Number of times that the reader was told of lost changes."""
+    """Number of `Resync` errors."""
     lost: int = 0
-    """Number of changes in those reports."""
+    """Number of revisions that `Resync` errors reported as lost."""
     quiet_points: int = 0
     untrue: int = 0
-    """Views that differed from the server at a quiet point."""
+    """Number of views that differed from the server at a quiet point."""
     events: int = 0
-    """Number of compared views."""
+    """Number of states that the views yielded."""
     requests: int = 0
     seconds: float = 0.0
 
 
 class Churn:
-    """Changes a server at random.
+    """Source of random changes on a server.
 
     Args:
         simulator: The server.
@@ -100,7 +101,7 @@ class Churn:
             self._store.add("Label", {"id": f"label-{number}", "key": str(number)})
 
     def one(self) -> None:
-        """Make a change, which the feed reports by itself."""
+        """Make one random change, and let the feed report it separately."""
         kinds, weights = zip(*self._kinds, strict=True)
         self._rng.choices(kinds, weights)[0]()
         self._store.report()
@@ -133,7 +134,7 @@ class Churn:
 
     def _move_disk(self) -> None:
         disk, vm = self._any("VmDisk"), self._any("Vm")
-        if disk["vm"] != vm["id"]:  # otherwise only the order of the VM's disks changes, in no row
+        if disk["vm"] != vm["id"]:  # if it is the same VM, no row changes
             self._store.change("VmDisk", disk["id"], vm=vm["id"])
 
     def _remove_disk(self) -> None:
@@ -157,7 +158,8 @@ class Run:
     Args:
         simulator: The server.
         tower: A session with the credential of the feed.
-        seed: The same seed makes the same changes, but not the same timing of requests.
+        seed: Seed of the changes. The same seed results in the same changes, but the timing of
+            requests differs.
         changes: Number of changes.
     """
 
@@ -168,13 +170,13 @@ class Run:
         self._wanted = changes
         self._rng = random.Random(seed)  # noqa: S311 - no secret
         self._churn = Churn(simulator, self._rng)
-        self._revisions: list[tuple[int, int]] = []  # of all changes: (count, revision)
+        self._revisions: list[tuple[int, int]] = []  # all changes as (number of restarts, revision)
         self._told: list[tuple[int, int]] = []
         self._gaps: list[tuple[tuple[int, int], tuple[int, int]]] = []
         self._count = 0  # number of restarts of the feed
 
     async def all(self) -> Found:
-        """Run it."""
+        """Run the changes and the checks, and return the counts."""
         started = time.perf_counter()
         feed = self._tower.changes(interval=0.001)
         begin = 0, int(await feed.anchor())
@@ -197,7 +199,7 @@ class Run:
         return self.figures
 
     async def _stir(self, views: Views) -> None:
-        """Make many changes while all readers read."""
+        """Make many changes while the views and the feed are read."""
         async with anyio.create_task_group() as group:
             for _, view in views:
                 group.start_soon(self._follow, view)
@@ -212,7 +214,7 @@ class Run:
                     self._sim.faults.reset(self._rng.choice(["resource-changes", "get-vms"]))
                 for _ in range(self._rng.randint(1, 30)):
                     await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()  # at any point within a step of a view
+            group.cancel_scope.cancel()  # cancels the views at any point
 
     async def _follow(self, view: Watch[Vm]) -> None:
         async for _ in view:
@@ -221,7 +223,7 @@ class Run:
                 await anyio.lowlevel.checkpoint()
 
     async def _compare(self, views: Views) -> None:
-        """Wait until each view is quiet, then compare it with the server's answer."""
+        """Compare each view with the server's answer, after waiting until both are equal."""
         for where, view in views:
             server = {vm.id: vm for vm in await self._tower.vm.get_vms(where=where)}
             with anyio.move_on_after(IN_TIME):
@@ -245,7 +247,7 @@ class Run:
         await self._catch_up(feed)
 
     def _note(self) -> None:
-        """Record the existing revisions before they are compacted."""
+        """Record the new revisions of the feed before the feed is compacted."""
         last = self._revisions[-1] if self._revisions else (0, 0)
         for event in self._sim.changes.events():
             if (self._count, event.revision) > last:
@@ -282,9 +284,9 @@ class Run:
 
 
 async def run(seed: int, changes: int) -> Found:
-    """Change a server a number of times and check the views of it."""
+    """Change a server a number of times, check the views of it, and return the counts."""
     async with Simulator(clusters=2, vms=120, seed=seed, keep_requests=None) as simulator:
-        # Servers differ in whether they repeat the requested revision.
+        # Some servers repeat the requested revision in the answer, others do not.
         simulator.changes.inclusive = seed % 2 == 0
         feed = simulator.changes
         async with Cloudtower(
@@ -298,7 +300,7 @@ async def run(seed: int, changes: int) -> Found:
 
 
 def main() -> None:
-    """Print the figures of some seeds."""
+    """Run several seeds, and print the counts and the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--changes", type=int, default=20_000)
@@ -315,7 +317,7 @@ def main() -> None:
 
 
 def _as_figures(runs: Sequence[Found]) -> list[Figure]:
-    """Return the goals, over all runs together."""
+    """Return the figures with their goals, over all runs together."""
     changes = sum(one.changes for one in runs)
     resyncs = sum(one.resyncs for one in runs)
     points = sum(one.quiet_points for one in runs)

@@ -1,4 +1,4 @@
-r"""Create a blank VM with a new disk and existing volumes, to install it from an image.
+r"""Create a blank VM with a new disk, existing volumes and a CD-ROM image to install from.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/create_blank_vm.py web-9 NAME-OF-THE-CLUSTER rocky-9.iso \

@@ -1,4 +1,4 @@
-r"""Show the dashboard of a CloudTower, or of some of its clusters, as a few lines of text.
+r"""Print the dashboard of a CloudTower or of some of its clusters as a few lines of text.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/dashboard.py [NAME-OF-A-CLUSTER …]

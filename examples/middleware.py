@@ -29,7 +29,7 @@ class NotAllowedError(Exception):
 
 
 def audit(log: TextIO) -> Middleware:
-    """Create middleware that writes a line of JSON for each mutation and upload."""
+    """Return middleware that writes a line of JSON for each mutation and upload."""
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
         if call.kind == "query":
@@ -38,7 +38,7 @@ def audit(log: TextIO) -> Middleware:
         error = None
         try:
             return await proceed(call)
-        except BaseException as exc:  # a cancelled call may have been executed, too
+        except BaseException as exc:  # a cancelled call may also have been executed
             error = type(exc).__name__
             raise
         finally:
@@ -59,7 +59,7 @@ def audit(log: TextIO) -> Middleware:
 
 
 def approve(ask: Callable[[str], Awaitable[bool]]) -> Middleware:
-    """Create middleware that asks before resources are deleted."""
+    """Return middleware that asks for approval before resources are deleted."""
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
         method = call.operation.rpartition(".")[2]
@@ -72,15 +72,16 @@ def approve(ask: Callable[[str], Awaitable[bool]]) -> Middleware:
 
 
 def restrict_to_tenant(name: str) -> Middleware:
-    """Create middleware that adds a tenant's filter to every `where`, and rejects all other calls.
+    """Return middleware that restricts calls to the resources of a tenant.
 
-    Calls without a filter, such as creations, are rejected too.
+    The middleware adds a filter for the tenant to every `where`. It rejects calls to other
+    namespaces, and mutations without `where`, such as creations.
     """
     own_vm = {"labels_some": {"key": "tenant", "value": name}}
     filters = {"vm": own_vm, "vm_disk": {"vm": own_vm}, "vm_snapshot": {"vm": own_vm}}
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
-        if call.operation == "task.get_tasks":  # sent by waits, with the ids of their tasks
+        if call.operation == "task.get_tasks":  # sent by waits, with task ids
             return await proceed(call)
         own = filters.get(call.operation.partition(".")[0])
         arguments = call.arguments  # a dict, or a list of new resources
@@ -94,7 +95,7 @@ def restrict_to_tenant(name: str) -> Middleware:
 
 
 def limit_time(seconds: dict[str, float]) -> Middleware:
-    """Create middleware that sets a time-out per operation."""
+    """Return middleware that sets a time-out per operation."""
 
     async def middleware(call: OperationCall, proceed: Proceed) -> object:
         return await proceed(call.replace(timeout=seconds.get(call.operation, call.timeout)))
@@ -108,7 +109,7 @@ async def ask_on_terminal(question: str) -> bool:
 
 
 async def delete_vms(tower: Cloudtower, names: list[str]) -> list[str]:
-    """Delete VMs of the session's tenant, and return their names."""
+    """Delete the tenant's VMs with these names, and return the names of the deleted VMs."""
     vms = await tower.vm.get_vms(where={"name_in": names})
     if vms:
         await tower.wait(await tower.vm.delete_vm(where={"id_in": [vm.id for vm in vms]}))
@@ -116,7 +117,8 @@ async def delete_vms(tower: Cloudtower, names: list[str]) -> list[str]:
 
 
 async def main(tenant: str, names: list[str]) -> None:
-    # The audit log is the outermost middleware, so it also records what the others reject.
+    # The audit log is the outermost middleware, so that it also records calls that the other
+    # middleware rejects.
     middleware = [
         audit(sys.stderr),
         approve(ask_on_terminal),

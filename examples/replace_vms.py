@@ -1,10 +1,10 @@
-r"""Replace VMs: create new ones, label them, annotate the VMs that stay, delete the old ones.
+r"""Replace VMs: create and label new VMs, update the VMs that stay, and delete the old VMs.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/replace_vms.py NAME-OF-THE-CLUSTER web 3
 
-It creates the VMs web-new-1 to web-new-3 and deletes VMs whose names start with web-old-. With
-CLOUDTOWER_MUTATIONS=plan it changes nothing and prints the changes it would make.
+The program creates the VMs web-new-1 to web-new-3 and deletes VMs whose names start with web-old-.
+With CLOUDTOWER_MUTATIONS=plan, the program changes nothing and prints the planned changes.
 """
 
 from __future__ import annotations

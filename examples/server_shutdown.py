@@ -1,8 +1,8 @@
 """Call a function as soon as a web server receives a stop signal.
 
 A server such as uvicorn waits for open responses and WebSockets before it ends the lifespan. An
-endless stream would keep the server and its workers from stopping. Streams must therefore end at
-the signal, not at the end of the lifespan.
+endless stream would prevent the server and its workers from stopping. Streams must therefore end
+when the signal arrives. The end of the lifespan would be too late.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
-    """Call `callback` in the event loop at SIGTERM or SIGINT, then let the server handle it.
+    """On SIGTERM or SIGINT, call `callback` in the event loop, then the handler of the server.
 
-    Enter this context manager in the lifespan, because the server has then already set its own
-    signal handlers. Outside the main thread, as in tests, there are no signals, so the context
-    manager does nothing.
+    Enter this context manager in the lifespan. At that time, the server has already set its own
+    signal handlers. Outside the main thread, as in tests, signals cannot be handled, and the
+    context manager does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,7 +33,7 @@ def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
     replaced = {
         number: handler
         for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))  # the default for SIGTERM is not callable
+        if callable(handler := signal.getsignal(number))  # the default of SIGTERM is not
     }
 
     def handle(number: int, frame: FrameType | None) -> None:

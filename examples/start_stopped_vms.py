@@ -1,4 +1,4 @@
-r"""Start every stopped VM of a cluster, wait for the tasks, and report.
+r"""Start all stopped VMs of a cluster, wait for the tasks, and print the running VMs.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/start_stopped_vms.py NAME-OF-THE-CLUSTER
@@ -13,7 +13,7 @@ from cloudtower_async import Cloudtower, CloudtowerError, TaskFailed, TasksFaile
 
 
 async def start_stopped_vms(tower: Cloudtower, cluster: str) -> list[str]:
-    """Return the names of the VMs that are running now."""
+    """Start all stopped VMs of a cluster, and return the names of those that are now running."""
     stopped = await tower.vm.get_vms(where={"status": "STOPPED", "cluster": {"name": cluster}})
     if not stopped:
         return []

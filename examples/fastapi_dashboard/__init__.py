@@ -1,6 +1,7 @@
-"""Dashboard in the browser: FastAPI, one shared session, server-sent events.
+"""Dashboard in the browser, with FastAPI, one shared session and server-sent events.
 
     python -m examples.fastapi_dashboard
 
-shows a simulated CloudTower, or a real one if ``CLOUDTOWER_ENDPOINT`` and so on are set.
+This command shows a simulated CloudTower. If ``CLOUDTOWER_ENDPOINT`` and the credentials are set,
+it shows a real CloudTower.
 """

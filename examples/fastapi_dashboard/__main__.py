@@ -27,21 +27,21 @@ async def serve(host: str, port: int, interval: float, names: list[str]) -> None
         app = create_app(tower, interval=interval, hosts=[*LOCAL, host, *names])
         page = f"http://{host}:{port}"
         print(f"The dashboard of the CloudTower at {tower.endpoint} is on {page}", file=sys.stderr)
-        # Close connections of browsers that do not read after 2 seconds.
+        # At shutdown, close connections after 2 seconds, even if a browser does not read.
         config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2)
         await uvicorn.Server(config).serve()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.fastapi_dashboard")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen at")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between two polls")
     parser.add_argument(
         "--name",
         action="append",
         default=[],
-        help="host name under which browsers find the page, besides --host; repeat it for more",
+        help="further host name of the page; repeat the option for several names",
     )
     options = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""The app: one session for its lifetime, one feed, and the routes."""
+"""The FastAPI app, with one session and one feed for its whole lifetime, and the routes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = Path(__file__).parent / "page"
 
 
 class Held(TypedDict):
-    """State of the running app, which is also the state of each request."""
+    """State of the running app. Each request has access to this state."""
 
     tower: Cloudtower
     feed: Feed
@@ -43,7 +43,7 @@ async def get_tower(request: Request) -> Cloudtower:
 async def get_states(
     request: Request, language: Language = "en-US"
 ) -> AsyncIterator[AsyncIterator[str]]:
-    """Yield the next states. The browser counts as a listener until its request ends."""
+    """Yield an iterator over the next states. The browser is a listener until its request ends."""
     feed: Feed = request.state.feed
     async with feed.listen(language) as states:
         yield states
@@ -55,19 +55,21 @@ def create_app(
     """Create the app.
 
     Args:
-        tower: The session to show, closed when the app ends. None: a session from the environment.
+        tower: Session with the CloudTower to show. The session is closed when the app ends. None
+            means a session from environment variables.
         interval: Seconds between two polls.
-        hosts: Host names and addresses that browsers may use for the page.
+        hosts: Host names and addresses that browsers may use to open the page.
 
     Raises:
-        InvalidSettings: The environment does not name a CloudTower.
+        InvalidSettings: The environment variables contain no address of a CloudTower, or an invalid
+            value.
     """
     session = Cloudtower.from_env() if tower is None else tower
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[Held]:
-        # The session is not entered, because that logs in. The page must start and show errors even
-        # while the Tower is down. The first call logs in.
+        # Do not enter the session, because entering logs in. The app must start, and the page must
+        # show errors, even while the Tower is down. The first call logs in.
         feed = Feed(session, interval)
         try:
             with on_stop_signal(feed.close):
@@ -75,7 +77,7 @@ def create_app(
         finally:
             await session.close()
 
-    # FastAPI's documentation pages load scripts from other sites.
+    # Turn off FastAPI's documentation pages, because they load scripts from other sites.
     app = FastAPI(title="CloudTower dashboard", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, hosts=hosts)
     app.add_api_route("/events", events, response_class=EventSourceResponse)
@@ -88,7 +90,7 @@ def create_app(
 async def events(
     request: Request, states: Annotated[AsyncIterator[str], Depends(get_states)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Send the curves so far, then each new state, until the browser disconnects."""
+    """Send the past points of the curves, then each new state, until the browser disconnects."""
     feed: Feed = request.state.feed
     yield ServerSentEvent(event="uses", raw_data=feed.uses())
     async for state in states:
@@ -98,11 +100,11 @@ async def events(
 async def dashboard(
     tower: Annotated[Cloudtower, Depends(get_tower)], language: Language = "en-US"
 ) -> Response:
-    """Return the whole dashboard as JSON for programs. Each request queries the Tower."""
+    """Return the whole dashboard as JSON for programs. Each request sends queries to the Tower."""
     board = await build_dashboard(tower, content_language=language)
     return Response(msgspec.json.encode(board), media_type="application/json")
 
 
 async def unavailable(_request: Request, error: Exception) -> Response:
-    """Say in one line why the Tower did not answer."""
+    """Return a response with status 503 and the error of a call to the Tower."""
     return JSONResponse({"detail": str(error)}, status_code=503)

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 _SIZE = FleetSize(clusters=4, vms=120, alerts=14)
-_MOST_MOVED = 8  # VMs per step
-_MOST_RAISED = 3  # alerts; at this number one ends
-_NEWS = 0.3  # probability that an alert appears or ends
+_MOST_MOVED = 8  # maximum number of VMs that one step starts or powers off
+_MOST_RAISED = 3  # number of added alerts at which the oldest one ends
+_NEWS = 0.3  # probability that a step adds or ends an alert
 
 
 @asynccontextmanager
 async def simulated(pause: float = 3.0) -> AsyncGenerator[Simulator]:
-    """Run a simulator in which something happens every few seconds."""
+    """Run a simulator for a block, and change VMs and alerts every few seconds."""
     async with (
         Simulator(_SIZE, seed=7, clock=Clock(datetime.now(UTC))) as simulator,
         Cloudtower(
@@ -37,7 +37,7 @@ async def simulated(pause: float = 3.0) -> AsyncGenerator[Simulator]:
 
 
 async def _live(simulator: Simulator, tower: Cloudtower, pause: float) -> None:
-    chance = Random(7)  # noqa: S311 - makes a picture move, not a secret
+    chance = Random(7)  # noqa: S311 - not used for secrets
     raised: list[str] = []
     while True:
         await anyio.sleep(pause)

@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 Language: TypeAlias = Literal["en-US", "zh-CN"]
 
-_TIMEOUT = 15.0  # time-out of a call in seconds; after that the page shows an error
-_REFUSED = 60.0  # seconds to wait after a failed login: servers lock accounts that fail often
+_TIMEOUT = 15.0  # time-out of a call in seconds; after the time-out, the page shows an error
+_REFUSED = 60.0  # seconds to wait after a failed login; servers lock accounts after many
 _REMEMBERED = 3600.0  # seconds of history in the curves
 
 
 class Feed:
-    """States of the dashboard: all listeners share one poll.
+    """Feed of dashboard states. All listeners share one poll loop.
 
-    `Subscribers` does the sharing: one of the listeners of a language polls for all of them, and
-    no request is sent without listeners. A slow one gets the latest state instead of a backlog.
+    The class `Subscribers` shares the poll: one listener of a language polls for all listeners of
+    the language. Without listeners, no request is sent. A slow listener skips old states and gets
+    the latest state.
 
     Args:
         tower: Session to read the dashboard with.
-        interval: Seconds between polls.
+        interval: Seconds between two polls.
     """
 
     def __init__(self, tower: Cloudtower, interval: float) -> None:
@@ -47,7 +48,10 @@ class Feed:
 
     @asynccontextmanager
     async def listen(self, language: Language) -> AsyncGenerator[AsyncIterator[str]]:
-        """Yield an iterator over the states as JSON in a language. The latest state comes first."""
+        """Yield an iterator over the states in a language, each as JSON.
+
+        The iterator begins with the latest known state.
+        """
         if language not in self._sources:
             self._sources[language] = _Source(self._tower, self._interval, language, self._uses)
         source = self._sources[language]
@@ -60,7 +64,7 @@ class Feed:
         finally:
             source.listeners -= 1
             if not source.listeners:
-                del self._sources[language]  # the next listener does not get a stale state
+                del self._sources[language]  # so that the next listener does not get an old state
 
     def close(self) -> None:
         """End the iteration of every listener."""
@@ -69,24 +73,24 @@ class Feed:
             source.subscribers.close()
 
     def uses(self) -> str:
-        """Return the curves so far, as JSON."""
+        """Return the past points of the curves as JSON."""
         since = (datetime.now(UTC).timestamp() - _REMEMBERED) * 1000
         recent = [use for use in self._uses if use.at >= since]
         return msgspec.json.encode(recent).decode()
 
 
 class _Source:
-    """States in one language.
+    """Source of the states in one language.
 
     Args:
         tower: Session to read the dashboard with.
-        interval: Seconds between polls.
+        interval: Seconds between two polls.
         language: Language of the texts.
-        uses: Receives the points of the curves.
+        uses: Queue that receives the points of the curves.
 
     Attributes:
         listeners: Number of listeners.
-        subscribers: Shares the states.
+        subscribers: Object that shares the states among the listeners.
     """
 
     def __init__(
@@ -117,7 +121,8 @@ class _Source:
             self._trouble = None
             self._board = board_of(dashboard)
             use = use_of(dashboard)
-            # All languages add to the same curves.
+            # The sources of all languages add points to the same curves, so skip a point that comes
+            # early.
             if not self._uses or use.at - self._uses[-1].at >= self._interval * 500:
                 self._uses.append(use)
         self._due = anyio.current_time() + self._pause

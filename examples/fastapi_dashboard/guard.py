@@ -1,4 +1,4 @@
-"""Protection against other sites: a check of the Host header and a content security policy."""
+"""Protection against attacks from other sites: Host header check and content security policy."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _POLICY = (
 
 
 class Guard:
-    """ASGI middleware that only answers requests for allowed hosts, and adds security headers.
+    """ASGI middleware that rejects requests for other hosts, and adds security headers.
 
-    In a DNS rebinding attack, a site resolves its name to this machine, and the browser sends that
-    name as the host.
+    The check prevents DNS rebinding: an attack in which the host name of another site resolves to
+    this machine. The browser then sends the name of the other site in the Host header.
 
     Args:
         app: The wrapped app.

@@ -1,4 +1,4 @@
-"""Data of the page: the parts of a dashboard that the page shows."""
+"""Data that the page receives: the parts of a dashboard that the page shows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from cloudtower_async.models import Alert
 
-MOST_ALERTS = 200  # of each severity, because every state contains all of them
+MOST_ALERTS = 200  # maximum number of alerts of each severity in a state
 
 
 class AlertRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One alert. `kind` is its list in the dashboard, `severity` the server's value."""
+    """One alert. `kind` names its list in the dashboard. `severity` comes from the server."""
 
     id: str
     kind: str
@@ -53,16 +53,16 @@ class Board(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Trouble(msgspec.Struct, kw_only=True, frozen=True):
-    """Why there are no newer values, and since when."""
+    """Error that prevents newer values, and the time since when it occurs."""
 
     message: str
     since: datetime
 
 
 class State(msgspec.Struct, kw_only=True, frozen=True):
-    """Everything on the page except the curves; without a board, no answer has arrived yet.
+    """State of the page: everything except the curves. `board` is None before the first answer.
 
-    `interval` is the number of seconds until the next state, if calls are fast.
+    `interval` is the number of seconds until the next state, not counting the time of the calls.
     """
 
     endpoint: str
@@ -72,7 +72,7 @@ class State(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Use(msgspec.Struct, kw_only=True, frozen=True, gc=False, array_like=True):
-    """A point of the curves: percentages at a time in milliseconds; None if unknown."""
+    """Point of the curves: a time in milliseconds, and percentages, which are None if unknown."""
 
     at: int
     cpu: float | None
@@ -95,7 +95,7 @@ def board_of(dashboard: Dashboard) -> Board:
 
 
 def use_of(dashboard: Dashboard) -> Use:
-    """Return the usage of CPU, memory and storage."""
+    """Return the usage of CPU, memory and storage as a point of the curves."""
     return Use(
         at=round(dashboard.built_at.timestamp() * 1000),
         cpu=dashboard.cpu.usage.value,
@@ -118,7 +118,7 @@ def _alerts(dashboard: Dashboard) -> Iterator[AlertRow]:
 
 
 def _row(kind: str, alert: Alert) -> AlertRow:
-    # Any text may be missing. A server that violates its schema must not break the page.
+    # Replace missing texts, because a server that violates its schema must not break the page.
     return AlertRow(
         id=alert.id or "",
         kind=kind,

@@ -1,7 +1,7 @@
-"""Many CloudTowers: one dashboard for all, and work that is spread over machines.
+"""Examples for many CloudTowers: a common dashboard, and a job for workers on many machines.
 
     python -m examples.fleet
 
-shows a dozen simulated CloudTowers; pass names of profiles to show real ones.
+This command shows a dozen simulated CloudTowers. To show real CloudTowers, pass names of profiles.
 `examples.fleet.snapshots` is a job for workers, described in docs/fleet.md.
 """

@@ -15,11 +15,11 @@ from .table import table
 from .watch import FleetWatch
 
 _CLEAR = "\x1b[H\x1b[J"
-_REDRAWN = 1.0  # seconds; the ages grow even without a new state
+_REDRAWN = 1.0  # seconds between two redraws, which update the ages even without a new state
 
 
 async def show(towers: dict[str, Cloudtower], options: argparse.Namespace) -> None:
-    """Watch the Towers and print their state: repeatedly on the screen, or once."""
+    """Watch the Towers, and print their states once or repeatedly."""
     async with AsyncExitStack() as stack:
         if not towers:
             towers = await stack.enter_async_context(simulated())
@@ -39,10 +39,10 @@ async def show(towers: dict[str, Cloudtower], options: argparse.Namespace) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.fleet")
     add = parser.add_argument
-    add("profiles", nargs="*", help="names given to `cloudtower-async login`; none: made-up Towers")
-    add("--interval", type=float, default=10.0, help="seconds between two looks at a Tower")
-    add("--timeout", type=float, default=30.0, help="seconds until it is given up")
-    add("--once", action="store_true", help="print it when each has answered or was given up")
+    add("profiles", nargs="*", help="profiles of the Towers; by default, simulated Towers")
+    add("--interval", type=float, default=10.0, help="seconds between two polls of a Tower")
+    add("--timeout", type=float, default=30.0, help="time-out of a poll in seconds")
+    add("--once", action="store_true", help="print the states once, after one poll of each Tower")
     options = parser.parse_args()
     try:
         towers = {name: Cloudtower.from_env(profile=name) for name in options.profiles}

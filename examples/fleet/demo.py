@@ -1,4 +1,4 @@
-"""A dozen simulated CloudTowers; one of them is slow, one is down."""
+"""A dozen simulated CloudTowers, of which one is slow and one is down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SLOW = 4.0  # seconds per request
 
 @asynccontextmanager
 async def simulated() -> AsyncGenerator[dict[str, Cloudtower]]:
-    """Run the simulators and yield sessions by name."""
+    """Run the simulators for a block, and yield sessions with them by name."""
     async with AsyncExitStack() as stack:
         towers: dict[str, Cloudtower] = {}
         for number in range(1, _HOW_MANY + 1):

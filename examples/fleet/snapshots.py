@@ -1,4 +1,4 @@
-"""A job for workers: the nightly snapshot of each VM.
+"""Job for workers: take a nightly snapshot of each VM.
 
 cloudtower-async fleet worker examples.fleet.snapshots:nightly
 cloudtower-async fleet run examples.fleet.snapshots:nightly --profiles north,south
@@ -19,7 +19,7 @@ _TIMEOUT = 3600.0  # time-out of a snapshot in seconds
 
 
 async def list_vms(tower: Cloudtower) -> list[FleetItem]:
-    """List the VMs that are neither internal nor in the recycle bin."""
+    """Return an item for each VM, except internal VMs and VMs in the recycle bin."""
     vms = await tower.fetch_all(
         tower.vm.get_vms, where={"in_recycle_bin": False, "internal": False}
     )
@@ -27,7 +27,7 @@ async def list_vms(tower: Cloudtower) -> list[FleetItem]:
 
 
 async def take_snapshot(tower: Cloudtower, item: FleetItem, journal: Journal) -> str:
-    """Make sure that a VM has the snapshot of this run, and return its id."""
+    """Make sure that a VM has the snapshot of this run, and return the id of the snapshot."""
     vm = await tower.get_one(tower.vm.get_vms, where={"id": item.key})
     name = f"nightly-{item.run}"
     snapshot = await snapshot_once(tower, journal, vm, name, timeout=_TIMEOUT)

@@ -1,4 +1,4 @@
-"""The fleet as text."""
+"""Table with the state of the fleet, as text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 _HEAD = ("TOWER", "AGE", "CLUSTERS", "HOSTS", "VMS", "CRITICAL", "CPU", "MEMORY", "STORAGE", "")
 _UNTOLD = ("-",) * 8
-_LONGEST = 60  # maximum length of an error
+_LONGEST = 60  # maximum number of characters of an error
 
 
 def table(sights: Mapping[str, Sight]) -> str:
-    """Return a line for each Tower and one for all, with the latest values."""
+    """Return a text with a line for each Tower, and a line with the sums of all Towers."""
     now = datetime.now(UTC)
     rows: list[tuple[str, ...]] = [_HEAD]
     for name, sight in sights.items():

@@ -1,4 +1,4 @@
-"""Watch many CloudTowers; a slow one does not delay the others."""
+"""Poll loops for many CloudTowers. A slow CloudTower does not delay the others."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
     from cloudtower_async.recipes import Dashboard
 
-_REFUSED = 60.0  # seconds to wait after a failed login: servers lock accounts that fail often
+_REFUSED = 60.0  # seconds to wait after a failed login; servers lock accounts after many
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """Known state of one Tower.
+    """Last known state of one Tower.
 
     Attributes:
-        board: The latest dashboard, with its time in ``built_at``. None: no dashboard yet.
-        error: Why there is no newer dashboard. None: `board` is the newest.
+        board: The latest dashboard, with its time in ``built_at``, or None if there is no dashboard
+            yet.
+        error: Error of the last poll, or None if `board` is from the last poll.
         rounds: Number of polls.
     """
 
@@ -34,12 +35,12 @@ class Sight:
 
 
 class FleetWatch:
-    """Polls each Tower repeatedly and independently of the others.
+    """Watch that polls each Tower repeatedly, independently of the other Towers.
 
     Args:
-        towers: The sessions by name. They need not be entered: the first call logs in.
-        interval: Seconds between an answer and the next request.
-        timeout: Time-out in seconds of one poll of a Tower. The poll is repeated later.
+        towers: Sessions by name. You need not enter the sessions, because the first call logs in.
+        interval: Seconds between the end of a poll and the next poll.
+        timeout: Time-out of a poll in seconds. After a time-out, the Tower is polled again later.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class FleetWatch:
         await self._news.wait()
 
     async def all_asked(self) -> None:
-        """Wait until each Tower has answered or failed once."""
+        """Wait until each Tower has been polled once, successfully or not."""
         while not all(sight.rounds for sight in self.sights.values()):
             await self.next()
 
@@ -72,7 +73,7 @@ class FleetWatch:
             pause = self._interval
             board, error = self.sights[name].board, None
             try:
-                # One time-out for the login and the four calls.
+                # This time-out covers the login and the four calls together.
                 with anyio.fail_after(self._timeout):
                     board = await build_dashboard(tower)
             except CloudtowerError as exc:

@@ -1,6 +1,7 @@
-"""A bot that takes one snapshot of every VM per night, even if it is interrupted.
+"""Bot that takes one snapshot of every VM per night, even if the bot is interrupted.
 
     python -m examples.snapshot_bot
 
-backs up a simulated CloudTower, or a real one if ``CLOUDTOWER_ENDPOINT`` and so on are set.
+This command backs up a simulated CloudTower. If ``CLOUDTOWER_ENDPOINT`` and the credentials are
+set, it backs up a real CloudTower.
 """

@@ -1,4 +1,4 @@
-"""Back up the VMs of a CloudTower for tonight, or resume an interrupted run."""
+"""Take the snapshots of this night, or resume an interrupted run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EVERY_VM: VmWhereInput = {"in_recycle_bin": False, "internal": False}
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Run tonight's backup and return whether it is complete."""
+    """Run the backup of a night, and return whether the backup is complete."""
     night = Night(
         date=options.night,
         where=options.where,
@@ -66,16 +66,26 @@ async def run(options: argparse.Namespace) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.snapshot_bot")
     add = parser.add_argument
-    add("--state", type=Path, default="snapshot-bot.sqlite3", help="file of this Tower's nights")
+    add("--state", type=Path, default="snapshot-bot.sqlite3", help="file with the progress")
     add("--report", type=Path, help="file for the report as JSON")
-    add("--where", type=_where, default=_EVERY_VM, help="which VMs, as JSON")
-    add("--night", type=date.fromisoformat, default=datetime.now(UTC).date(), help="which date")
-    add("--prefix", default="nightly", help="what the names of the snapshots begin with")
-    add("--keep", type=_number, help="how many of them each VM is to have")
-    add("--limit", type=_number, default=20, help="most VMs at a time")
-    add("--per-cluster", type=_number, default=5, help="most VMs of a cluster at a time")
-    add("--grace", type=float, default=120.0, help="seconds that a lost request may be under way")
-    add("--wait", type=float, default=1.5 * _LOCKED, help="seconds to wait for another bot to end")
+    add("--where", type=_where, default=_EVERY_VM, help="filter that selects the VMs, as JSON")
+    add("--night", type=date.fromisoformat, default=datetime.now(UTC).date(), help="date")
+    add("--prefix", default="nightly", help="prefix of the names of the snapshots")
+    add("--keep", type=_number, help="number of snapshots to keep for each VM")
+    add("--limit", type=_number, default=20, help="maximum number of concurrent VMs")
+    add(
+        "--per-cluster",
+        type=_number,
+        default=5,
+        help="maximum number of concurrent VMs per cluster",
+    )
+    add(
+        "--grace",
+        type=float,
+        default=120.0,
+        help="seconds for which a lost request may still arrive",
+    )
+    add("--wait", type=float, default=1.5 * _LOCKED, help="seconds to wait for another bot")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:

@@ -1,4 +1,4 @@
-"""One night: plan it, take the snapshots, delete surplus ones, report."""
+"""Steps of one night: choose the VMs, take snapshots, delete old snapshots, and report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .state import State
 
-_ROUNDS = 2  # failed snapshots are retried once at the end: the VM may have been locked
+_ROUNDS = 2  # at the end, failed snapshots are retried once; the VM may have been locked
 
 _log = logging.getLogger("snapshot_bot")
 
@@ -37,11 +37,12 @@ class Night:
 
     Args:
         date: Date of the night.
-        where: Filter of the VMs.
-        prefix: Prefix of the names of the snapshots; the date follows.
-        limit: Maximum number of VMs at a time.
-        per_cluster: Maximum number of VMs of one cluster at a time.
-        keep: Number of these snapshots to keep for each VM; None: delete none.
+        where: Filter that selects the VMs.
+        prefix: Prefix of the names of the snapshots. The date follows the prefix.
+        limit: Maximum number of concurrent VMs.
+        per_cluster: Maximum number of concurrent VMs of one cluster.
+        keep: Number of snapshots with this prefix to keep for each VM. None means that none is
+            deleted.
         timeout: Time-out in seconds for each snapshot.
     """
 
@@ -55,18 +56,18 @@ class Night:
 
     @property
     def name(self) -> str:
-        """Name of the snapshots: it contains the date, so each VM has at most one."""
+        """Name of the snapshots. It contains the date, so each VM has at most one such snapshot."""
         return f"{self.prefix}-{self.date}"
 
 
 async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Night) -> Report:
-    """Run the remaining steps of a night.
+    """Run the remaining steps of a night, and return the report.
 
     Raises:
         CallError: The VMs cannot be read.
     """
     if not await state.rows():
-        # The VMs of the night are chosen once; a restarted run continues with the same VMs.
+        # The VMs of a night are chosen only once. A restarted run continues with the same VMs.
         await state.plan(await tower.fetch_all(tower.vm.get_vms, where=night.where))
     for _ in range(_ROUNDS):
         await _take_snapshots(tower, journal, state, night)
@@ -76,7 +77,7 @@ async def run_night(tower: Cloudtower, journal: Journal, state: State, night: Ni
         done = {row.vm_id for row in rows if row.snapshot_id is not None}
         try:
             removal = await _remove_old(tower, night, night.keep, done)
-        except CloudtowerError as error:  # create the report anyway
+        except CloudtowerError as error:  # return the report even so
             removal = _Removal(0, [f"the old snapshots: {error}"])
     return make_report(night.name, rows, removal.removed, removal.errors)
 
@@ -92,7 +93,8 @@ async def _take_snapshots(tower: Cloudtower, journal: Journal, state: State, nig
     )
 
     async def take(vm: Vm) -> None:
-        # The cluster's limit comes first: waiting for a busy cluster must not hold up the others.
+        # Acquire the limit of the cluster first, so that a busy cluster does not delay other
+        # clusters.
         async with of_cluster[vm.cluster.id if vm.cluster else None], total:
             try:
                 snapshot = await snapshot_once(
@@ -119,10 +121,10 @@ class _Removal:
 
 
 async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable[str]) -> _Removal:
-    """Delete surplus snapshots of VMs that have tonight's snapshot.
+    """Delete surplus snapshots of the VMs that have the snapshot of this night.
 
-    The snapshots are read from the server each time, so a crash here loses nothing. Snapshots
-    whose names are not exactly the prefix and a date are kept.
+    The snapshots are read from the server in each run, so that a crash here loses nothing. Only
+    snapshots whose names consist of the prefix and a date are deleted.
     """
     ours = re.compile(re.escape(night.prefix) + r"-\d{4}-\d\d-\d\d")
     older: dict[str, list[tuple[str, str]]] = {vm_id: [] for vm_id in done}
@@ -134,7 +136,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
             and snapshot.vm.id in older
             and ours.fullmatch(snapshot.name)
             and snapshot.name < night.name
-            and snapshot.entity_async_status is None  # otherwise it is already being deleted
+            and snapshot.entity_async_status is None  # not being deleted already
         ):
             older[snapshot.vm.id].append((snapshot.name, snapshot.id))
     removal = _Removal(0, [])
@@ -154,7 +156,7 @@ async def _remove_old(tower: Cloudtower, night: Night, keep: int, done: Iterable
 
     async with anyio.create_task_group() as group:
         for vm_id, snapshots in older.items():
-            # Keep tonight's snapshot and the newest of the others.
+            # Keep the snapshot of this night and the newest older snapshots.
             surplus = sorted(snapshots)[: max(0, len(snapshots) + 1 - keep)]
             if surplus:
                 group.start_soon(remove, vm_id, [snapshot_id for _, snapshot_id in surplus])

@@ -1,4 +1,4 @@
-"""One snapshot of a VM, taken only once."""
+"""Snapshot of a VM that is taken only once, even if a call is repeated."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 async def snapshot_once(
     tower: Cloudtower, journal: Journal, vm: Vm, name: str, *, timeout: float
 ) -> VmSnapshot:
-    """Make sure that a VM has the snapshot of this name, and wait until it is complete.
+    """Make sure that a VM has a snapshot with this name, and return the completed snapshot.
 
     Args:
         tower: The session.
         journal: Journal of this Tower.
         vm: The VM.
-        name: Name of the snapshot; no other snapshot of this VM may have it.
+        name: Name of the snapshot. No other snapshot of this VM may have this name.
         timeout: Seconds to wait until the snapshot is complete.
 
     Raises:
-        CloudtowerError: The snapshot failed, or was not complete in time.
+        CloudtowerError: The snapshot failed, or was not complete within `timeout`.
     """
     quiesce = vm.vm_tools_status == "RUNNING"
 

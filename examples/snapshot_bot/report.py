@@ -1,4 +1,4 @@
-"""Report of a night."""
+"""Report of the results of a night."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from .state import Row
 
-_SHOWN = 20  # failures in the text; the JSON has all
+_SHOWN = 20  # maximum number of errors in the text; the JSON has all errors
 
 
 class VmReport(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Result for one VM; without a `snapshot_id`, the snapshot failed and `error` says why."""
+    """Result for one VM. If `snapshot_id` is None, the snapshot failed with `error`."""
 
     vm_id: str
     vm_name: str
@@ -42,7 +42,7 @@ class Report(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything succeeded; a night without VMs counts as incomplete."""
+        """Whether everything succeeded. A night without VMs is incomplete."""
         return 0 < len(self.vms) == self.done and not self.removal_errors
 
     def text(self) -> str:

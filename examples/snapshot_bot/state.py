@@ -1,4 +1,4 @@
-"""Progress of the bot, in the SQLite file of its journal."""
+"""Progress of the bot, stored in the SQLite file of its journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS snapshots (
-    name TEXT,         -- name of the snapshots: one for each night
+    name TEXT,         -- name of the snapshots; each night has its own
     vm_id TEXT,
     vm_name TEXT,
     snapshot_id TEXT,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
 
 
 class Row(NamedTuple):
-    """Progress of one VM; without a snapshot and an error, the VM is pending."""
+    """Progress of one VM. If `snapshot_id` and `error` are both None, the VM is pending."""
 
     vm_id: str
     vm_name: str
@@ -40,12 +40,12 @@ class Row(NamedTuple):
 
 
 class State:
-    """Progress of one night. Each change is on disk when the method returns."""
+    """Progress of one night. When a method returns, its change is stored on disk."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection = connection
         self._name = name
-        self._one = anyio.CapacityLimiter(1)  # a connection serves one thread at a time
+        self._one = anyio.CapacityLimiter(1)  # only one thread may use the connection at a time
 
     async def plan(self, vms: Iterable[Vm]) -> None:
         """Store the VMs of the night in one transaction."""
@@ -55,7 +55,10 @@ class State:
         )
 
     async def rows(self) -> list[Row]:
-        """Return all VMs of the night, by name; an empty list if it has not been planned yet."""
+        """Return all VMs of the night, sorted by name.
+
+        The list is empty if the VMs of the night have not been chosen yet.
+        """
 
         def read() -> list[Row]:
             found = self._connection.execute(
@@ -68,11 +71,11 @@ class State:
         return await self._in_thread(read)
 
     async def done(self, vm_id: str, snapshot_id: str) -> None:
-        """Store that a snapshot is complete."""
+        """Store that the snapshot of a VM is complete."""
         await self._set(vm_id, snapshot_id, None)
 
     async def failed(self, vm_id: str, error: str) -> None:
-        """Store why a snapshot failed."""
+        """Store the error of the failed snapshot of a VM."""
         await self._set(vm_id, None, error)
 
     async def _set(self, vm_id: str, snapshot_id: str | None, error: str | None) -> None:
@@ -94,7 +97,7 @@ class State:
 
 @asynccontextmanager
 async def open_state(path: Path, name: str) -> AsyncGenerator[State]:
-    """Open the progress of a night.
+    """Open the file for a block, and yield the progress of a night.
 
     Args:
         path: File of the journal of one Tower.
