@@ -59,7 +59,7 @@ class Server(Generic[Place]):
 
 @contextmanager
 def talking(module: str, *arguments: str, place: type[Place]) -> Generator[Server[Place]]:
-    """Run a server in another process for a block.
+    """Run a server in another process during a ``with`` block.
 
     Args:
         module: Module of the server. It prints its address with `tell` and reads lines with
@@ -79,13 +79,13 @@ def talking(module: str, *arguments: str, place: type[Place]) -> Generator[Serve
 
 @contextmanager
 def serving(module: str, *arguments: str) -> Generator[Address]:
-    """Run a server that prints only its address for a block, and yield the address."""
+    """Run a server in another process during a ``with`` block, and yield its address."""
     with talking(module, *arguments, place=Address) as server:
         yield server.place
 
 
 def replay(size: str) -> AbstractContextManager[Address]:
-    """Run a server that answers from memory for a block; see `benchmarks.replay`."""
+    """Run `benchmarks.replay` during a ``with`` block; this server answers from memory."""
     return serving("replay", size)
 
 

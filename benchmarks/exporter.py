@@ -58,7 +58,7 @@ class Result(msgspec.Struct):
     collections: list[float]
     """Duration in seconds of the last collection from each Tower."""
     disturbed: int
-    """Number of Towers with missing or old figures, without the hanging Tower."""
+    """Number of Towers with missing or old figures, not counting the hanging Tower."""
 
 
 async def serve(number: int, vms: int) -> None:

@@ -168,7 +168,7 @@ def reach(servers: list[Server[list[Place]]], number: int, deadline: float) -> N
 
 @contextmanager
 def towers_running(towers: int, vms: int, folder: Path) -> Generator[list[Server[list[Place]]]]:
-    """Run the Towers for a block, and write a profile for each Tower."""
+    """Run the Towers during a ``with`` block, and write a profile for each Tower."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(

@@ -185,7 +185,7 @@ class LateServer:
 
 @asynccontextmanager
 async def serving(server: LateServer) -> AsyncGenerator[str]:
-    """Run the server on a free port of this machine for a block, and yield its root address."""
+    """Run the server on a free port during a ``with`` block, and yield its root address."""
     app = web.Application(client_max_size=0)
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)

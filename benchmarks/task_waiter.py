@@ -109,7 +109,7 @@ async def serve(number: int, least: float, most: float) -> None:
 
 
 def remote(number: int, least: float, most: float) -> AbstractContextManager[Server[Address]]:
-    """Run the server in a separate process for a block."""
+    """Run the server in a separate process during a ``with`` block."""
     arguments = "--serve", str(number), str(least), str(most)
     return talking("task_waiter", *arguments, place=Address)
 
@@ -178,7 +178,7 @@ class GetTasks(msgspec.Struct):
 
 
 async def crowd(number: int) -> CrowdCost:
-    """Run one coroutine per task, which waits for the task, and return the cost."""
+    """Run one waiting coroutine per task, and return the cost."""
     counter = Counter()
     returned: dict[str, float] = {}
 

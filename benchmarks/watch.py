@@ -223,7 +223,7 @@ class Run:
                 await anyio.lowlevel.checkpoint()
 
     async def _compare(self, views: Views) -> None:
-        """Compare each view with the server's answer, after waiting until both are equal."""
+        """Wait until each view equals the server's answer, and count views that never do."""
         for where, view in views:
             server = {vm.id: vm for vm in await self._tower.vm.get_vms(where=where)}
             with anyio.move_on_after(IN_TIME):

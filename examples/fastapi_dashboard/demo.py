@@ -23,7 +23,7 @@ _NEWS = 0.3  # probability that a step adds or ends an alert
 
 @asynccontextmanager
 async def simulated(pause: float = 3.0) -> AsyncGenerator[Simulator]:
-    """Run a simulator for a block, and change VMs and alerts every few seconds."""
+    """Run a simulator during a ``with`` block, and change VMs and alerts every few seconds."""
     async with (
         Simulator(_SIZE, seed=7, clock=Clock(datetime.now(UTC))) as simulator,
         Cloudtower(

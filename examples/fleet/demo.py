@@ -17,7 +17,7 @@ _SLOW = 4.0  # seconds per request
 
 @asynccontextmanager
 async def simulated() -> AsyncGenerator[dict[str, Cloudtower]]:
-    """Run the simulators for a block, and yield sessions with them by name."""
+    """Run the simulators during a ``with`` block, and yield sessions with them by name."""
     async with AsyncExitStack() as stack:
         towers: dict[str, Cloudtower] = {}
         for number in range(1, _HOW_MANY + 1):

@@ -97,7 +97,7 @@ class State:
 
 @asynccontextmanager
 async def open_state(path: Path, name: str) -> AsyncGenerator[State]:
-    """Open the file for a block, and yield the progress of a night.
+    """Open the file during a ``with`` block, and yield the progress of a night.
 
     Args:
         path: File of the journal of one Tower.

@@ -242,7 +242,7 @@ class _Work:
         await self._report(change, outcomes, output)
 
     async def _rehearse(self, change: CommandChange) -> None:
-        """Print the changes and the requests that the command would make."""
+        """Print the changes and the requests that the command would make without --dry-run."""
         print_error(change.rehearsed(self.place))
         try:
             outcomes = await self._outcomes(change, lambda _: None)

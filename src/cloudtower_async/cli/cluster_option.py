@@ -27,7 +27,7 @@ async def cluster_ids(tower: Cloudtower, names: Sequence[str]) -> list[str]:
     for name in names:
         found = [cluster.id for cluster in clusters if name in (cluster.id, cluster.name)]
         if not found:
-            # A server that breaks its schema may send null as a name.
+            # A server that violates its schema may send null as a name.
             known = sorted({cluster.name for cluster in clusters if cluster.name})
             hint = did_you_mean(name, known) or tr("; there are: {names}", names=_listed(known))
             raise UsageError(

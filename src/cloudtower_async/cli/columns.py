@@ -46,6 +46,7 @@ TOWER = "tower"
 """Name of the column that holds the profile of the server, in lists of several servers."""
 
 Path: TypeAlias = tuple[str, ...]
+"""Attribute names that lead from a resource to a value: ``("cluster", "name")``."""
 
 
 class Columns:
@@ -176,7 +177,7 @@ def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path
 
 
 def is_number(kind: type[msgspec.Struct], path: Path) -> bool:
-    """Return whether the field at the end of this path holds a number."""
+    """Return whether the field at the end of a path holds a number."""
     *outer, name = path
     inner: type[msgspec.Struct] | None = kind
     for part in outer:

@@ -133,7 +133,7 @@ def place_of(tower: Cloudtower, options: ConnectOptions) -> str:
 
 @asynccontextmanager
 async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
-    """Open the session for a block. In plan mode, print the plan to standard error at the end."""
+    """Open the session for a ``with`` block. In plan mode, print the plan after the block."""
     try:
         async with tower:
             yield

@@ -151,7 +151,8 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
                     await change()
                     board = await build_dashboard(tower, ids)
                 except CallError as exc:
-                    # A restart of the server must not end a dashboard on a wall screen.
+                    # Show the error and continue, because a dashboard must survive a restart of the
+                    # server.
                     error = exc
                 await _show_in_thread(show, board, error)
 
@@ -160,7 +161,7 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
 async def _session(
     wanted: DashboardOptions, tower: Cloudtower | None
 ) -> AsyncGenerator[tuple[Cloudtower, Callable[[], Awaitable[None]]]]:
-    """Open the session for a block, and also yield a function that changes the fleet of the demo.
+    """Open the session, and yield it with a function that changes the fleet of the demo.
 
     For a real server, the function does nothing.
     """

@@ -70,7 +70,7 @@ def picture(
     error: CallError | None = None,
     room: ConsoleDimensions | None = None,
 ) -> RenderableType:
-    """Draw a dashboard.
+    """Return a dashboard as a picture that the package rich can print.
 
     Args:
         board: The dashboard.
@@ -124,7 +124,7 @@ class _Picture:
             return whole
         # If the picture is higher than the screen, show the worst alerts first, and all alerts at
         # the end.
-        most = max(1, self._room.height // 3 - 4)  # borders, heading, "and more"
+        most = max(1, self._room.height // 3 - 4)  # less borders, heading, footer
         rest = [_disks(board)]
         if board.alerts.counts.total > most:
             rest.append(_alerts(board, _MAX_SCROLLED, wrap=True))
@@ -408,7 +408,7 @@ def _where(alert: Alert) -> str:
 
 
 def _since(alert: Alert) -> str:
-    """Return the start of an alert in the server's spelling, without seconds."""
+    """Return the start time of an alert as the server sends it, without seconds."""
     return printable((alert.local_start_time or tr("unknown"))[:16]).replace("T", " ")
 
 

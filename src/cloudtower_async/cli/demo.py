@@ -54,7 +54,7 @@ class Demo:
 async def simulated(
     *, clusters: int, seed: int, language: ContentLanguage | None
 ) -> AsyncGenerator[Demo]:
-    """Run a simulator in this process for a block, and yield a session with the simulator.
+    """Run a simulator during a ``with`` block, and yield a session with the simulator.
 
     Args:
         clusters: Number of clusters.

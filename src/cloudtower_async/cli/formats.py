@@ -36,7 +36,7 @@ RAW_CSV_ONLY = "--raw-csv goes with --output csv only"
 RawCsv = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _AT_ONCE = 1 << 16  # bytes in one call of `write_output`
-_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # and full-width characters
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # ASCII and full-width characters
 _CUT_OFF = frozenset("\t\r\n")  # spreadsheets drop these characters at the start of a cell
 
 

@@ -46,9 +46,11 @@ _LONGEST = max(map(len, _KEYS))
 
 @contextmanager
 def keys_at_once() -> Generator[bool]:
-    """Make single keys readable without Enter within the block; yield whether keys can be read.
+    """Make single keys readable without Enter during a ``with`` block.
 
-    Keys cannot be read if standard input is not a terminal, or on Windows.
+    Yield whether keys can be read.
+
+    Keys cannot be read on Windows, or if standard input is not a terminal.
     """
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield False

@@ -33,7 +33,7 @@ class ScreenPage:
 
     Attributes:
         head: Lines that are always at the top.
-        body: Content below the head. The user can scroll it if it does not fit the screen.
+        body: Content below the head. The user can scroll the content if the screen is too small.
     """
 
     body: RenderableType
@@ -84,7 +84,8 @@ class LiveScreen:
                             try:
                                 last, error = await refresh(), None
                             except CallError as exc:
-                                # A restart of the server must not end a dashboard on a wall screen.
+                                # Show the error and continue, so that the view survives a server
+                                # restart.
                                 error = exc
                 finally:
                     live.stop()

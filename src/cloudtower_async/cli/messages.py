@@ -158,7 +158,7 @@ _log = logging.getLogger("cloudtower_async")
 
 @contextmanager
 def log_warnings_shown() -> Generator[None]:
-    """Print the warnings that the package logs during the block."""
+    """Print the warnings that the package logs during a ``with`` block."""
     handler, level = _LogHandler(), _log.level
     _log.addHandler(handler)
     try:

@@ -105,9 +105,9 @@ def find_topic(name: str) -> str | None:
 
 
 def query_for(resource: str) -> str:
-    """Return the query of a kind of resource, by any spelling of its name.
+    """Return the query of a kind of resource.
 
-    Spellings are ``VMs``, ``vm`` and ``content-library-image``, for example.
+    The name may have any spelling: ``VMs``, ``vm``, ``content-library-image``.
 
     Raises:
         UsageError: No kind of resource has this name.

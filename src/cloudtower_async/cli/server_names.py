@@ -27,9 +27,9 @@ _TIMEOUT = 1.5  # time-out in seconds to connect, log in and read
 _FRESH = 60.0  # seconds for which cached names are used without asking the server
 _PAUSE = 30.0  # seconds without a request after a failure
 _KEPT = 86_400.0  # seconds for which cached names are used if the server fails
-_MAX_NAMES = 2000  # names of a kind of resource
-_MAX_LENGTH = 256  # characters of a name
-_MAX_FILES = 20  # cache files, one for each server and user
+_MAX_NAMES = 2000  # maximum number of names of a kind of resource
+_MAX_LENGTH = 256  # maximum number of characters of a name
+_MAX_FILES = 20  # maximum number of cache files
 
 _OPTIONS = {
     "--endpoint": "endpoint",

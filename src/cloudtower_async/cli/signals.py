@@ -1,4 +1,4 @@
-"""Handling of SIGTERM: it ends a command like Ctrl-C, or ends a server normally."""
+"""Handling of SIGTERM, which ends a command like Ctrl-C, and ends a server normally."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
-    """Handle SIGTERM within the block; yield a function that waits for the signal.
+    """Handle SIGTERM during a ``with`` block, and yield a function that waits for the signal.
 
     This also works if Ctrl-C is ignored, as in a background process of a script. On Windows, which
     has no SIGTERM, the function waits forever.
@@ -31,7 +31,9 @@ def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
 
 @contextmanager
 def sigterm_as_interrupt() -> Generator[list[int]]:
-    """Turn SIGTERM into SIGINT within the block; yield the list of SIGTERM signals received so far.
+    """Turn SIGTERM into SIGINT during a ``with`` block, and yield a list.
+
+    Each received SIGTERM is appended to the list.
 
     On SIGINT, asyncio cancels the main task. A handler that raises an exception would be worse: the
     exception could be raised anywhere, also where a task group wraps it or where it is ignored.

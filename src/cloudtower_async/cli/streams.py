@@ -23,7 +23,7 @@ _WRITE_SIZE = 1 << 16  # bytes
 
 @contextmanager
 def checked_streams() -> Generator[None]:
-    """Check standard output before the block, and flush it after the block.
+    """Check standard output before a ``with`` block, and flush it after the block.
 
     Raises:
         OutputError: Standard output is closed, has no reader, or is not writable.

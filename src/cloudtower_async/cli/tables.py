@@ -46,7 +46,7 @@ class Fit(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A table cell: text with padding, and a rich style, which may be empty."""
+    """Table cell: a text with padding, and a style of the package rich, which may be empty."""
 
     text: str
     style: str
@@ -128,7 +128,7 @@ def _laid_out(
 
 
 def line_text(line: Sequence[Cell], style: str = "") -> Text:
-    """Return a line of a table as a rich text.
+    """Return a line of a table as a `Text` of the package rich.
 
     Args:
         line: The cells.

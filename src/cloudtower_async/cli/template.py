@@ -56,7 +56,7 @@ def deploy(
         vms: Names of the new VMs.
         cluster: Name or id of the cluster. The template must be available on this cluster.
         vcpu: Number of virtual CPUs. [default: as in the template]
-        memory: Memory: 8GiB. [default: as in the template]
+        memory: Memory of each VM, such as 8GiB. [default: as in the template]
         network: Name or id of a VM network for a NIC. Repeat the option for several NICs. [default:
             NICs of the template]
         hostname: Set the host name of each guest to the name of the VM. The template must support

@@ -25,9 +25,9 @@ def make_console() -> Console:
 
 
 def is_plain() -> bool:
-    """Return whether standard output needs only plain text, without a rich console.
+    """Return whether standard output needs only plain text, without styles.
 
-    This lets a command print a table to a pipe without importing rich. The import takes about as
+    If so, a command prints a table without importing the package rich. The import takes about as
     long as reading the resources.
     """
     variables = any(os.environ.get(name) for name in _RICH_VARIABLES)

@@ -415,7 +415,7 @@ def create(
         names: Names of the new VMs.
         cluster: Name or id of the cluster.
         vcpu: Number of virtual CPUs.
-        memory: Memory: 8GiB.
+        memory: Memory of each VM, such as 8GiB.
         disk: Size of a new disk: 40GiB. Repeat the option for several disks.
         volume: Name or id of a volume to attach. Repeat the option for several volumes.
         cd_rom: Name or id of an image of the content library for a CD-ROM drive. Repeat the option
@@ -498,7 +498,7 @@ def resize(
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         vcpu: Number of virtual CPUs.
-        memory: Memory: 8GiB.
+        memory: Memory of each VM, such as 8GiB.
         change: Options of the change.
         output: Output options.
         connection: Connection options.

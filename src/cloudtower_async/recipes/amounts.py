@@ -37,7 +37,7 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
-    """Return an amount with the formatted text for it.
+    """Return an `Amount` for a figure, with the formatted text.
 
     Args:
         value: The figure, or None if it is unknown.

@@ -17,7 +17,7 @@ Named = TypeVar("Named", bound="Resource")
 
 
 def check_number(recipe: str, **numbers: int | None) -> None:
-    """Raise an error unless each argument is a whole number above 0 or None.
+    """Check that each argument is a whole number above 0, or None.
 
     Raises:
         InvalidInput: A value is not a whole number above 0.

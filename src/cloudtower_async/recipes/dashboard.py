@@ -254,7 +254,7 @@ def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
 def disk_state(
     health: str | None, healthy: bool | None, usage_status: str | None
 ) -> Literal["healthy", "warning", "error", "unknown"]:
-    """Return the name of the field of `DiskSummary` that counts disks in this state."""
+    """Return the name of the field of `DiskSummary` that counts a disk with these values."""
     if health is None and healthy is not None:
         health = "HEALTHY" if healthy else "UNHEALTHY"
     if health in _ERRORS:

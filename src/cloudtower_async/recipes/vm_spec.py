@@ -73,7 +73,7 @@ class Place:
 
     @classmethod
     async def find(cls, tower: Cloudtower, name: str) -> Place:
-        """Return the place for the cluster with this name or id."""
+        """Return a `Place` for the cluster with this name or id."""
         asked = tower.resolve(tower.cluster.get_clusters, name)
         return cls(tower, await _one("cluster", name, asked))
 
