@@ -36,7 +36,7 @@ class Cost(msgspec.Struct):
     first_by_name: float
     """Milliseconds for the first query by a name, which builds the index."""
     by_name: float
-    """Milliseconds for the next query by a name."""
+    """Milliseconds for a later query by a name, which uses the index."""
 
 
 async def measure(size: str) -> Cost:

@@ -18,7 +18,7 @@ def show(news: Progress) -> None:
 
 
 async def main(beginning: str, keep: int) -> int:
-    """Return the number of VMs whose backup failed."""
+    """Back up the VMs, and return the number of failed backups."""
     async with Cloudtower.from_env() as tower:
         backups = await backup_vms(
             tower, {"name_starts_with": beginning}, keep=keep, on_progress=show

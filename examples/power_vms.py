@@ -26,7 +26,7 @@ async def switch(tower: Cloudtower, action: str, beginning: str) -> list[PowerOu
 
 
 async def main(action: str, beginning: str) -> int:
-    """Return the number of VMs that failed."""
+    """Run the action on the VMs, and return the number of VMs that failed."""
     async with Cloudtower.from_env() as tower:
         outcomes = await switch(tower, action, beginning)
     for outcome in outcomes:

@@ -108,7 +108,7 @@ def use_environment() -> None:
 
 
 def take_option(arguments: Sequence[str]) -> list[str]:
-    """If ``--language`` is among the arguments, choose the language that it requests.
+    """If ``--language`` is among the arguments, choose the requested language.
 
     Returns:
         The arguments without ``--language`` and its value.

@@ -51,7 +51,7 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
 
 
 def total(parts: Iterable[float | None], unit: Unit) -> Amount:
-    """Return the sum of the known parts, with the number of unknown parts.
+    """Return the sum of the known parts as an `Amount`, with the number of unknown parts.
 
     The sum of no parts is 0. The sum is None if there are parts and all of them are unknown.
     """

@@ -81,8 +81,8 @@ async def backup_vm(
         on_progress: Function to call with each `Progress`.
 
     Returns:
-        The backup. If an error occurs after the snapshot was created, the error is not raised. It
-        is stored in `Backup.error`.
+        The backup. An error after the creation of the snapshot is not raised, but stored in
+        `Backup.error`.
 
     Raises:
         NotFound: The VM does not exist.

@@ -1,4 +1,4 @@
-"""Import a template into the content library from an OVF file and its disk images."""
+"""Recipe that imports a template into the content library from an OVF file and disk images."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ async def enter_maintenance(
 
     A host that is already in maintenance mode is not changed. `on_progress` reports the steps
     ``"check"`` and ``"enter"``. The host is locked with `Cloudtower.lock` during the call. If the
-    call is cancelled during ``"enter"``, the server continues.
+    call is cancelled during ``"enter"``, the server continues the operation.
 
     Args:
         tower: The session to work with.
@@ -122,7 +122,7 @@ async def leave_maintenance(
 
     A host that is not in maintenance mode is not changed. `on_progress` reports the step
     ``"leave"``. The host is locked with `Cloudtower.lock` during the call. If the call is
-    cancelled, the server continues.
+    cancelled, the server continues the operation.
 
     Args:
         tower: The session to work with.
