@@ -1,4 +1,4 @@
-r"""Create a content library template from an OVF file and its disk images.
+r"""Create a template of the content library from an OVF file and its disk images.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/import_template.py rocky-9 NAME-OF-THE-CLUSTER rocky.ovf rocky-disk1.vmdk …

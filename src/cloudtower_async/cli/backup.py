@@ -1,4 +1,4 @@
-"""The command ``backup``: take snapshots of VMs and delete old ones."""
+"""The command ``backup``: take snapshots of VMs, and delete old snapshots."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def backup(
     timeout: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 300.0,
     connection: ConnectOptions | None = None,
 ) -> None:
-    """Take a snapshot of each VM, and keep the newest of these backups.
+    """Take a snapshot of each VM. With --keep, delete old backups.
 
     When the backup of a VM is finished, a line about the VM is printed to standard error. At the
     end, all lines are printed to standard output. If the backup of a VM fails, the other VMs are

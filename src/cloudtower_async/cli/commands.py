@@ -4,7 +4,7 @@ from __future__ import annotations
 
 COMMANDS = {
     "alert:alert": "List alerts and resolve them.",
-    "backup:backup": "Take a snapshot of each VM, and keep the newest of these backups.",
+    "backup:backup": "Take a snapshot of each VM. With --keep, delete old backups.",
     "call:call": "Call any operation of the API and print its answer as JSON.",
     "cluster:cluster": "List and show clusters.",
     "completion:completion": "Print a completion script for a shell.",

@@ -83,7 +83,7 @@ def moment(value: object) -> str:
 
 
 def age(value: object) -> str:
-    """Format the age of a time: ``5m``, ``3d``."""
+    """Format the time that has passed since a time: ``5m``, ``3d``."""
     found = timestamp(value)
     return plain(value) if found is None else span(time.time() - found)
 

@@ -67,7 +67,7 @@ class SentTasks:
         return answer
 
     def running(self) -> list[SentTask]:
-        """Return the tasks that are not known to have ended."""
+        """Return the tasks that may still be running."""
         return [task for task in self.tasks.values() if task.id not in self._ended]
 
 

@@ -76,7 +76,7 @@ async def watch(
 
 
 class _WatchedTable:
-    """Table that marks what has changed since its last update."""
+    """Table that marks the rows that have changed since its last update."""
 
     def __init__(self, printer: Printer, *, headings: bool) -> None:
         self._view = cast("View", printer.view)

@@ -113,6 +113,6 @@ def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) 
 
 
 def has_id(answer: WithTask[Resource]) -> bool:
-    """Return whether an answer has the id of its resource."""
+    """Return whether the resource in an answer has an id."""
     data: Resource | None = answer.data
     return bool(getattr(data, "id", None))

@@ -253,7 +253,7 @@ class Switch:
             self._news = anyio.Event()
 
     async def _look(self) -> None:
-        """Read the unfinished VMs once."""
+        """Read each unfinished VM once, and record its state."""
         self._read_error = None
         for ids in batches(list(self._unread)):
             try:
