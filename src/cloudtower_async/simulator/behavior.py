@@ -69,12 +69,12 @@ class Behavior:
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
             changes the VM. On real servers, a synchronization with the cluster can have this
             effect.
-        running_vms: Result of an operation that deletes a VM, rolls back a VM or moves a VM to the
-            recycle bin, if the VM is not stopped. ``"accepted"``: a task executes the operation.
+        running_vms: Result of deleting a VM, rolling back a VM or moving a VM to the recycle bin,
+            if the VM is not stopped. ``"accepted"``: a task executes the operation.
             ``"task_fails"``: the task fails. ``"refused"``: the request fails with status 400.
         taken_names: Result of using a name that another VM or placement group already has.
             ``"refused"``: the request fails with status 400. ``"task_fails"``: the task fails. The
-            error codes are known from real servers; the status 400 is a guess.
+            error codes are known from real servers, but the status 400 is a guess.
         late_creates: Delay in seconds after which a VM appears under a new id although its creation
             task failed by fault injection. A real server shows this behavior after a time-out of
             the hypervisor. With None, such a VM never appears.
@@ -122,7 +122,10 @@ class Behavior:
         return not is_older(self.version, _EVERY_LANGUAGE_SINCE)
 
     def shown(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a document as the server sends it: with fractions if `fractions` is set."""
+        """Return a document in the form that responses contain.
+
+        If `fractions` is set, the document contains fractions.
+        """
         if self.fractions:
             for field in _FRACTIONAL:
                 if isinstance(document.get(field), int | float):

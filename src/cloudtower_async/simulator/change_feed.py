@@ -57,7 +57,7 @@ class ChangeFeed:
         self.inclusive = False
         """Whether a response includes the change whose revision equals ``start_revision``."""
         self.keep = 10_000
-        """Maximum number of changes in the feed. If there are more, the oldest is removed."""
+        """Maximum number of changes in the feed. When the feed is full, old changes are removed."""
         self._store = store
         self._clock = clock
         self._current = self._compacted = _FIRST
@@ -90,7 +90,7 @@ class ChangeFeed:
                 self._compacted = self._events.popleft().revision
 
     def start_over(self) -> None:
-        """Remove all changes and restart the revisions, as if the server was reinstalled."""
+        """Remove all changes, and let the revisions start again, as after a reinstallation."""
         with self._store.lock:
             self._store.report()
             self._events.clear()

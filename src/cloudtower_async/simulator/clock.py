@@ -9,7 +9,7 @@ from .store.schema import timestamp
 
 
 class Clock:
-    """Clock of the server. It counts seconds since its start, and tests can advance it.
+    """Clock of the server. The clock counts seconds, and tests can advance the clock.
 
     Args:
         started_at: Date at the start of the clock. The default is a fixed date.

@@ -36,7 +36,7 @@ async def read_fleet(tower: Session, *, redact: bool) -> dict[str, Any]:
 
     Args:
         tower: Session with the Tower. Only queries are sent.
-        redact: Replace names, addresses, secrets and free text; see `Redactor`.
+        redact: Replace names, addresses, secrets and free text, as described in `Redactor`.
 
     Raises:
         CallError: A query failed for another reason.
@@ -60,9 +60,9 @@ def _plain(fleet: dict[str, list[Any]], redact: bool) -> dict[str, Any]:
 class Redactor:
     """Replacement of secrets and of strings that may identify people, places and machines.
 
-    Only harmless strings stay: enum values, ids, dates, versions and short numbers. IP and MAC
-    addresses are replaced by other addresses. Every other string becomes the name of its field and
-    a number. The same string always gets the same replacement, so relations stay intact.
+    Only harmless strings stay. These are enum values, ids, dates, versions and short numbers. IP
+    and MAC addresses are replaced by other addresses. Every other string becomes the name of its
+    field and a number. The same string always gets the same replacement, so relations stay intact.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ class BadRequestError(ValueError):
 
 
 class DocumentNotFoundError(KeyError):
-    """The document does not exist. It may have been deleted."""
+    """The document does not exist, for example because the document was deleted."""
 
     def __init__(self, resource: str, identifier: str) -> None:
         super().__init__(f"there is no {resource} {identifier}")

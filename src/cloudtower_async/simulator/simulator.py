@@ -87,7 +87,7 @@ class Simulator:
     """Resources of the server. Tests can change the resources."""
 
     tasks: TaskEngine
-    """Task engine. Tests can use it to make tasks fail, to hide tasks and to pause tasks."""
+    """Task engine. With the task engine, tests can make tasks fail, hide tasks and pause tasks."""
 
     accounts: Accounts
     """Passwords, tokens and API keys of the users."""
@@ -262,7 +262,7 @@ class Simulator:
     def answer(
         self, path: str, value: object, *, status: int = 200, times: int | None = None
     ) -> None:
-        """Respond to requests of an operation with a fixed value instead of executing them.
+        """Respond to requests of an operation with a fixed value. The requests are not executed.
 
         Args:
             path: Path of the operation, for example ``"get-vms"``. For a URL path outside the API,
@@ -410,7 +410,7 @@ def _while_running(name: str, kind: str) -> property:
     def put(simulator: Simulator, value: object) -> None:
         vars(simulator)[name] = value
 
-    doc = f"`{kind}` of a running simulator. It exists within ``async with``."
+    doc = f"`{kind}` of a running simulator. The attribute exists within ``async with``."
     return property(get, put, doc=doc)
 
 

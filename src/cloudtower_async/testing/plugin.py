@@ -195,7 +195,7 @@ def _running(options: dict[str, Any]) -> Generator[Simulator]:
 
 
 def _options(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
-    """Return the simulator options set by the markers; the nearest marker takes precedence."""
+    """Return the simulator options from the markers. The nearest marker takes precedence."""
     options: dict[str, Any] = {}
     for marker in node.iter_markers("tower"):
         given = dict(zip(("size",), marker.args, strict=False))

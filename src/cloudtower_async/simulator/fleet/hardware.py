@@ -254,7 +254,7 @@ def _add_networks(factory: Factory, cluster: Document) -> None:
 
 
 def _add_target(factory: Factory, cluster: Document) -> None:
-    """Add the iSCSI target of a cluster. It contains the disks of VMs and their snapshots."""
+    """Add the iSCSI target of a cluster, which contains the data of VM disks and snapshots."""
     name = factory.ids.uuid()
     target = factory.store.add(
         "IscsiTarget",

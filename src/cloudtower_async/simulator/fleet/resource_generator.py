@@ -149,7 +149,7 @@ class ResourceGenerator:
             ends = [end for end in ends if end.get(back.field) is None]
         if not ends:
             return None
-        # Prefer a target with the name of the parent: it represents the same object.
+        # A target with the same name as the parent represents the same object.
         same = (end for end in ends if home is not None and end.get("name") == home.get("name"))
         return str(next(same, ends[place % len(ends)])["id"])
 

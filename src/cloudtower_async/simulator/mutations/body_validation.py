@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def check_body(path: str, body: object) -> None:
     """Reject a body that does not match the schema of an operation.
 
-    Filters are not checked here, but when they are applied.
+    Filters in the body are not checked by this function.
 
     Args:
         path: Path of the operation: ``"create-label"``.

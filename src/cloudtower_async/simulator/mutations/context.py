@@ -54,8 +54,8 @@ class Context:
             subject: Resource that the task changes.
             work: Effects of the task when it ends.
             locks: Documents that are locked until the task has ended.
-            status: ``entityAsyncStatus`` of the locked documents while the task runs. New resources
-                already have a status and keep it.
+            status: ``entityAsyncStatus`` of the locked documents while the task runs. A document
+                that already has a status keeps its own status.
             texts: Description of the task in English and Chinese. By default, the description of
                 the mutation.
             args: Additional members for ``args`` of the task.
@@ -101,7 +101,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PlainResult:
-    """Item in the response to a mutation that contains a document but no task.
+    """Item in the response to a mutation. The item contains a document but no task.
 
     Args:
         resource: Resource type. With None, the response contains only the id of the resource.

@@ -128,7 +128,7 @@ def noun(resource: str) -> str:
 
 
 def title(document: dict[str, object]) -> str:
-    """Return the name of a document. If it has no name, return another text that identifies it."""
+    """Return the name of a document, or another text that identifies a document without a name."""
     if "key" in document:  # labels have a key and a value but no name
         return f"{document['key']}:{document.get('value') or ''}".removesuffix(":")
     for field in ("name", "title", "username", "description", "message", "local_id"):

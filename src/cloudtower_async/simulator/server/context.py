@@ -98,4 +98,4 @@ class DocumentList:
 
 
 Handler: TypeAlias = "Callable[[RequestContext], object]"
-"""Handler of a request. It returns a value to send as JSON, a `Response` or a `DocumentList`."""
+"""Handler of a request. Its result is a value to send as JSON, a `Response` or a `DocumentList`."""

@@ -58,7 +58,7 @@ def parse(text: str, variables: Mapping[str, Any]) -> GraphQLOperation:
     """Parse a GraphQL document with one operation.
 
     Raises:
-        GraphQLSyntaxError: The document is invalid, it contains unsupported syntax, or a variable
+        GraphQLSyntaxError: The document is invalid or contains unsupported syntax, or a variable
             has no value.
     """
     return _Parser(text, variables).operation()

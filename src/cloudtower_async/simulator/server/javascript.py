@@ -71,7 +71,7 @@ def _written(value: object) -> object:
 def _number(value: float) -> object:
     size = abs(value)
     if value.is_integer() and size < _EXPONENT_FROM:
-        # JavaScript writes the shortest digits that identify the float, and pads them with zeros.
+        # JavaScript writes the shortest digits that identify the float, padded with zeros.
         digits, _, exponent = repr(value).partition("e")
         if not exponent:
             return int(value)  # -0.0 becomes 0

@@ -93,7 +93,7 @@ _LEVELS: dict[str, Callable[[Document], float | None]] = {
     "cluster_memory_usage_percent": _part("used_memory_bytes", "total_memory_bytes"),
     "zbs_cluster_used_data_space_bytes": lambda cluster: cluster["used_data_space"],
 }
-"""Functions that return the level of a metric from a document, or None if it is unknown."""
+"""Functions that return the level of a metric from a document, or None for an unknown level."""
 
 _CONSTANTS: dict[str, str] = {
     "cluster_cpu_total_hz": "total_cpu_hz",

@@ -30,9 +30,9 @@ _LONG = 86_400  # seconds
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Times of the points that a request asks for, in seconds since 1970.
+    """Times of the requested points in seconds since 1970.
 
-    For some requests, real servers send no values. Then the range is empty.
+    For some requests, real servers send no values. The range is empty for such requests.
     """
 
     times: range

@@ -66,8 +66,8 @@ class Server:
         self._clock = factory.clock
         self._keep_requests = keep_requests
         self.state = state
-        # A separate generator for request ids. Otherwise, the number of requests would influence
-        # the ids of resources.
+        # Request ids come from a separate generator. Thus the ids of resources do not depend on
+        # the number of requests.
         self._ids = Ids(0)
         self._closing = anyio.Event()
 

@@ -44,8 +44,8 @@ class RowChange:
 class TrackedDocument(dict[str, Any]):
     """Document that notifies the tracker before the document changes.
 
-    Nested lists and objects do not notify the tracker. Replace a nested list or object with a new
-    one; never change it in place.
+    Nested lists and objects do not notify the tracker. To change a nested list or object, replace
+    the whole value.
     """
 
     __slots__ = ("_resource", "_tracker")
@@ -130,7 +130,7 @@ class ChangeTracker:
         self.active: bool = False
         """Whether the states of documents are recorded. ``start`` sets this attribute."""
         self.listening: bool = False
-        """Whether documents must notify the tracker before they change."""
+        """Whether documents must notify the tracker before a change."""
         self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
         self._tables = tables
         self._before: dict[tuple[str, str], _Row | None] = {}
@@ -204,7 +204,7 @@ def _shape(resource: ResourceSchema, resources: Mapping[str, ResourceSchema]) ->
             ),
             None,
         )
-        # Both documents contain the relation, but it must appear only once.
+        # Both documents contain the relation, but only one row is needed.
         if back is None or (
             back.many and (relation.owner, relation.field) < (back.owner, back.field)
         ):

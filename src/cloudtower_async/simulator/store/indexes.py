@@ -1,7 +1,7 @@
 """Indexes: they return the candidates for a filter without scanning all documents.
 
-The candidates include all matching documents. They can also include other documents, because the
-predicate of the filter is applied to all candidates.
+The candidates include all matching documents. The candidates can also include other documents,
+because the predicate of the filter is applied to all candidates.
 
 An index is built when it is first used. Documents that have changed since then are always
 candidates. When too many documents have changed, the index is rebuilt.
@@ -52,7 +52,7 @@ class Indexes:
     ) -> list[str] | None:
         """Return the ids of the candidates for a filter.
 
-        Return None if no index applies. Then all documents are candidates.
+        Return None if no index applies, because all documents are candidates in this case.
         """
         if (ids := pinned_ids(where)) is not None:
             return ids

@@ -1,9 +1,9 @@
 """State of the simulated server: documents by resource type and id.
 
-A document is a dict with the field names of the API. It contains all plain fields. Unknown values
-are None. A relation contains the id of the related document, or a list of ids. When a relation of
-one document changes, the store updates the related documents. In responses, nested objects replace
-the ids.
+A document is a dict with the field names of the API. A document contains all plain fields. Unknown
+values are None. A relation contains the id of the related document, or a list of ids. When a
+relation of a document changes, the store updates the related documents. In responses, nested
+objects replace the ids.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Store:
         self._tables: dict[str, dict[str, TrackedDocument]] = {name: {} for name in self.resources}
         self._tracker = ChangeTracker(self.resources, self._tables)
         self.lock: RLock = self._tracker.lock
-        """Lock of the store. Do not send requests while you hold the lock: requests wait for it."""
+        """Lock of the store. Send no requests while you hold the lock, because they would wait."""
         self._indexes = Indexes(self.resources, self._tables, self._tracker)
         self._watcher: Callable[[RowChange], None] | None = None
         self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
@@ -281,7 +281,7 @@ class Store:
         """Store the Chinese translation of an English text, and return the English text.
 
         Args:
-            texts: The text in English and in Chinese. Both can contain ``{name}``.
+            texts: The text in English and in Chinese. Each text can contain ``{name}``.
             name: Text that replaces ``{name}``.
         """
         english, chinese = (text.format(name=name) for text in texts)

@@ -54,8 +54,8 @@ def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
     """Return a plan that assigns the VMs of a host to other hosts.
 
     The VM with the most memory comes first. VMs in `stopped` will be shut down and are not part of
-    the plan. VMs that are already stopped need no memory. If such a VM cannot be migrated, it stays
-    on the host.
+    the plan. VMs that are already stopped need no memory. If a stopped VM cannot be migrated, the
+    VM stays on the host.
     """
     others = [store.get("Host", one) for one in store.get("Cluster", host["cluster"])["hosts"]]
     room = {
@@ -176,7 +176,7 @@ def _enter(context: Context, body: Body) -> Result:
 
 
 def _exit_result(context: Context, body: Body) -> dict[str, Any]:
-    """Return the VMs that can return to a host when it exits maintenance mode.
+    """Return the VMs that can return to a host when the host exits maintenance mode.
 
     These VMs were migrated or shut down when the host entered maintenance mode. The values ``done``
     and ``stopped`` are the values in the documentation of the vendor.

@@ -66,9 +66,10 @@ def _create(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
 def _name_failures(
     context: Context, resource: str, documents: Sequence[Document]
 ) -> list[Failure | None]:
-    """Return one item for each new document: the failure of its task if its name is in use.
+    """Check the names of new documents, and return one item for each document.
 
-    If the name is free, the item is None.
+    If the name is in use, the item is the failure of the task. If the name is free, the item is
+    None.
     """
     failures: list[Failure | None] = []
     names: set[str] = set()

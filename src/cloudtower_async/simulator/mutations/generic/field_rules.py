@@ -100,7 +100,7 @@ def listed(field: str) -> FieldRule:
 
 
 def member_of(field: str, name: str) -> FieldRule:
-    """Return the rule for a key that sets the member `name` of an object in `field`."""
+    """Return the rule for a key that sets the member `name` of the object in the field `field`."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         del context, resource, data
@@ -115,7 +115,7 @@ def resolve_ids(context: Context, target: str, value: object) -> list[str]:
     The value is a filter, an id, a list of ids, or None for no documents.
 
     Raises:
-        HttpError: A document with one of the ids does not exist.
+        HttpError: At least one of the ids does not exist.
     """
     store = context.store
     if value is None:

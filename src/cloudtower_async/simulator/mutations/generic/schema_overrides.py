@@ -41,7 +41,7 @@ For all other resource types, the request fails.
 """
 
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
-"""Resource types whose documents external programs create. They are created without a task."""
+"""Resource types whose documents are created by external programs and without a task."""
 
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -233,7 +233,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply those effects of an operation that are not expressed by the values of its fields.
+    """Apply the effects of an operation that do not follow from setting fields.
 
     This function runs when the task of the operation ends.
     """
@@ -265,7 +265,7 @@ _NETWORKS: Mapping[str, str] = {
 
 
 def refuse(context: Context, resource: str, document: Document) -> None:
-    """Reject the deletion of a document whose current state does not allow it.
+    """Reject a deletion if the current state of the document does not allow the deletion.
 
     Raises:
         HttpError: The document cannot be deleted. The message contains the reason.

@@ -26,7 +26,7 @@ class Copy:
     Args:
         path: Path of the operation.
         source: Resource type of the original.
-        key: Key of the body that contains the id of the original, or a filter for it.
+        key: Key of the body. Its value is the id of the original or a filter for the original.
         to: Relations of the copy that the body can set. Each pair contains a key of the body and
             the name of a relation.
     """

@@ -39,7 +39,7 @@ _NO_CLOUD_INIT = Failure(
 
 
 def _each(draft: Callable[[Context, Body], VmDraft]) -> Handler:
-    """Return a handler that creates a VM for each item of a body.
+    """Return a handler that creates a VM for each item of the body.
 
     If one of the items is invalid, the handler rejects the request and creates no VM.
     """

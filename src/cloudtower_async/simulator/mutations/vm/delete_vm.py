@@ -1,4 +1,4 @@
-"""Mutations that delete VMs, move VMs to the recycle bin, and recover VMs from it."""
+"""Mutations that delete VMs, move VMs to the recycle bin, and recover VMs from the recycle bin."""
 
 from __future__ import annotations
 

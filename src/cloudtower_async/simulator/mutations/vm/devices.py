@@ -20,7 +20,7 @@ _DEVICES = {"IDE": "hd", "SCSI": "sd", "USB": "sd", "VIRTIO": "vd"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskDraft:
-    """Draft of a disk.
+    """Draft of a disk: the properties of a disk to create.
 
     Args:
         bus: Bus of the disk.
@@ -47,7 +47,7 @@ class DiskDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CdRomDraft:
-    """Draft of a CD-ROM.
+    """Draft of a CD-ROM: the properties of a CD-ROM to create.
 
     Args:
         boot: Position in the boot order.
@@ -64,7 +64,7 @@ class CdRomDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NicDraft:
-    """Draft of a NIC.
+    """Draft of a NIC: the properties of a NIC to create.
 
     Args:
         vlan: Id of the VLAN.

@@ -73,7 +73,7 @@ class _Export:
 
 
 def _files(context: Context, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
-    """Return one file for each disk. For OVF, also return a descriptor file."""
+    """Return one file for each disk. For the format OVF, return a descriptor file as well."""
     if resource == "Vm":
         disks = [(one["name"], one["used_size"]) for one in volumes_of(context.store, source)]
     elif resource == "VmVolume":

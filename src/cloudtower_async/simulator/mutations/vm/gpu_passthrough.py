@@ -36,7 +36,7 @@ def check_gpu(context: Context, wanted: Body, cluster: str) -> Document:
 
 
 def attach_gpu(context: Context, vm: Document, wanted: Body) -> None:
-    """Attach a GPU to a VM. If the GPU is divided into vGPUs, attach ``amount`` of them."""
+    """Attach a GPU to a VM. If the GPU is divided into vGPUs, attach ``amount`` vGPUs."""
     store = context.store
     gpu = store.get("GpuDevice", wanted["gpu_id"])
     release_gpu(gpu, -wanted.get("amount", 1))

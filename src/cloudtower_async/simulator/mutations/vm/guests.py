@@ -34,7 +34,7 @@ def switch(context: Context, vm: Document, status: str) -> None:
 
 
 def stop(context: Context, vm: Document) -> None:
-    """Power off a VM if it is running or suspended."""
+    """Power off a VM. If the VM is already stopped, do nothing."""
     if vm["status"] != "STOPPED":
         switch(context, vm, "STOPPED")
 

@@ -91,10 +91,10 @@ These keys are the index of the NIC and the QoS settings, which the host applies
 
 
 def _refuse_without_tools(vm: Document, data: Body) -> None:
-    """Reject a change of a NIC if it requires VM tools but the VM tools are not running.
+    """Reject a change of a NIC that requires VM tools if the VM tools are not running.
 
-    VM tools are required for IP settings. While the VM is running, they are required for all
-    changes except QoS settings.
+    Changes of IP settings require VM tools. While the VM is running, all changes except changes of
+    QoS settings require VM tools.
     """
     concerned = data.keys() - _OUTSIDE if vm["status"] == "RUNNING" else data.keys() & _ADDRESS
     if concerned and vm["vm_tools_status"] != "RUNNING":

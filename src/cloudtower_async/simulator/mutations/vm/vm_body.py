@@ -26,7 +26,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def settings(values: Body, base: Fields) -> Fields:
-    """Return the settings of a VM: values from the body, and values from `base` for the others."""
+    """Return the settings of a VM. Settings that are missing in the body come from `base`."""
     fields = {
         **base,
         **{name: values[name] for name in _SAME if name in values},
@@ -43,7 +43,7 @@ def cpu(values: Body, base: Fields) -> Fields:
     """Return the values of ``cpu`` and ``vcpu`` of a VM.
 
     If the body has no value for cores, sockets or vCPUs, the missing value is calculated from the
-    others and from `base`.
+    other values and from `base`.
     """
     before = base.get("cpu") or {"cores": 1, "sockets": 1}
     sockets, cores = values.get("cpu_sockets"), values.get("cpu_cores")

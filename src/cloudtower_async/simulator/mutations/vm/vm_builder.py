@@ -58,7 +58,7 @@ _SETTINGS: Fields = {
 
 @dataclass(slots=True, kw_only=True)
 class VmDraft:
-    """Draft of a VM.
+    """Draft of a VM: the properties of a VM to create.
 
     Args:
         mutation: Name of the mutation on the server.

@@ -176,7 +176,7 @@ def change_vm(
     apply: Apply,
     fail: Callable[[], None] = do_nothing,
 ) -> Result:
-    """Start a task that changes a VM and then recalculates the totals of its host and cluster.
+    """Start a task that changes a VM and recalculates the totals of its host and cluster.
 
     Args:
         context: Context of the mutation.
