@@ -765,7 +765,7 @@ class Cloudtower(Namespaces):
     @overload
     def pending(self, answer: Iterable[WithTask[T]]) -> pendings.Pending[list[T]]: ...
     def pending(self, answer: object) -> pendings.Pending[Any]:
-        """Return a value to store that identifies the unfinished work of a mutation.
+        """Return a storable value that identifies the unfinished work of a mutation.
 
         Another process, or this program after a restart, can pass the value to `settle` or `wait`.
         This method sends no request.

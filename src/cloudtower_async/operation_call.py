@@ -214,7 +214,7 @@ without further calls, or use another session.
 
 
 def _plain(value: object) -> object:
-    """Copy arguments as plain JSON values, with files replaced by their sizes."""
+    """Return a copy of arguments as plain JSON values. The size of a file replaces the file."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict):

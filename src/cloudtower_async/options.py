@@ -73,10 +73,10 @@ class SessionOptions(TypedDict, total=False):
     """
 
     failover: Failover
-    """When to determine which node of an active/passive pair is active. ``auto``: before the first
-    request, and after a node has redirected a request or could not be reached. ``manual``: before
-    the first request, and when you call `find_active`. ``always``: before every request. Default:
-    ``auto``."""
+    """When to search for the active node of an active/passive pair. All values search before the
+    first request. ``auto`` also searches after a node has redirected a request or could not be
+    reached. ``manual`` also searches when you call `find_active`. ``always`` searches before every
+    request. Default: ``auto``."""
 
     username: str | None
     """User name for the login. Default: None. Without a user name, pass ``token`` or

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 TokenPlace: TypeAlias = Literal["keyring", "file"]
 
 DEFAULT = "default"
-"""Name of the profile that commands use if the user has neither named a profile nor chosen a
-current profile."""
+"""Name of the profile that commands use by default if there is no current profile."""
 
 STORED = (
     "source",

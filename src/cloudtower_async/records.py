@@ -31,7 +31,7 @@ _SIMPLE: dict[type[inspect.Type], str] = {
 def to_records(
     rows: Iterable[msgspec.Struct], fields: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Return a list with a dict of plain values for each struct, such as for each resource.
+    """Return a list with one dict of plain values for each struct.
 
     Nested structs become dicts, and enum members become the strings of the API. Secrets are in
     clear text. The conversion of 10,000 VMs with all fields takes about a second. To save time,

@@ -142,7 +142,7 @@ class Entity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class EntityWithSecrets(Entity, HoldsSecrets, kw_only=True, frozen=True, gc=False):
-    """Base of answers with an ``id`` that may hold secrets."""
+    """Base of answers that have an ``id`` and may hold secrets."""
 
 
 _MAX_SHOWN = 30

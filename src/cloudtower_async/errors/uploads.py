@@ -99,7 +99,7 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class UploadError(CloudtowerError):
-    """Base of errors of uploads, which failed or could not be started.
+    """Base of the errors of uploads that failed or could not be started.
 
     Attributes:
         message: Description of the failure.

@@ -125,7 +125,10 @@ class Memory(aiohttp.Payload):
 
 
 class _Borrowed(io.BufferedIOBase):
-    """Payload that reads a file of the caller. It does not close the file, and sends no size."""
+    """Payload that reads a file of the caller, and does not close the file.
+
+    The size of the file is not sent.
+    """
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source

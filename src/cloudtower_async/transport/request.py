@@ -54,7 +54,7 @@ class SendState(Protocol):
 
 
 class Unwatched:
-    """Send state for requests whose state no code reads."""
+    """Send state that is recorded but never read."""
 
     sent: bool = False
     status: int | None = None
@@ -123,7 +123,7 @@ class BytesBody(aiohttp.Payload):
 
 
 class TrackedBody(aiohttp.Payload):
-    """Wrapper of another body, which records when that body is written.
+    """Wrapper that records when another body is written.
 
     The wrapped body is not closed after the request. If no byte of the body was written, another
     request can use the body.
