@@ -82,7 +82,7 @@ class Tally(msgspec.Struct, kw_only=True):
     errors: dict[str, int] = {}
 
     def sound(self) -> bool:
-        """Return whether no invariant was violated."""
+        """Return whether all invariants hold."""
         bad = self.queries_wrong + self.twice + self.denied + self.claimed + self.lost
         return not bad and not self.left
 

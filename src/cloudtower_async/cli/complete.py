@@ -164,7 +164,7 @@ def candidates(words: Sequence[str]) -> dict[str, str] | None:
 
 
 def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
-    """Find the command that the words name, and the argument or option of the last word."""
+    """Parse the words into a command, its values, and the argument or option of the last word."""
     path, command = "", table[""]
     positionals: list[str] = []
     options: dict[str, list[str]] = {}
@@ -269,7 +269,7 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the kind of resource that the value names, or None if the value is not a name."""
+    """Return the kind of resource whose names are valid values, or None for other values."""
     group = typed.path.partition(" ")[0]
     # The option ``--source`` is an authentication source. The argument ``source`` is a VM.
     if (typed.path, name) in _NEW or name == "--source":
@@ -308,7 +308,7 @@ def _metrics(typed: Typed) -> list[str]:
 
 
 def _resource(typed: Typed) -> str | None:
-    """Return the kind of resource whose fields the options of a command name, or None."""
+    """Return the kind of resource whose fields are valid in options of a command, or None."""
     if typed.path == "get":
         return typed.positionals[0] if typed.positionals else None
     return _GROUPS.get(typed.path.partition(" ")[0])

@@ -50,7 +50,7 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
     """Ask the user on the terminal to confirm a change.
 
     Args:
-        question: The question, which names what would be changed.
+        question: Question that lists the planned changes.
         count: Number of resources that would be changed.
         destructive: Whether the user must type the number of resources, instead of yes, if there
             are more than 10 resources.

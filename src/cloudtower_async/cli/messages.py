@@ -1,6 +1,6 @@
 """Errors and warnings of the package, with command-line options in place of Python arguments.
 
-Messages of the package name Python arguments, such as ``timeout=``. On the command line, each
+Messages of the package mention Python arguments, such as ``timeout=``. On the command line, each
 argument is replaced by an option or an environment variable. If neither exists, the hint about the
 argument is removed.
 """

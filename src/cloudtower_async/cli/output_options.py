@@ -1,4 +1,4 @@
-"""Options that all commands share that list or show resources."""
+"""Common options of the commands that list or show resources."""
 
 from __future__ import annotations
 

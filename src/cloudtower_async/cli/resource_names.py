@@ -180,7 +180,7 @@ def unknown_topic(name: str) -> str:
 
 
 def _shown(known: Iterable[str]) -> set[str]:
-    """Return those of the known names that messages may suggest, in the spelling of users."""
+    """Return the known names that messages may suggest, in the spelling of users."""
     return {one.replace("_", "-") for one in known if "." not in one}
 
 

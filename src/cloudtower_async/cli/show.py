@@ -90,7 +90,7 @@ async def _print_details(resources: list[Any]) -> None:
 
 
 def _details(resource: msgspec.Struct) -> str:
-    """Return the fields of a resource that have a value as text, with one line for each field."""
+    """Return a text with a line for each field that has a value."""
     found = {name: _text(name, getattr(resource, name)) for name in resource.__struct_fields__}
     first = {name: found.pop(name) for name in ("name", "status", "id") if name in found}
     lines = {name: printable(text) for name, text in (first | found).items() if text}
