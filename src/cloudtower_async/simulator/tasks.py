@@ -154,7 +154,8 @@ class TaskEngine:
             seconds: Delay of the event. In the work of a task, the delay starts at the end of the
                 task. Otherwise, the delay starts now.
             about: Id of the resource that the event changes.
-            happen: Function that performs the event. The resource may no longer exist then.
+            happen: Function that performs the event. When the function is called, the resource may
+                no longer exist.
         """
         now = self._clock.now() if self._moment is None else self._moment
         number = next(self._event_numbers)

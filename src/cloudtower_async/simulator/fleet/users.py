@@ -22,7 +22,7 @@ def add_users(factory: Factory, root: str) -> Document:
     """Add the roles and two users: an administrator and a read-only user named ``viewer``.
 
     Returns:
-        The administrator. Its name is the value of `root`.
+        The administrator. The name of this user is the value of `root`.
     """
     roles = {preset: _add_role(factory, preset, actions) for preset, actions in _ROLES.items()}
     user = _add_user(factory, root, roles["ROOT"])

@@ -27,7 +27,7 @@ def check_name(
     own: str | None = None,
     others: Collection[str] = (),
 ) -> Failure | None:
-    """Check that no other resource has a name.
+    """Check that no other resource has the given name.
 
     Return the failure of the task if the name is in use, or None if the name is free. Names of
     resource types other than VM and placement group are always free.
@@ -37,7 +37,7 @@ def check_name(
             the task fails.
         resource: Resource type of the resource that gets the name.
         name: Name to check.
-        own: Id of the resource to rename, which may keep its name.
+        own: Id of the resource to rename, or None for a new resource. A resource may keep its name.
         others: Names that the same request uses for other resources.
 
     Raises:

@@ -71,7 +71,9 @@ class RequestContext:
         return self.factory.store
 
     def arguments(self) -> Any:  # noqa: ANN401 - any JSON
-        """Return the decoded JSON body of the request, or an empty dict without a body.
+        """Return the decoded JSON body of the request.
+
+        If the request has no body, return an empty dict.
 
         Raises:
             HttpError: The body is not a JSON object or list.

@@ -68,7 +68,7 @@ class GraphQLNode:
 
 
 def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that resolves a query for a page of the resources matching a filter."""
+    """Return a function that resolves a query for one page of the resources of a type."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         store = context.store
@@ -80,7 +80,7 @@ def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]
 
 
 def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that resolves a query for the resource matching a filter.
+    """Return a function that resolves a query for the resource that matches a filter.
 
     The result of the query is None if no resource matches.
     """

@@ -76,13 +76,13 @@ class TrackedDocument(dict[str, Any]):
             return super().__ior__(other)
 
     def update(self, *args: Any, **values: Any) -> None:  # noqa: ANN401
-        """Update the document like a dict, after recording its state."""
+        """Record the state of the document, then update the document like a dict."""
         with self._tracker.lock:
             self.touch()
             super().update(*args, **values)
 
     def setdefault(self, key: str, default: Any = None, /) -> Any:  # noqa: ANN401
-        """Return the value of a key like a dict, after recording the state of the document."""
+        """Record the state of the document, then do the same as ``dict.setdefault``."""
         with self._tracker.lock:
             self.touch()
             return super().setdefault(key, default)

@@ -240,7 +240,7 @@ def _tied(context: Context, field: str, ends: object, vm: Document) -> None:
 
 
 def find_owner(context: Context, values: Body) -> Document:
-    """Return the user to whom a VM will belong.
+    """Return the user who will be the owner of a VM.
 
     Raises:
         HttpError: The user does not exist.
