@@ -78,7 +78,7 @@ else:
 
 
 class Namespaces:
-    """What the session is made of besides its connection: the operations, by namespace."""
+    """Base class of sessions, with an attribute for each namespace of the API."""
 
     _executor: executor.Executor
 
@@ -102,21 +102,21 @@ __all__ = [
 
 def _catalogue(api: Api) -> str:
     rows = _rows({operation.path: _full_name(operation) for operation in api.operations})
-    return f'''"""Every operation, and how to read a resource by its id."""
+    return f'''"""Tables of all operations, and of the queries that read resources by their ids."""
 
 from __future__ import annotations
 
 OPERATIONS = {{
 {rows}
 }}
-"""By its path: the namespace and method that call it."""
+"""Namespace and method of each operation, by path."""
 
 READERS = {{
 {_rows(_readers(api))}
 }}
-"""By the type of a resource: the query that finds such resources by their ids.
+"""Query that reads resources by their ids, by type of the resource.
 
-For a type with the id of a deleted resource, it is the query of that resource.
+For the answer type of a deletion, this is the query of the deleted resource's type.
 """
 '''
 

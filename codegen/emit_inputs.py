@@ -55,7 +55,7 @@ _OPERATOR = re.compile(
 )
 _ANYTHING = "Mapping[str, Any]"
 # At run time, each variant is the filter itself.
-_NESTED = '''"""Filters inside filters: bounded variants for checkers, whole ones at run time."""
+_NESTED = '''"""Types of nested filters: variants of limited depth, for type checkers."""
 
 from .. import inputs
 
@@ -79,7 +79,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         for module, wanted in members.items()
     }
     made |= writing.lazy_package(
-        "Every shape that an argument has, by its name in the API; loaded at first use.", modules
+        "All types of arguments, by their names in the API; loaded at first use.", modules
     )
     made["nested.py"] = _NESTED
     made["nested.pyi"] = _nested(api, modules)
@@ -99,7 +99,7 @@ def _older(history: History, modules: dict[str, str]) -> str:
         for name, found in sorted(keys.items())
         if found
     )
-    return f'''"""Keys of arguments that only older servers have, or whose type differs there."""
+    return f'''"""Keys of arguments that are missing or have another type on newer servers."""
 
 OLDER: dict[str, frozenset[str]] = {{
 {rows}
@@ -114,7 +114,7 @@ def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
         for record in map(api.types.get, sorted(modules))
         if isinstance(record, Record) and (found := _keys_since(history, record))
     )
-    return f'''"""Keys of arguments that came later than the object they are in, by version."""
+    return f'''"""Keys of arguments that are newer than the object that contains them."""
 
 NEWER: dict[str, dict[str, str]] = {{
 {rows}

@@ -16,8 +16,8 @@ from .texts import Texts
 
 _SHARED = {
     "enums": "Enums",
-    "references": "Structs without structs and enums in them",
-    "shared": "Structs with others or enums in them",
+    "references": "Structs without nested structs and enums",
+    "shared": "Structs with nested structs or enums",
 }
 """Packages of types that several namespaces share, with their docstrings."""
 
@@ -35,7 +35,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
     for package, kind in _SHARED.items():
         made[f"{package}/__init__.py"] = f'"""{kind} that answers of several namespaces share."""\n'
     made |= writing.lazy_package(
-        "Every struct and enum that an answer holds, by its name in the API; loaded at first use.",
+        "All structs and enums of answers, by their names in the API; loaded at first use.",
         modules,
     )
     return made

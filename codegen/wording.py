@@ -34,7 +34,7 @@ def argument(wire: str, kind: str, method: str = "") -> str:
     """Return the text of an argument, if it depends on the method; otherwise an empty string."""
     if wire == "where":
         return (
-            "Filter; without it, all resources match."
+            "Filter. Without a filter, all resources match."
             if kind == "QUERY"
             else "Filter of the resources to act on."
         )

@@ -233,7 +233,7 @@ def test_docstrings_say_path_answer_version_and_arguments(load: Load) -> None:
     said = inspect.getdoc(tree.get_trees)
     assert said is not None
     assert said.startswith("Get trees.\n\n`POST /get-trees`, since")
-    assert "    where: Filter; without it, all resources match." in said
+    assert "    where: Filter. Without a filter, all resources match." in said
     assert "    first: Maximum number of resources. Since CloudTower 3.1.0." in said
     assert "Changes the server's state" not in said
 

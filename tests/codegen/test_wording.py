@@ -31,7 +31,7 @@ def test_a_number_takes_the_plural(number: int, said: str) -> None:
 @pytest.mark.parametrize(
     ("wire", "kind", "said"),
     [
-        ("where", "QUERY", "Filter; without it, all resources match."),
+        ("where", "QUERY", "Filter. Without a filter, all resources match."),
         ("where", "MUTATION", "Filter of the resources to act on."),
         ("colour", "QUERY", ""),
     ],

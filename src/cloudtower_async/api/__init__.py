@@ -22,7 +22,7 @@ else:
 
 
 class Namespaces:
-    """What the session is made of besides its connection: the operations, by namespace."""
+    """Base class of sessions, with an attribute for each namespace of the API."""
 
     _executor: executor.Executor
 

@@ -299,7 +299,7 @@ class BackupPlanNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_PLANS,
@@ -346,7 +346,7 @@ class BackupPlanNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_PLANS_CONNECTION,
@@ -394,7 +394,7 @@ class BackupPlanNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_PLAN_WITHOUT_EXECUTIONS,
@@ -426,7 +426,7 @@ class BackupPlanNamespace(Namespace):
         `POST /get-backup-restore-point-metadata`, since CloudTower 4.5.0.
 
         Args:
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_BACKUP_RESTORE_POINT_METADATA,

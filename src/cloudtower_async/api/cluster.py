@@ -248,7 +248,7 @@ class ClusterNamespace(Namespace):
         `POST /get-cluster-pin-in-performance-info`, since CloudTower 4.7.0.
 
         Args:
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTER_PIN_IN_PERFORMANCE_INFO,
@@ -275,7 +275,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             effect: Storage policies to estimate the allocatable capacity for.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTER_STORAGE_INFO,
@@ -314,7 +314,7 @@ class ClusterNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTERS,
@@ -361,7 +361,7 @@ class ClusterNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_CLUSTERS_CONNECTION,
@@ -393,7 +393,7 @@ class ClusterNamespace(Namespace):
         `POST /get-meta-leader`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_META_LEADER, {"where": where}, content_language, external_cloudtower_id, timeout

@@ -68,7 +68,7 @@ class NodeTopoNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_NODE_TOPOES,
@@ -115,7 +115,7 @@ class NodeTopoNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_NODE_TOPOES_CONNECTION,

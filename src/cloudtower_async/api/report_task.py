@@ -58,7 +58,7 @@ class ReportTaskNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_REPORT_TASKS,
@@ -105,7 +105,7 @@ class ReportTaskNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_REPORT_TASKS_CONNECTION,

@@ -190,7 +190,7 @@ class UserNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_USERS,
@@ -236,7 +236,7 @@ class UserNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_USERS_CONNECTION,

@@ -58,7 +58,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNET_GROUPS,
@@ -105,7 +105,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNET_GROUPS_CONNECTION,

@@ -59,7 +59,7 @@ class VmDiskNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_VM_DISKS,
@@ -106,7 +106,7 @@ class VmDiskNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_VM_DISKS_CONNECTION,

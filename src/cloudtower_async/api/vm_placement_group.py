@@ -130,7 +130,7 @@ class VmPlacementGroupNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_VM_PLACEMENT_GROUPS,
@@ -177,7 +177,7 @@ class VmPlacementGroupNamespace(Namespace):
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
             skip: Number of matching resources to skip before the first returned resource.
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_VM_PLACEMENT_GROUPS_CONNECTION,

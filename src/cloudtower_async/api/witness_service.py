@@ -35,7 +35,7 @@ class WitnessServiceNamespace(Namespace):
         `POST /get-witness-services`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter; without it, all resources match.
+            where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
             GET_WITNESS_SERVICES,
