@@ -74,7 +74,7 @@ class ApiKeys:
                 used.
             OutcomeUnknown: The API key may have been created. This error is not raised if an
                 invalid answer contains the key; the key is then returned.
-            CallError: See its subclasses.
+            CallError: The request failed. The subclass of the error gives the reason.
             InvalidInput: The name is empty or not a string.
         """
         check_argument("api_keys.create", "name", text_fault(name))
@@ -112,7 +112,7 @@ class ApiKeys:
         Raises:
             GraphQLError: The API key does not exist.
             OutcomeUnknown: The API key may have been deleted.
-            CallError: See its subclasses.
+            CallError: The request failed. The subclass of the error gives the reason.
             InvalidInput: The key is empty or not a string.
         """
         secret = key.key if isinstance(key, ApiKey) else key
@@ -125,7 +125,7 @@ class ApiKeys:
 
         Raises:
             GraphQLError: The server refused the request.
-            CallError: See its subclasses.
+            CallError: The request failed. The subclass of the error gives the reason.
         """
         data = await ask(self._executor, _LIST)
         given: object = data.get("apiKeys")

@@ -58,7 +58,7 @@ async def ask(
 
     Raises:
         GraphQLError: The answer has errors.
-        CallError: See its subclasses.
+        CallError: The request failed. The subclass of the error gives the reason.
         InvalidInput: The arguments cannot be sent.
     """
     check_argument(NAME, "query", text_fault(query))

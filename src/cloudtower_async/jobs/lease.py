@@ -141,7 +141,7 @@ async def job_lock(
     Raises:
         JobLocked: Another run still held the lock after `wait` seconds. Nothing was done.
         LeaseLost: The lock was lost, and the block was cancelled.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::

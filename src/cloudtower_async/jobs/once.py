@@ -91,7 +91,7 @@ async def once(
         CallError: A request failed. If this request was the mutation, the mutation was certainly
             not executed.
         CloudtowerError: The mutation changed no resource, or several resources.
-        InvalidInput: An argument cannot be used.
+        InvalidInput: An argument is invalid.
 
     Example:
         ::
