@@ -31,7 +31,6 @@ QUICK = [
     "tests/calls/test_executor.py",
     "tests/calls/test_decoding.py",
     "tests/cli/test_get_command.py",
-    "tests/cli/test_login_command.py",
     "tests/tasks/test_settle.py",
     "tests/tasks/test_waiter.py",
     "tests/uploads/test_upload_state.py",
