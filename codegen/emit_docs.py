@@ -231,7 +231,11 @@ def _modules() -> Iterator[tuple[str, str]]:
 @cache
 def homes() -> dict[str, dict[str, Shape]]:
     """Return the types of each page, by public name such as `inputs.VmWhereInput`."""
-    namespaces = {path.stem for path in (PACKAGE / "api").glob("*.py")} - {"__init__", "catalogue"}
+    namespaces = {path.stem for path in (PACKAGE / "api").glob("*.py")} - {
+        "__init__",
+        "catalogue",
+        "namespaces",
+    }
     modules = families(namespaces)
     pages: dict[str, dict[str, Shape]] = {name: {} for name in [*sorted(namespaces), COMMON]}
     for package, module in _modules():

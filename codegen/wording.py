@@ -48,7 +48,7 @@ def docstring(
 
     The first paragraph is `text` or, without a text, the name of the operation.
     """
-    head = textwrap.wrap(f'"""{text or _spelled_out(operation)}', _WIDTH)
+    head = _wrapped(f'"""{text or _spelled_out(operation)}')
     facts = f"`{operation.method} {operation.path}`, since CloudTower {since}."
     if kind != "QUERY":
         facts += " Changes the server's state."
@@ -63,10 +63,19 @@ def docstring(
     if said:
         lines += ["", "Args:"]
         for name, text in said.items():
-            lines += textwrap.wrap(
-                f"{name}: {text}", _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8
-            )
+            lines += _wrapped(f"{name}: {text}", " " * 4, " " * 8)
     return [*lines, '"""']
+
+
+def _wrapped(text: str, first_indent: str = "", indent: str = "") -> list[str]:
+    """Return the lines of a text. Words with hyphens, such as SR-IOV, stay whole."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first_indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
 
 
 def _spelled_out(operation: Operation) -> str:

@@ -216,8 +216,8 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Turn SR-IOV of every GPU device that matches `where` on or off. Each task ends when SR-
-        IOV is switched. Virtual functions that VMs use may be lost.
+        """Turn SR-IOV of every GPU device that matches `where` on or off. Each task ends when
+        SR-IOV is switched. Virtual functions that VMs use may be lost.
 
         `POST /switch-gpu-device-sriov`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
