@@ -48,23 +48,24 @@ async def shell(
     return await anyio.to_thread.run_sync(partial(command, PYTHONUNBUFFERED=unbuffered, **given))
 
 
-# One command for each way of writing. The other commands write in one of these ways.
-WRITERS = [
+# One command for each way of writing.
+WAYS = [
     ("get", "vms", "-o", "table"),
     ("get", "vms", "-o", "json"),
     ("dashboard",),
     ("completion", "bash"),
     ("--help",),
 ]
-if THOROUGH:
-    WRITERS += [
-        ("get", "vms", "-o", "csv"),
-        ("call", "get-vms"),
-        ("dashboard", "--format", "json"),
-        ("resources",),
-        ("get", "--help"),
-        ("--version",),
-    ]
+# Commands that write in one of these ways.
+OTHERS = [
+    ("get", "vms", "-o", "csv"),
+    ("call", "get-vms"),
+    ("dashboard", "--format", "json"),
+    ("resources",),
+    ("get", "--help"),
+    ("--version",),
+]
+WRITERS = [*WAYS, *OTHERS] if THOROUGH else WAYS
 
 UNBUFFERED = [
     arguments
