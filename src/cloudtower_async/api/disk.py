@@ -155,8 +155,7 @@ class DiskNamespace(Namespace):
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -223,8 +223,7 @@ class GpuDeviceNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -551,8 +551,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -578,8 +577,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -631,8 +629,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -660,8 +657,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -687,8 +683,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -956,8 +951,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1356,8 +1350,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1384,8 +1377,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1458,8 +1450,7 @@ class VmNamespace(Namespace):
         Deprecated by the server.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1513,8 +1504,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1535,14 +1525,14 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set a new password for a user of the guest operating system in every VM that matches
-        `where`, through the VM tools in the running guest. Each task ends when the password is set.
+        `where`, through the VM tools in the running guest. The VM tools of each VM must be running:
+        its `vm_tools_status` must be `RUNNING`. Each task ends when the password is set.
 
         `POST /reset-vm-guest-os-password`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1608,8 +1598,7 @@ class VmNamespace(Namespace):
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -179,8 +179,7 @@ class VmVolumeNamespace(Namespace):
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            data: In an argument, the values to apply. In an answer, the resource. Before the task
-                has ended, only the `id` of the resource is reliable.
+            data: Values to apply.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -39,7 +39,7 @@ class AddClustersToDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["AddClustersToDatacenterParamsData"]
-    """In an argument, the values to apply. In an answer, the resource. Before the task has ended, only the `id` of the resource is reliable."""
+    """Values to apply."""
     where: Required["DatacenterWhereUniqueInput"]
     """Datacenter that receives the clusters."""
 
@@ -126,7 +126,7 @@ class RemoveClustersFromDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["RemoveClustersFromDatacenterParamsData"]
-    """In an argument, the values to apply. In an answer, the resource. Before the task has ended, only the `id` of the resource is reliable."""
+    """Values to apply."""
     where: Required["DatacenterWhereUniqueInput"]
     """Datacenter that the clusters leave."""
 

@@ -23,7 +23,7 @@ class NodeTopUpdationParam(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["NodeTopoUpdationParamsData"]
-    """In an argument, the values to apply. In an answer, the resource. Before the task has ended, only the `id` of the resource is reliable."""
+    """Values to apply."""
     where: Required["NodeTopoWhereUniqueInput"]
     """Filter for the node to move: its `id` or another unique field."""
 

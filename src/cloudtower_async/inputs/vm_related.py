@@ -388,7 +388,7 @@ class CloneVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["CloneVmVolumeParamsData"]
-    """In an argument, the values to apply. In an answer, the resource. Before the task has ended, only the `id` of the resource is reliable."""
+    """Values to apply."""
     where: Required["VmVolumeWhereUniqueInput"]
     """Volume to clone, by its id or local id."""
 

@@ -70,8 +70,9 @@ class Faults:
     """Scripted faults: each method makes the next requests of an operation fail.
 
     The argument `operation` is the path of an operation, for example ``"get-vms"``. The default
-    ``"*"`` means any request. The faults of an operation apply to its next requests, in the order
-    in which the faults were added. After these faults, the faults of ``"*"`` apply.
+    ``"*"`` means any request, including logins. Each fault applies to one request. A request gets
+    the oldest fault of its own operation. If its operation has no faults left, the request gets the
+    oldest fault of ``"*"``.
     """
 
     def __init__(self) -> None:
