@@ -35,7 +35,7 @@ PAGES = [
 
 NAMED = re.compile(r"# (\w+\.py)\n")
 TESTS = re.compile(r"^ *(async )?def test_", re.MULTILINE)
-PROGRAM = re.compile(r"asyncio\.(run|Runner)\(")
+PROGRAM = re.compile(r"asyncio\.(run|Runner)\(|^ +start_blocking_portal\(", re.MULTILINE)
 _IMPORTS = "from pathlib import Path; from cloudtower_async import Cloudtower"
 _NAMES = "tower: Cloudtower, endpoint: str, username: str, password: str"
 _VENDORS_NAMES = "endpoint: str, first: str, second: str, username: str, password: str, iso: Path"
