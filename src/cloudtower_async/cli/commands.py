@@ -25,7 +25,7 @@ COMMANDS = {
         "Show metrics of VMs, hosts, disks, … as a plot, or as rows for other programs."
     ),
     "profile:profile": "List profiles, and choose the current one.",
-    "profile:profiles": "List the profiles: name, endpoint, user, and where the token is stored.",
+    "profile:profiles": "Older form of profile list. It does not mark the current profile.",
     "report:report": "Report unused resources, NIC errors, storage forecasts and expiration dates.",
     "resources_command:resources": (
         "List the resources that get can show, or the columns of one. Needs no server."
@@ -33,7 +33,7 @@ COMMANDS = {
     "simulate:simulate": "Serve a simulated CloudTower on this machine, until SIGTERM or Ctrl-C.",
     "snapshot:snapshot": "Take, list, revert to and delete snapshots of VMs.",
     "tasks:task": "List and show tasks, and wait for them.",
-    "tasks:tasks": "Wait for the tasks that mutations start.",
+    "tasks:tasks": "Older name of task, only with the command wait.",
     "template:template": "List templates, and deploy VMs from them.",
     "top:top": "Rank VMs or hosts by CPU, memory or disk operations.",
     "upload:upload": "Upload a file and show the progress.",

@@ -35,7 +35,7 @@ _STYLES = {"SUCCESSED": "green", "FAILED": "bold red"}
 Show: TypeAlias = Callable[["Task"], None]
 
 
-tasks: App = App(name="tasks", help="Wait for the tasks that mutations start.")
+tasks: App = App(name="tasks", help="Older name of task, only with the command wait.")
 task: App = App(name="task", help="List and show tasks, and wait for them.")
 add_list(task, "tasks", "tasks")
 
