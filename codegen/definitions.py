@@ -152,6 +152,15 @@ def is_record(definition: Definition) -> bool:
     return bool(made) or "dataclass" in decorators(definition.nodes[0])
 
 
+def is_keyword_only(definition: Definition) -> bool:
+    """Return whether a record declares that its constructor takes no positional arguments."""
+    node = definition.nodes[0]
+    assert isinstance(node, ast.ClassDef)
+    calls = [one for one in node.decorator_list if isinstance(one, ast.Call)]
+    declared = [*node.keywords, *(keyword for call in calls for keyword in call.keywords)]
+    return any(one.arg == "kw_only" and ast.unparse(one.value) == "True" for one in declared)
+
+
 def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     """Return the `__init__` of a class, or None if the class does not define `__init__` itself."""
     for one in node.body:

@@ -366,26 +366,43 @@ def example(namespace: str, method: ast.AsyncFunctionDef) -> str:
 _SAMPLES = {"str": '"..."', "int": "1", "float": "1.0", "bool": "True", "FileContent": 'b"..."'}
 
 
-def _sample(kind: str) -> str:
-    """Return an example value of a type as code. A dict only has the required keys."""
+def _sample(kind: str, *, inside: bool = False) -> str:
+    """Return an example value of a type as code.
+
+    A dict has only the required keys, or one key if no key is required.
+
+    Args:
+        kind: Name of the type.
+        inside: Whether the value is part of another value.
+    """
     kind = re.sub(r"^(inputs|models|nested)\.", "", kind.partition(" | ")[0])
     if kind in _SAMPLES:
         return _SAMPLES[kind]
     if "Date" in kind:
         return '"2026-01-01T00:00:00Z"'
     if kind.startswith("list["):
-        return f"[{_sample(kind[5:-1])}]"
+        return f"[{_sample(kind[5:-1], inside=inside)}]"
     if kind.endswith(("WhereInput", "WhereUniqueInput")):
-        return '{"id": "..."}'
+        return '{"id_in": ["..."]}' if inside and kind.endswith("WhereInput") else '{"id": "..."}'
     for name in (f"inputs.{kind}", f"models.{kind}"):
         if shape := _every_shape().get(name):
             if shape.choices:
-                return f'"{shape.choices[0]}"'
+                usual = [one for one in shape.choices if one not in ("DELETED", "UNKNOWN")]
+                return f'"{usual[0]}"'
             needed = [field for field in shape.fields if "required" in field.note]
-            return "{" + ", ".join(f'"{one.name}": {_sample(one.kind)}' for one in needed) + "}"
+            keys = needed or _typical(shape.fields)
+            samples = [f'"{one.name}": {_sample(one.kind, inside=True)}' for one in keys]
+            return "{" + ", ".join(samples) + "}"
     if found := re.match(r"Literal\[([^],]+)", kind):
         return f'"{found[1]}"'
     return "{}"
+
+
+def _typical(fields: list[Field]) -> list[Field]:
+    """Return the field for the example of a type without required fields, as a list."""
+    filters = [one for one in fields if one.kind.endswith("WhereInput")]
+    names = [one for one in fields if one.name == "name"]
+    return [*filters, *names, *fields][:1]
 
 
 def _index() -> Iterator[str]:

@@ -20,6 +20,7 @@ from .definitions import (
     docstring_below,
     find,
     imported_as,
+    is_keyword_only,
     is_record,
     name_of,
 )
@@ -47,7 +48,8 @@ def signature(module: str, node: Node, docstring: Docstring) -> Iterator[str]:
             elif docstring.items("Args") and is_record(definition):
                 fields = fields_of(definition, docstring)
                 listed = [_declared(one.name, one.kind, one.default) for one in fields]
-                yield from _call(f"class {node.name}", ["*", *listed], "")
+                star = ["*"] if is_keyword_only(definition) else []
+                yield from _call(f"class {node.name}", [*star, *listed], "")
             else:
                 bases = ", ".join(_public_bases(module, node))
                 yield f"class {node.name}({bases})" if bases else f"class {node.name}"

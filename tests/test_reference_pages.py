@@ -48,6 +48,8 @@ def test_every_operation_is_in_the_index_and_has_a_valid_example(pages: dict[str
             if call.args:
                 [arguments] = map(ast.literal_eval, call.args)
             validation.check(called, arguments, validate=True)
+            assert "data={}" not in code
+            assert '"DELETED"' not in code
             shown.add(name)
     assert shown == {*OPERATIONS.values()}
     linked = re.findall(r"\[`(\w+)`\]\(operations/(\w+)\.md#\1\)", pages["api.md"])

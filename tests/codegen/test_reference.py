@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
 
 import pytest
 
 import cloudtower_async
-from cloudtower_async import Cloudtower, SessionOptions
+from cloudtower_async import Cloudtower, ElfFile, RetryPolicy, SessionOptions
+from cloudtower_async.testing import Failure, FleetSize, Request
 from codegen import reference, tables
 from codegen.contents import public_names
 from codegen.docstrings import markdown, parse
@@ -110,6 +112,17 @@ def test_private_type_aliases_are_replaced(pages: dict[str, str]) -> None:
         r"^```python\n(.*?)^```$", pages["uploads.md"], re.MULTILINE | re.DOTALL
     )
     assert "StrPath" not in "".join(signatures)
+
+
+@pytest.mark.parametrize("record", [Failure, Request, FleetSize, RetryPolicy, ElfFile])
+def test_arguments_of_a_record_are_keyword_only_where_python_wants_it(
+    pages: dict[str, str], record: type
+) -> None:
+    shown = re.findall(
+        rf"^class {record.__name__}\((\s*\*,)?", "\n".join(pages.values()), re.MULTILINE
+    )
+    kinds = {one.kind for one in inspect.signature(record).parameters.values()}
+    assert [bool(star) for star in shown] == [kinds == {inspect.Parameter.KEYWORD_ONLY}]
 
 
 def test_a_docstring_is_split_into_sections() -> None:
