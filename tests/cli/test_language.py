@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import string
 from typing import TYPE_CHECKING
@@ -45,6 +46,19 @@ def test_the_catalog_has_the_texts_that_are_used_and_no_others() -> None:
     assert catalog.updated() == catalog.PO.read_text(encoding="utf-8")
     missing = [text for text, translation in catalog.translations().items() if not translation]
     assert missing == []
+
+
+def test_code_in_help_texts_stays_on_one_line() -> None:
+    """Help pages would show the line break and the indentation as spaces."""
+    for path in catalog.SOURCES.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Expr(ast.Constant(str(text))):
+                    found = re.findall(r"(`+)([^`]+)\1", text)
+                    broken = [code for _, code in found if "\n " in code]
+                    assert not broken, f"{path.name}:{node.lineno}: {broken}"
+                case _:
+                    pass
 
 
 def test_translations_have_the_placeholders_of_their_texts() -> None:

@@ -54,8 +54,8 @@ class ConnectOptions:
     """Options for the address of a CloudTower and the credentials."""
 
     profile: str | None = None
-    """Stored profile to use. [default: CLOUDTOWER_PROFILE, else the profile chosen with `profile
-    use`, else the profile named default]"""
+    """Stored profile to use. [default: CLOUDTOWER_PROFILE, else the profile chosen with
+    `profile use`, else the profile named default]"""
 
     endpoint: str | None = None
     """Address of the server: https://tower.example. For an active/passive pair, pass both
