@@ -246,10 +246,22 @@ def test_a_text_of_json_may_hold_whole_floats() -> None:
     assert check(upload, arguments, validate=True) == arguments
 
 
-def test_an_order_without_a_direction_is_refused_with_the_two_that_there_are() -> None:
-    assert said(GET_VMS, {"orderBy": "name"}) == (
-        "order_by: expected a field and a direction, got only the field; "
-        "did you mean name_ASC or name_DESC?"
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("name", "name_ASC or name_DESC"),
+        ("-name", "name_DESC"),
+        ("-local_created_at", "local_created_at_DESC"),
+        ("+name", "name_ASC"),
+        ("name desc", "name_DESC"),
+        ("name_asc", "name_ASC"),
+    ],
+)
+def test_an_order_in_another_notation_is_refused_with_the_one_of_the_api(
+    given: str, meant: str
+) -> None:
+    assert said(GET_VMS, {"orderBy": given}) == (
+        f"order_by: expected a field with _ASC or _DESC; did you mean {meant}?"
     )
 
 

@@ -553,8 +553,11 @@ def refused(tower: Cloudtower) -> dict[str, Callable[[], AsyncGenerator[Any]]]:
         r"vm\.get_vms: first: expected a whole number, got a fraction": lambda: iterate(
             vm.get_vms, first=2.5
         ),
-        r"order_by: expected a field and a direction, such as name_ASC": lambda: iterate(
+        r"order_by: expected a field with _ASC or _DESC, .* got 'name'": lambda: iterate(
             vm.get_vms, order_by="name"
+        ),
+        r"order_by: expected a field with _ASC or _DESC, .* got '-created_at'": lambda: iterate(
+            vm.get_vms, order_by="-created_at"
         ),
     }
 

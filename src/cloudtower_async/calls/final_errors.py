@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ..errors import CallError, ResourceLocked
 
 NO_LOGIN = (
-    "The token is not valid (any more): pass a new token=, or renew that of a profile with "
-    "`cloudtower-async login`; with username= and password= a session logs in again by itself."
+    "The token is invalid or has expired: pass a new token=, or renew the token of a profile with "
+    "`cloudtower-async login`. With username= and password=, the session logs in again by itself."
 )
 LOGIN_IN_VAIN = "The session has logged in again, but the server refuses the new token, too."
 FOLLOW_BY_HAND = (

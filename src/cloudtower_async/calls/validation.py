@@ -10,6 +10,7 @@ import functools
 import logging
 import math
 import operator
+import re
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
@@ -465,11 +466,8 @@ def _choice(choices: frozenset[str], name: str) -> Check:
         _check_text(value)
         if cast("str", value) in choices:
             return
-        if f"{value}_ASC" in choices:
-            raise _Refused(
-                f"expected a field and a direction, got only the field; did you mean "
-                f"{value}_ASC or {value}_DESC?"
-            )
+        if meant := _meant_order(cast("str", value), choices):
+            raise _Refused(f"expected a field with _ASC or _DESC; did you mean {meant}?")
         seen = (name, str(value))
         if seen not in _told and len(_told) < _MOST_TOLD:
             _told.add(seen)
@@ -477,6 +475,15 @@ def _choice(choices: frozenset[str], name: str) -> Check:
             _log.warning("%s: sending %.80r, which this version does not know%s", *seen, meant)
 
     return check_choice
+
+
+def _meant_order(value: str, choices: frozenset[str]) -> str | None:
+    """Return the sort order for ``name``, ``-name``, ``name desc`` or ``name_desc``, or None."""
+    found = re.fullmatch(r"([+-]?)(\w+?)(?:[ _:,]+(asc|desc))?", value, re.IGNORECASE)
+    if found is None or f"{found[2]}_ASC" not in choices:
+        return None
+    way = (found[3] or {"-": "DESC", "+": "ASC"}.get(found[1], "")).upper()
+    return " or ".join(f"{found[2]}_{one}" for one in ("ASC", "DESC") if way in ("", one))
 
 
 def _check_text(value: object) -> None:

@@ -161,17 +161,17 @@ class PagedQuery(Generic[T]):
 
     def _sort_field(self) -> tuple[str, str] | None:
         """Return the API name and the attribute name of the sort field, or None to sort by id."""
-        field = (self._order or "id_ASC").rpartition("_")[0]
+        field, _, way = (self._order or "id_ASC").rpartition("_")
+        if way not in ("ASC", "DESC"):
+            raise self._refused(
+                "order_by: expected a field with _ASC or _DESC, such as id_ASC, "
+                f"got {self._order!r}"
+            )
         if field == "id":
             return None
         for candidate in msgspec.structs.fields(_element(self.operation)):
             if candidate.encode_name == field and _sortable(candidate.type):
                 return field, self._attribute(candidate)
-        if not field:
-            raise self._refused(
-                f"order_by: expected a field and a direction, such as {self._order}_ASC, "
-                f"got {self._order!r}"
-            )
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
     def _attribute(self, field: FieldInfo) -> str:
