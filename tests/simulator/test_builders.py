@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from cloudtower_async.testing import FleetSize, Simulator
 from tests.simulator.client import Client, connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -66,10 +67,44 @@ async def test_a_vm_on_a_host(client: Client) -> None:
     vm, other = client.sim.add_vm(host=host["id"]), client.sim.add_vm()
     assert (vm["host"], vm["status"]) == (host["id"], "RUNNING")
     assert vm["name"] != other["name"]
-    with pytest.raises(KeyError, match="no such host"):
-        client.sim.add_vm(host="nowhere")
-    with pytest.raises(KeyError, match="Vm has no field nmae"):
-        client.sim.add_vm(nmae="x")
+
+
+async def test_mistakes_in_fields_are_named_and_add_nothing(client: Client) -> None:
+    sim = client.sim
+    store = sim.store
+    cluster, host = store.select("Cluster")[0], store.select("Host")[0]
+    counts = {resource: len(store.table(resource)) for resource in ("Vm", "Cluster", "Alert")}
+    name = cluster["name"]
+    by_name = f"there is no Cluster {name}, but a Cluster has this name; use its id"
+    running = "VmStatus has no 'running'; did you mean RUNNING?"
+    empty = sim.store.add("Cluster", {"id": "empty", "name": "empty"})["id"]
+    mistakes: list[tuple[type[Exception], str, Callable[[], object]]] = [
+        (KeyError, "there is no Cluster nowhere", lambda: sim.add_vm(cluster="nowhere")),
+        (KeyError, by_name, lambda: sim.add_vm(cluster=name)),
+        (TypeError, "Vm.cluster: expected an id, got {", lambda: sim.add_vm(cluster=cluster)),
+        (KeyError, "there is no Host nowhere", lambda: sim.add_vm(host="nowhere")),
+        (TypeError, "Vm.host: expected an id, got {", lambda: sim.add_vm(host=host)),  # type: ignore[arg-type]
+        (TypeError, "Vm.labels: expected a list of ids", lambda: sim.add_vm(labels="some-id")),
+        (KeyError, "cluster empty has no hosts", lambda: sim.add_vm(cluster=empty)),
+        (
+            KeyError,
+            f"there is no host {host['id']} in cluster empty",
+            lambda: sim.add_vm(cluster=empty, host=host["id"]),
+        ),
+        (ValueError, running, lambda: sim.add_vm(status="running")),
+        (ValueError, "VmFirmware has no 'EFI'", lambda: sim.add_vm(firmware="EFI")),
+        (KeyError, "Vm has no field vcpus; did you mean vcpu or cpu?", lambda: sim.add_vm(vcpus=4)),
+        (KeyError, "Cluster has no field nmae; did you", lambda: sim.add_cluster(nmae="x")),
+        (ValueError, "Cluster.type: ClusterType has", lambda: sim.add_cluster(type="smtx")),
+        (KeyError, "Alert has no field severty; did you", lambda: sim.add_alert(severty="INFO")),
+        (TypeError, "about: expected an id, got {", lambda: sim.add_alert(cluster)),  # type: ignore[arg-type]
+        (KeyError, "nobody: no VM, host, disk or", lambda: sim.add_alert("nobody")),
+    ]
+    for error, text, call in mistakes:
+        with pytest.raises(error, match=re.escape(text)):
+            call()
+    store.remove("Cluster", empty)
+    assert {resource: len(store.table(resource)) for resource in counts} == counts
 
 
 async def test_a_cluster(client: Client) -> None:
@@ -94,5 +129,3 @@ async def test_an_alert(client: Client) -> None:
     alert = client.sim.add_alert(ended=True)
     assert alert["cluster"] == next(iter(store.table("Cluster")))
     assert alert["local_end_time"]
-    with pytest.raises(KeyError, match="nobody: no VM, host, disk or cluster"):
-        client.sim.add_alert("nobody")

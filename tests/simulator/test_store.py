@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cloudtower_async.models import VmStatus
 from cloudtower_async.simulator.store.schema import all_resources
 from cloudtower_async.simulator.store.store import Store
 
@@ -30,6 +31,19 @@ def test_a_document_has_every_field(store: Store) -> None:
     assert vm["description"] is None
     with pytest.raises(KeyError, match="Vm has no field colour"):
         store.add("Vm", {"id": "v2", "colour": "red"})
+
+
+def test_a_change_to_a_wrong_name_value_or_type_is_refused(store: Store) -> None:
+    before = dict(store.get("Vm", "v1"))
+    with pytest.raises(KeyError, match=r"Vm has no field vcpus; did you mean vcpu or cpu\?"):
+        store.change("Vm", "v1", vcpus=4)
+    with pytest.raises(ValueError, match=r"VmStatus has no 'stopped'; did you mean STOPPED\?"):
+        store.change("Vm", "v1", name="new", status="stopped")
+    with pytest.raises(TypeError, match=r"Vm\.host: expected an id, got \{"):
+        store.change("Vm", "v1", host=store.get("Host", "h2"))
+    assert store.get("Vm", "v1") == before
+    store.change("Vm", "v1", status=VmStatus("OF_A_NEWER_SERVER"))
+    assert store.get("Vm", "v1")["status"] == "OF_A_NEWER_SERVER"
 
 
 def test_an_id_is_given_once(store: Store) -> None:

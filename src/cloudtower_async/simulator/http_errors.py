@@ -18,8 +18,9 @@ class BadRequestError(ValueError):
 class DocumentNotFoundError(KeyError):
     """The document does not exist, for example because the document was deleted."""
 
-    def __init__(self, resource: str, identifier: str) -> None:
-        super().__init__(f"there is no {resource} {identifier}")
+    def __init__(self, resource: str, identifier: str, *, is_name: bool = False) -> None:
+        hint = f", but a {resource} has this name; use its id" if is_name else ""
+        super().__init__(f"there is no {resource} {identifier}{hint}")
 
 
 class HttpError(Exception):

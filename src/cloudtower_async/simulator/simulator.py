@@ -295,6 +295,10 @@ class Simulator:
         Args:
             hosts: Number of hosts.
             fields: Values for fields of the cluster, by the names in the API.
+
+        Raises:
+            KeyError: There is no field with one of the names.
+            ValueError: The enum of a field does not have the value.
         """
         with self.store.lock:
             return builders.build_cluster(self._factory, hosts, fields)
@@ -309,9 +313,14 @@ class Simulator:
         """Add a VM with a disk and a NIC, and return the VM.
 
         Args:
-            status: Status of the VM.
+            status: Status of the VM: ``"RUNNING"``, ``"STOPPED"`` or ``"SUSPENDED"``.
             host: Id of the host for the VM. The default is the host with the most free memory.
             fields: Values for fields of the VM: ``name="web-1", cluster=an_id``.
+
+        Raises:
+            KeyError: There is no field with one of the names, or no such host or cluster.
+            TypeError: The value of a relation, such as ``cluster``, is not an id or a list of ids.
+            ValueError: The enum of a field does not have the value.
         """
         with self.store.lock:
             return builders.build_vm(self._factory, status, host, fields)
@@ -323,6 +332,11 @@ class Simulator:
             about: Id of the VM, host, disk or cluster that the alert concerns. The default is the
                 first cluster.
             fields: Values for fields of the alert: ``severity="INFO"``.
+
+        Raises:
+            KeyError: There is no field with one of the names, or nothing with the id in `about`.
+            TypeError: `about` is not an id.
+            ValueError: The enum of a field does not have the value.
         """
         with self.store.lock:
             return builders.build_alert(self._factory, about, fields)

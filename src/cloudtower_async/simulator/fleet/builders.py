@@ -21,21 +21,24 @@ _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
 
 def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Document:
     """Add a cluster with hosts, networks and alert rules but no VMs, and return the cluster."""
+    factory.store.check("Cluster", fields)
     number = len(factory.store.table("Cluster"))
     cluster = add_cluster(factory, number, vmware=False, connected=True)
     add_cluster_rules(factory, cluster)
     fill_cluster(factory, cluster, number, [], hosts)
-    return _set(factory, "Cluster", cluster, fields)
+    return factory.store.change("Cluster", cluster["id"], **fields)
 
 
 def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, Any]) -> Document:
     """Add a VM with a disk of 40 GiB and a NIC, and return the VM."""
     store = factory.store
+    store.check("Vm", {"status": status, "host": host, **fields})
     hosts = [one for one in store.table("Host").values() if host in {None, one["id"]}]
     if cluster := fields.get("cluster"):
         hosts = [one for one in hosts if one["cluster"] == cluster]
     if not hosts:
-        raise KeyError("there is no such host to put a VM on")
+        where = f"cluster {cluster}" if cluster else "the fleet"
+        raise KeyError(f"there is no host {host} in {where}" if host else f"{where} has no hosts")
     chosen = max(hosts, key=lambda one: one["allocatable_memory_bytes"] or 0)
     memory, vcpu = fields.get("memory", 4 * GIB), fields.get("vcpu", 2)
     plan = VmPlan(_ADDED + len(store.table("Vm")), vcpu, memory, (40 * GIB,), (4 * GIB,))
@@ -43,7 +46,7 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
     vm.update(activity(factory.random, status))
     if status != "RUNNING":
         vm.update(ips="", vm_tools_status="NOT_RUNNING")
-    _set(factory, "Vm", vm, fields)
+    store.change("Vm", vm["id"], **fields)
     refresh_around(store, vm)
     return vm
 
@@ -57,18 +60,13 @@ def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> 
         fields: Values for fields of the alert.
     """
     store = factory.store
+    store.check("Alert", fields)
     if about is None:
         about = next(iter(store.table("Cluster")))
+    if not isinstance(about, str):
+        raise TypeError(f"about: expected an id, got {about!r:.60}")
     for resource in _SUBJECTS:
         if subject := store.table(resource).get(about):
             alert = add_alert(factory, resource, subject, ended=bool(fields.get("ended")))
-            return _set(factory, "Alert", alert, fields)
+            return store.change("Alert", alert["id"], **fields)
     raise KeyError(f"{about}: no VM, host, disk or cluster has this id")
-
-
-def _set(factory: Factory, resource: str, document: Document, fields: dict[str, Any]) -> Document:
-    described = factory.store.resources[resource]
-    known = {*described.fields, *(relation.field for relation in described.relations)}
-    if unknown := fields.keys() - known:
-        raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
-    return factory.store.change(resource, document["id"], **fields)

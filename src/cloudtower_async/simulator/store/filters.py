@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from ...spelling import did_you_mean
 from ..http_errors import BadRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 Document: TypeAlias = dict[str, Any]
 """Resource in the store: values by the API names of the fields. Relations contain ids."""
@@ -99,7 +99,7 @@ def _compile(where: object, resource: str, sources: Sources, path: str, *, want:
             continue
         condition = shape.get(key)
         if condition is None:
-            raise BadRequestError(f"{here}: {resource} has no such key{_hint(key, shape)}")
+            raise BadRequestError(f"{here}: {resource} has no such key{did_you_mean(key, shape)}")
         if condition.target is None:
             tests.append(_comparison(condition, value, here, want=want))
         else:
@@ -226,11 +226,6 @@ def _checked(condition: Condition, value: object, path: str) -> object:
 def _name(value: object) -> str:
     names: dict[type, str] = {dict: "an object", list: "a list", bool: "a boolean", str: "a string"}
     return "null" if value is None else f"{names.get(type(value), 'a number')}: {value!r:.60}"
-
-
-def _hint(key: str, known: Iterable[str]) -> str:
-    near = get_close_matches(key, known, 3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

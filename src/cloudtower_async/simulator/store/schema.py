@@ -14,7 +14,7 @@ from ...api.catalogue import OPERATIONS
 from ...calls.arg_types import arg_type, arguments_of, newest_member
 from ...calls.operation import Kind
 from ...calls.registry import operation_at
-from ...types import Connection
+from ...types import Connection, OpenEnum
 from .filters import Condition
 from .paging import Order
 
@@ -146,6 +146,17 @@ def describe(resource: str) -> ResourceSchema:
         relations.append(Relation(resource, name, target, many, nested, back, count, needed))
     hidden = frozenset([*fields, *targets]) - shown.keys()
     return ResourceSchema(resource, tuple(fields), tuple(relations), hidden)
+
+
+@functools.cache
+def enums(resource: str) -> Mapping[str, type[OpenEnum]]:
+    """Return the enums of a resource type by the API name of the field."""
+    return {
+        name: one
+        for name, annotation in _shown(resource).items()
+        for one in (annotation, *get_args(annotation))
+        if isinstance(one, type) and issubclass(one, OpenEnum)
+    }
 
 
 @functools.cache

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from ...spelling import did_you_mean
 from ..http_errors import DocumentNotFoundError
 from .change_tracker import ChangeTracker, TrackedDocument
 from .filters import Sources, compile_where
 from .indexes import Indexes
 from .paging import Page, take_page
-from .schema import describe, where_conditions
+from .schema import describe, enums, where_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping
@@ -174,8 +175,7 @@ class Store:
         document = TrackedDocument(blank, resource, self._tracker)
         document.fill(values)
         if len(document) > len(blank) + len(tied):
-            unknown = values.keys() - blank.keys() - tied
-            raise KeyError(f"{resource} has no field {', '.join(sorted(unknown))}")
+            self._check_names(resource, values)
         self._check_ends(resource, values, tied)
         self._tracker.add(resource, document["id"])
         self._tables[resource][document["id"]] = document
@@ -200,10 +200,17 @@ class Store:
 
         Raises:
             DocumentNotFoundError: The document or a related document does not exist.
+            KeyError: The resource type has no field with one of the names.
+            TypeError: The value of a relation is not an id or a list of ids.
+            ValueError: The enum of a field does not have the value. To set a value that only newer
+                servers know, pass an enum member such as ``VmStatus("NEW")``.
         """
         document = self._one(resource, identifier)
         relations = self._relations[resource]
-        self._check_ends(resource, values, values.keys() & relations.keys())
+        self.check(
+            resource,
+            {name: v for name, v in values.items() if name not in document or document[name] != v},
+        )
         for field, value in values.items():
             if relation := relations.get(field):
                 self._release(relation, document)
@@ -324,19 +331,40 @@ class Store:
         except KeyError:
             raise DocumentNotFoundError(resource, identifier) from None
 
+    def check(self, resource: str, values: Mapping[str, Any]) -> None:
+        """Raise the errors of ``change`` if a document cannot have these values."""
+        self._check_names(resource, values)
+        for field, enum in enums(resource).items():
+            value = values.get(field)
+            if type(value) is str and value not in enum.__members__.values():
+                hint = did_you_mean(value, list(enum), few=True)
+                raise ValueError(f"{resource}.{field}: {enum.__name__} has no {value!r}{hint}")
+        self._check_ends(resource, values, values.keys() & self._relations[resource].keys())
+
+    def _check_names(self, resource: str, names: Iterable[str]) -> None:
+        known = {*self._blank[resource], *self._relations[resource]}
+        for name in sorted({*names} - known):
+            raise KeyError(f"{resource} has no field {name}{did_you_mean(name, known)}")
+
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
         """Check before any change that all related documents exist.
 
         Raises:
             DocumentNotFoundError: A related document does not exist.
+            TypeError: The value of a relation is not an id or a list of ids.
         """
         relations = self._relations[resource]
         for field in tied:
             relation = relations[field]
             table = self._tables.get(relation.target, {})
+            if relation.many and isinstance(values[field], str | dict):
+                raise TypeError(f"{resource}.{field}: expected a list of ids")
             for end in _ends(relation, values):
+                if not isinstance(end, str):
+                    raise TypeError(f"{resource}.{field}: expected an id, got {end!r:.60}")
                 if end not in table:
-                    raise DocumentNotFoundError(relation.target, end)
+                    named = any(one.get("name") == end for one in table.values())
+                    raise DocumentNotFoundError(relation.target, end, is_name=named)
 
     def _bind(self, relation: Relation, document: Document, ends: object) -> None:
         """Set a relation of a document, and update the related documents."""
