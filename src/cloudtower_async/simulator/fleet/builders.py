@@ -63,7 +63,7 @@ def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> 
     store.check("Alert", fields)
     if about is None:
         about = next(iter(store.table("Cluster")))
-    if not isinstance(about, str):
+    if not isinstance(about, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"about: expected an id, got {about!r:.60}")
     for resource in _SUBJECTS:
         if subject := store.table(resource).get(about):

@@ -360,7 +360,7 @@ class Store:
             if relation.many and isinstance(values[field], str | dict):
                 raise TypeError(f"{resource}.{field}: expected a list of ids")
             for end in _ends(relation, values):
-                if not isinstance(end, str):
+                if not isinstance(end, str):  # pyright: ignore[reportUnnecessaryIsInstance]
                     raise TypeError(f"{resource}.{field}: expected an id, got {end!r:.60}")
                 if end not in table:
                     named = any(one.get("name") == end for one in table.values())
