@@ -141,7 +141,8 @@ async def shut_down_vms(
         where: Filter that selects the VMs. Stopped VMs are not changed. For a suspended VM, the
             result is ``"failed"``.
         force_after: Seconds after which VMs that have not shut down are powered off, as in a power
-            failure. VMs that cannot shut down are powered off at once. If None, no VM is powered
+            failure. VMs whose shutdown failed are powered off, too. The wait ends early when the
+            shutdown of every VM of the batch has succeeded or failed. If None, no VM is powered
             off, and VMs that have not shut down within `timeout` have failed.
         limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
         missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
