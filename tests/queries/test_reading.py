@@ -212,7 +212,7 @@ async def test_a_whole_page_may_be_deleted_before_the_next_is_asked_for(
 async def test_in_another_order_a_lost_place_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
     vms = tower.iterate(tower.vm.get_vms, page_size=1, order_by="name_ASC")
     remove(sim, (await anext(vms)).id)
-    with pytest.raises(SetChanged, match=r"vm\.get_vms: .*no longer match.*Read again"):
+    with pytest.raises(SetChanged, match=r"vm\.get_vms: .*no longer match.*Read the result"):
         await anext(vms)
 
 
