@@ -13,10 +13,10 @@ else:
     class AnyOf:
         """A union for type checkers. At run time, ``AnyOf[A, B]`` is the type ``A``.
 
-        The first member is the type that a decoded JSON value has. For example, a list and a set
-        are both lists in JSON, and a datetime and a str are both strings. Libraries that read
-        annotations, such as msgspec, allow a union to have only one type for JSON lists, and only
-        one for JSON strings.
+        Put the type of the decoded JSON value first, such as ``list`` in ``AnyOf[list, set]``. A
+        list and a set are both lists in JSON, and a datetime and a str are both strings. Libraries
+        that read annotations, such as msgspec, allow a union to have only one type for JSON lists,
+        and only one for JSON strings.
         """
 
         def __class_getitem__(cls, members: tuple[object, ...]) -> object:

@@ -548,9 +548,8 @@ class Cloudtower(Namespaces):
                 waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds until TaskNotFound is raised for a task that the server does not list,
-                and until UnknownTaskStatus is raised for a task whose unknown status does not
-                change.
+            grace: Seconds before an error is raised: TaskNotFound if the server does not list a
+                task, or UnknownTaskStatus if the status of a task stays unknown.
             fail_fast: Whether to raise an error as soon as one task has failed. By default, the
                 error is raised after all tasks have ended.
 
@@ -601,9 +600,8 @@ class Cloudtower(Namespaces):
                 does not count. None waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds until TaskNotFound is raised for a task that the server does not list,
-                and until UnknownTaskStatus is raised for a task whose unknown status does not
-                change.
+            grace: Seconds before an error is raised: TaskNotFound if the server does not list a
+                task, or UnknownTaskStatus if the status of a task stays unknown.
 
         Returns:
             An async iterator over the ended tasks. Each task is yielded once.
@@ -645,9 +643,8 @@ class Cloudtower(Namespaces):
             timeout: Time-out in seconds, as for `as_completed`.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds until TaskNotFound is raised for a task that the server does not list,
-                and until UnknownTaskStatus is raised for a task whose unknown status does not
-                change.
+            grace: Seconds before an error is raised: TaskNotFound if the server does not list a
+                task, or UnknownTaskStatus if the status of a task stays unknown.
 
         Returns:
             An async iterator over the changed tasks.
@@ -714,13 +711,14 @@ class Cloudtower(Namespaces):
         Args:
             changed: A mutation call that is not awaited yet, the answer of a mutation, or a
                 `Pending`.
-            timeout: Maximum number of seconds to wait after the call, for the tasks and then for
-                the resources. None waits without limit.
+            timeout: Maximum number of seconds to wait in total, for the tasks and then for the
+                resources. The time starts when the mutation has returned. None waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds until a task that the server does not list counts as not found, and until
-                a resource that the server does not list counts as deleted. Lists of the server can
-                lag by up to a minute. For the ids of deleted resources, the delay is 0.
+            grace: Seconds after which a task that the server does not list counts as not found, and
+                such a resource counts as deleted. Lists of the server can lag by up to a minute.
+                After a deletion, a resource that the server does not list counts as deleted at
+                once.
 
         Returns:
             The resources in the order of the answer: a list if the answer is a list, otherwise a
@@ -741,7 +739,7 @@ class Cloudtower(Namespaces):
                 a resource.
             CallError: The mutation failed, or the resources cannot be read.
             InvalidInput: An argument is invalid, or a `Pending` belongs to another server or to
-                resources that cannot be read again.
+                resources of a type that no query reads.
             SessionClosed: The session was closed during the wait.
 
         Example:

@@ -74,8 +74,8 @@ class Everything(msgspec.Struct, frozen=True):
 
 
 EVERYTHING: Any = Everything()
-"""A filter that matches everything. Mutations refuse any other empty filter, because an empty
-filter is often a mistake.
+"""A filter that matches everything. It is sent as ``{}``. Mutations refuse ``{}`` itself, because
+an empty filter is often a mistake.
 
 The declared type is `Any`, because `EVERYTHING` can replace any filter.
 """
@@ -85,7 +85,8 @@ OMITTED: Any = None
 """Default of arguments that are objects, such as filters. An omitted argument is not sent.
 
 None has the same meaning. The declared type is `Any`, so that the types of arguments need no ``|
-None``. If the type of a filter were a union, type checkers would not report which key is wrong.
+None``. With ``| None``, the type of a filter would be a union, and type checkers would not report
+which key of the filter is wrong.
 """
 
 NULL: Any = None
@@ -93,8 +94,8 @@ NULL: Any = None
 folder.
 
 At run time, ``NULL`` is None. The declared type is `Any`, because the types of nested filters do
-not include None. If the type of a filter were a union, type checkers would not report which key is
-wrong.
+not include None. If they did, the types would be unions, and type checkers would not report which
+key of a filter is wrong.
 """
 
 

@@ -302,7 +302,7 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
     Args:
         name: Name of the called method of the session, such as ``"count"``.
         example: Arguments of a correct call with keywords, for the error message.
-        extra: Positional arguments in addition to the parameters of the method itself.
+        extra: Surplus positional arguments, which fit no parameter of the method.
         numbers: Values of parameters that must be numbers. A filter that was passed by position can
             end up in such a parameter.
 

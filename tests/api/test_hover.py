@@ -40,14 +40,14 @@ FIELDS = {
 }
 OPERATIONS = {
     "vm.get_vms": "Return the VMs that match `where`, including VMs in the recycle bin.",
-    "vm.create_vm": "Create VMs with disks, CD-ROMs and NICs, one per item.",
+    "vm.create_vm": "Create VMs, one per item, each with disks, CD-ROMs and NICs.",
     "vm.shut_down_vm": "Ask the guest operating system of every VM that matches `where` to",
     "vm.poweroff_vm": "Power off every VM that matches `where` without shutting down the guest.",
-    "host.get_hosts": "Return the hosts of clusters that match `where`. `order_by` sorts",
-    "cluster.get_clusters": "Return the clusters managed by CloudTower that match `where`.",
+    "host.get_hosts": "Return the hosts that match `where`. `order_by` sorts",
+    "cluster.get_clusters": "Return the clusters that match `where`.",
     "alert.get_alerts": "Return the alerts that match `where`, including ended alerts.",
     "task.get_tasks": "Return the tasks that match `where`. `order_by` sorts the",
-    "label.create_label": "Create labels, each a key with an optional value, one per item.",
+    "label.create_label": "Create labels, one per item. A label is a key with an optional value.",
     "vm_snapshot.create_vm_snapshot": "Create VM snapshots, one per entry of `data`.",
 }
 KINDS = sorted({name.partition(".")[0] for name in FIELDS})

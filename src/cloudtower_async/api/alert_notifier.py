@@ -72,8 +72,8 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
-        """Create notifiers, one per item, that e-mail alerts of chosen severities and clusters
-        through an SMTP server. Each item starts a task, which ends when the new object exists.
+        """Create notifiers, one per item. A notifier sends alerts of chosen severities and clusters
+        by e-mail. Each item starts a task, which ends when the new object exists.
 
         `POST /create-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
@@ -123,21 +123,21 @@ class AlertNotifierNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.AlertNotifier]:
         """Return the alert notifiers that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A notifier e-mails alerts of chosen severities to its
-        recipients.
+        `skip` and `after` select a page. A notifier sends alerts of chosen severities to its
+        recipients by e-mail.
 
         `POST /get-alert-notifiers`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -177,14 +177,14 @@ class AlertNotifierNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -216,8 +216,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
-        """Turn on pinning of volumes to the cache tier for every cluster that matches `where` and
-        reserve a share of each host's cache for pinned volumes. Each task ends when pinning is on.
+        """Turn on pinning of volumes to the cache tier for every cluster that matches `where`. A
+        share of each host's cache is reserved for pinned volumes. Each task ends when pinning is
+        on.
 
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -267,9 +268,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterStorageInfo]:
-        """Return the storage capacity in bytes (total, used, free, failed) of each cluster that
-        matches `where`, and the capacity that can still be allocated with the replicas or erasure
-        coding in `effect`.
+        """Return, for each cluster that matches `where`, the storage capacity in bytes (total,
+        used, free, failed), and the capacity that can still be allocated with the replicas or
+        erasure coding in `effect`.
 
         `POST /get-cluster-storage-info`, since CloudTower 4.5.0.
 
@@ -299,21 +300,21 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Cluster]:
-        """Return the clusters managed by CloudTower that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the clusters that match `where`. `order_by` sorts the result; `first`, `skip` and
+        `after` select a page.
 
         `POST /get-clusters`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -346,21 +347,20 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the clusters managed by CloudTower that match `where`. The number is in
-        `.aggregate.count` of the answer.
+        """Count the clusters that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -435,8 +435,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Turn the block storage service of every cluster that matches `where` on or off. Each task
-        ends when the service is switched. When the service is off, storage clients may lose access.
+        """Turn the block storage service on or off, for every cluster that matches `where`. Each
+        task ends when the service is switched. When the service is off, storage clients may lose
+        access.
 
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -63,8 +63,9 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
-        """Create groups of iSCSI LUNs and NVMe-oF namespaces whose snapshots are taken at the same
-        moment, one per item. Each item starts a task, which ends when the new object exists.
+        """Create consistency groups, one per item. Snapshots of all iSCSI LUNs and NVMe-oF
+        namespaces in a group are taken at the same moment. Each item starts a task, which ends when
+        the new object exists.
 
         `POST /create-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -117,21 +118,21 @@ class ConsistencyGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroup]:
         """Return the consistency groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group holds iSCSI LUNs and NVMe-oF namespaces that are
-        snapshotted together.
+        `skip` and `after` select a page. Snapshots of all iSCSI LUNs and NVMe-oF namespaces in a
+        group are taken together.
 
         `POST /get-consistency-groups`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -171,14 +172,14 @@ class ConsistencyGroupNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -63,8 +63,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
-        """Snapshot consistency groups, one per item: all members are captured at the same moment.
-        Each task ends when the snapshots of all members exist.
+        """Take snapshots of consistency groups, one per item. The snapshots of all members are
+        taken at the same moment. Each task ends when the snapshots of all members exist.
 
         `POST /create-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -120,22 +120,22 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroupSnapshot]:
-        """Return the snapshots of consistency groups that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. Such a snapshot freezes all members of
-        its group at one moment.
+        """Return the consistency group snapshots that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. Such a snapshot freezes all members of its group
+        at one moment.
 
         `POST /get-consistency-group-snapshots`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -168,21 +168,21 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the snapshots of consistency groups that match `where`. The number is in
+        """Count the consistency group snapshots that match `where`. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -209,9 +209,9 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
-        """Roll every member of the group back to each snapshot that matches `where`. Destructive:
-        data written to the LUNs and namespaces since the snapshot is lost. Each task ends when all
-        members are rolled back.
+        """For every snapshot that matches `where`, roll all members of its consistency group back
+        to the snapshot. Destructive: data written to the LUNs and namespaces since the snapshot is
+        lost. Each task ends when all members are rolled back.
 
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -87,8 +87,8 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryImage]]:
-        """Permanently delete every ISO image of the content library that matches `where`. Each task
-        ends when the object is deleted. To remove an image only from some clusters, use
+        """Permanently delete every content library ISO image that matches `where`. Each task ends
+        when the object is deleted. To remove an image only from some clusters, use
         `remove_content_library_image_clusters`.
 
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
@@ -144,21 +144,21 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryImage]:
-        """Return the ISO images of the content library that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the content library ISO images that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page.
 
         `POST /get-content-library-images`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -191,21 +191,21 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ISO images of the content library that match `where`. The number is in
+        """Count the content library ISO images that match `where`. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -258,7 +258,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Remove the copies of every content library image that matches `where` from the given
-        clusters; other clusters keep their copies. Each task ends when the copies are removed.
+        clusters. Other clusters keep their copies. Each task ends when the copies are removed.
 
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -151,8 +151,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryVmTemplate]]:
-        """Permanently delete every VM template of the content library that matches `where`. Each
-        task ends when the object is deleted. To remove a template only from some clusters, use
+        """Permanently delete every content library VM template that matches `where`. Each task ends
+        when the object is deleted. To remove a template only from some clusters, use
         `remove_content_library_vm_template_clusters`.
 
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -233,21 +233,21 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryVmTemplate]:
-        """Return the VM templates of the content library that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the content library VM templates that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page.
 
         `POST /get-content-library-vm-templates`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -280,21 +280,21 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM templates of the content library that match `where`. The number is in
+        """Count the content library VM templates that match `where`. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -321,8 +321,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Create content library templates from a parsed OVF and its uploaded disk files, one per
-        item. Each task ends when the template exists.
+        """Create content library templates, one per item, each from a parsed OVF and its uploaded
+        disk files. Each task ends when the template exists.
 
         `POST /import-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -347,7 +347,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Remove the copies of every content library template that matches `where` from the given
-        clusters; other clusters keep their copies. Each task ends when the copies are removed.
+        clusters. Other clusters keep their copies. Each task ends when the copies are removed.
 
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 

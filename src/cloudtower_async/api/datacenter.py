@@ -79,8 +79,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Add clusters to a datacenter, one datacenter per item; `data.clusters` is the filter of
-        the clusters. Each task ends when the clusters belong to the datacenter.
+        """Add clusters to datacenters. Each item names one datacenter, and its `data.clusters` is a
+        filter that selects the clusters. Each task ends when the clusters belong to the datacenter.
 
         `POST /add-clusters-to-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -99,7 +99,7 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Create datacenters in an organization, optionally with clusters, one per item. Each item
+        """Create datacenters in an organization, one per item, optionally with clusters. Each item
         starts a task, which ends when the new object exists.
 
         `POST /create-datacenter`, since CloudTower 3.0.0. Changes the server's state.
@@ -152,14 +152,14 @@ class DatacenterNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -199,14 +199,14 @@ class DatacenterNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -233,8 +233,9 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Remove clusters from a datacenter, one datacenter per item; `data.clusters` is the filter
-        of the clusters. The clusters stay connected. Each task ends when the clusters are removed.
+        """Remove clusters from datacenters. Each item names one datacenter, and its `data.clusters`
+        is a filter that selects the clusters. The clusters stay connected. Each task ends when the
+        clusters are removed.
 
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 

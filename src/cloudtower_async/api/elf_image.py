@@ -62,8 +62,8 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteElfImage]]:
-        """Permanently delete every ISO image of a single cluster that matches `where`. Each task
-        ends when the object is deleted.
+        """Permanently delete every cluster-local ISO image that matches `where`. Each task ends
+        when the object is deleted.
 
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -88,22 +88,22 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfImage]:
-        """Return the ISO images stored in single clusters that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. For images of the content library, use
+        """Return the cluster-local ISO images that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. For images of the content library, use
         `content_library_image.get_content_library_images`.
 
         `POST /get-elf-images`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -136,21 +136,21 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the ISO images stored in single clusters that match `where`. The number is in
+        """Count the cluster-local ISO images that match `where`. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -178,8 +178,8 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ElfImage]]:
-        """Change name or description of every ISO image of a single cluster that matches `where`.
-        Each changed object has a task, which ends when the change is complete.
+        """Change name or description of every cluster-local ISO image that matches `where`. Each
+        changed object has a task, which ends when the change is complete.
 
         `POST /update-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -95,7 +95,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Create a recycle bin setting (on or off, days to keep) for every cluster that matches
-        `where`, which overrides the global setting. Each task ends when the setting applies.
+        `where`. The setting overrides the global setting. Each task ends when the setting applies.
 
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -149,22 +149,22 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalSettings]:
-        """Return the settings of CloudTower itself that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. The settings cover access restriction, sessions,
+        """Return the CloudTower settings that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. The settings cover access restriction, sessions,
         passwords, the recycle bin and other features.
 
         `POST /get-global-settingses`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -197,21 +197,21 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the settings of CloudTower itself that match `where`. The number is in
-        `.aggregate.count` of the answer.
+        """Count the CloudTower settings that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -208,7 +208,7 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Take the host with id `host_id` out of maintenance mode; VMs named in `data` by their
+        """Take the host with id `host_id` out of maintenance mode. VMs named in `data` by their
         UUID are brought back or started. The task ends when the host is in use again.
 
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
@@ -233,8 +233,8 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ExitMaintenanceModeResult:
-        """Return the VMs that could be brought back to, or started on, the host that matches
-        `where` when it leaves maintenance mode. Nothing is changed.
+        """Return the VMs that could be brought back or started when the host that matches `where`
+        leaves maintenance mode. Nothing is changed.
 
         `POST /exit-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
@@ -263,21 +263,21 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Host]:
-        """Return the hosts of clusters that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the hosts that match `where`. `order_by` sorts the result; `first`, `skip` and
+        `after` select a page.
 
         `POST /get-hosts`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -310,21 +310,20 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the hosts of clusters that match `where`. The number is in `.aggregate.count` of
-        the answer.
+        """Count the hosts that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -67,8 +67,8 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.IsolationPolicy:
-        """Isolate one VM from the network, completely or, with mode `PARTIAL`, except for allowed
-        traffic. The answer is the policy itself. No task is started.
+        """Isolate one VM from the network. With mode `PARTIAL`, allowed traffic still passes. The
+        answer is the policy itself. No task is started.
 
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -140,14 +140,14 @@ class IsolationPolicyNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -187,14 +187,14 @@ class IsolationPolicyNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

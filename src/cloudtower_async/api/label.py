@@ -84,7 +84,7 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
         """Attach every label that matches `where` to all resources that match the filters in
-        `data`; resource types without a filter do not change. Each task ends when the label is
+        `data`. Resource types without a filter do not change. Each task ends when the label is
         attached.
 
         `POST /add-labels-to-resources`, since CloudTower 3.0.0. Changes the server's state.
@@ -110,8 +110,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Create labels, each a key with an optional value, one per item. Each item starts a task,
-        which ends when the new object exists.
+        """Create labels, one per item. A label is a key with an optional value. Each item starts a
+        task, which ends when the new object exists.
 
         `POST /create-label`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -131,7 +131,7 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLabel]]:
         """Permanently delete every label that matches `where`. Each task ends when the object is
-        deleted. The label is detached from all resources; the resources are kept.
+        deleted. The label is detached from all resources. The resources are kept.
 
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -163,14 +163,14 @@ class LabelNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -209,14 +209,14 @@ class LabelNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

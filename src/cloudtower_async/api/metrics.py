@@ -250,8 +250,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the hosts that match the filter, one stream
-        per network device, over the time range `range`. A stream without points does not prove that
-        the metric exists.
+        per network device, over the time range `range`. For an unknown metric, the streams have no
+        points.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
@@ -432,8 +432,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
-        hosts that match the filter, over the time range `range`. A stream without points does not
-        prove that the metric exists.
+        hosts that match the filter, over the time range `range`. For an unknown metric, the streams
+        have no points.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 

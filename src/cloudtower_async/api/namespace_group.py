@@ -63,8 +63,8 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
-        """Create groups of NVMe-oF namespaces in a subsystem, one per item. Each item starts a
-        task, which ends when the new object exists.
+        """Create NVMe-oF namespace groups in a subsystem, one per item. Each item starts a task,
+        which ends when the new object exists.
 
         `POST /create-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,7 +83,7 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNamespaceGroup]]:
-        """Permanently delete every group of NVMe-oF namespaces that matches `where`. Each task ends
+        """Permanently delete every NVMe-oF namespace group that matches `where`. Each task ends
         when the object is deleted.
 
         `POST /delete-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -113,21 +113,21 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NamespaceGroup]:
-        """Return the groups of NVMe-oF namespaces that match `where`. `order_by` sorts the result;
+        """Return the NVMe-oF namespace groups that match `where`. `order_by` sorts the result;
         `first`, `skip` and `after` select a page. A group belongs to one subsystem.
 
         `POST /get-namespace-groups`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -160,21 +160,21 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the groups of NVMe-oF namespaces that match `where`. The number is in
+        """Count the NVMe-oF namespace groups that match `where`. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-namespace-groups-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -202,7 +202,7 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
-        """Change the name of every group of NVMe-oF namespaces that matches `where`. Each changed
+        """Change the name of every NVMe-oF namespace group that matches `where`. Each changed
         object has a task, which ends when the change is complete.
 
         `POST /update-namespace-group`, since CloudTower 3.0.0. Changes the server's state.

@@ -63,8 +63,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NetworkPolicyRuleService]]:
-        """Create network services (protocols with ports) that security rules can refer to, one per
-        item. Each item starts a task, which ends when the new object exists.
+        """Create network services for security rules, one per item. A service is a set of protocols
+        and ports. Each item starts a task, which ends when the new object exists.
 
         `POST /create-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -87,8 +87,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNetworkPolicyRuleService]]:
-        """Permanently delete every network service for security rules that matches `where`. Each
-        task ends when the object is deleted.
+        """Permanently delete every network service that matches `where`. Each task ends when the
+        object is deleted.
 
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -117,22 +117,22 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NetworkPolicyRuleService]:
-        """Return the network services for security rules that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. A service is a set of protocols and ports
-        to which rules refer.
+        """Return the network services that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A service is a set of protocols and ports for security
+        rules.
 
         `POST /get-network-policy-rule-services`, since CloudTower 4.6.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -165,21 +165,21 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the network services for security rules that match `where`. The number is in
-        `.aggregate.count` of the answer.
+        """Count the network services that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -53,21 +53,21 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NodeTopo]:
-        """Return the places of hosts in the rack topology that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the host positions that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A position is a place in the rack topology.
 
         `POST /get-node-topoes`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -100,21 +100,21 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the places of hosts in the rack topology that match `where`. The number is in
-        `.aggregate.count` of the answer.
+        """Count the host positions that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-node-topoes-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -141,8 +141,8 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NodeTopo]]:
-        """Move hosts within the rack topology: each item places a node in a chassis at a position.
-        Each has a task that ends when the topology is changed.
+        """Move hosts within the rack topology. Each item places a node at a position in a chassis,
+        and has a task, which ends when the topology is changed.
 
         `POST /move-node-topo`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -66,8 +66,9 @@ class ObservabilityNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
-        """Remove one system service from the observability service, which then stops monitoring it.
-        The system service itself keeps running. The task ends when the system service is removed.
+        """Remove one system service from the observability service, which then stops monitoring the
+        system service. The system service keeps running. The task ends when the system service is
+        removed.
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
 

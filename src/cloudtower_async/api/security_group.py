@@ -67,9 +67,9 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityGroup]:
-        """Create one security group of VMs, chosen one by one or by labels, in an Everoute service.
-        The task ends when the group exists. The group has no effect on traffic until a policy uses
-        it.
+        """Create one security group in an Everoute service. A group contains VMs chosen
+        individually or by label. The task ends when the group exists. The group has no effect on
+        traffic until a policy uses it.
 
         `POST /create-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -134,21 +134,21 @@ class SecurityGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.SecurityGroup]:
         """Return the security groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group selects VMs, one by one or by labels, for security
+        `skip` and `after` select a page. A group selects VMs individually or by label, for security
         policies.
 
         `POST /get-security-groups`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -188,14 +188,14 @@ class SecurityGroupNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -70,8 +70,9 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.SecurityPolicy]:
-        """Create one security policy, which controls the traffic that its VMs may send and receive.
-        The task ends when the policy exists. A wrong policy can cut VMs off from the network.
+        """Create one security policy. A policy controls the traffic that its VMs may send and
+        receive. The task ends when the policy exists. A wrong policy can cut VMs off from the
+        network.
 
         `POST /create-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -144,21 +145,21 @@ class SecurityPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.SecurityPolicy]:
         """Return the security policies that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A policy allows or blocks traffic of the VMs that it
-        applies to.
+        `skip` and `after` select a page. A policy controls the traffic that its VMs may send and
+        receive.
 
         `POST /get-security-policies`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -198,14 +199,14 @@ class SecurityPolicyNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

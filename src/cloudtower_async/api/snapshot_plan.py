@@ -87,9 +87,9 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Create plans that snapshot VMs on a schedule, one per item. Each item starts a task,
-        which ends when the new object exists. `remain_snapshot_num` limits the number of snapshots
-        that are kept.
+        """Create snapshot plans, one per item. A plan takes snapshots of VMs on a schedule. Each
+        item starts a task, which ends when the new object exists. `remain_snapshot_num` limits the
+        number of snapshots that are kept.
 
         `POST /create-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -165,20 +165,20 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.SnapshotPlan]:
         """Return the snapshot plans that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A plan snapshots its VMs on a schedule.
+        `skip` and `after` select a page. A plan takes snapshots of its VMs on a schedule.
 
         `POST /get-snapshot-plans`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -218,14 +218,14 @@ class SnapshotPlanNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

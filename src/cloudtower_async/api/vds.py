@@ -99,8 +99,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Create virtual distributed switches together with the VLAN of an access network, one per
-        item. Each task ends when both exist.
+        """Create virtual distributed switches, one per item, each with the VLAN of an access
+        network. Each task ends when both exist.
 
         `POST /create-vds-with-access-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -119,8 +119,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
-        """Create virtual distributed switches together with the VLAN of a network for live
-        migration, one per item. Each task ends when both exist.
+        """Create virtual distributed switches, one per item, each with the VLAN of a network for
+        live migration. Each task ends when both exist.
 
         `POST /create-vds-with-migrate-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -172,14 +172,14 @@ class VdsNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -219,14 +219,14 @@ class VdsNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -109,7 +109,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudFloatingIp]]:
-        """Allocate floating IPs from external subnets, one per item; `external_ip` requests a
+        """Allocate floating IPs from external subnets, one per item. `external_ip` requests a
         specific address. Each item starts a task, which ends when the floating IP exists.
 
         `POST /create-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
@@ -165,21 +165,21 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudFloatingIp]:
-        """Return the floating IPs of VPCs that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A floating IP makes a VM in a VPC reachable from outside.
+        """Return the floating IPs that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page. A floating IP makes a VM in a VPC reachable from outside.
 
         `POST /get-virtual-private-cloud-floating-ips`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -212,21 +212,21 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the floating IPs of VPCs that match `where`. The number is in `.aggregate.count` of
-        the answer.
+        """Count the floating IPs that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

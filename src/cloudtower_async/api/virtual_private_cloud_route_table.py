@@ -63,8 +63,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouteTable]]:
-        """Create route tables of VPCs, optionally with routes, one per item. Each item starts a
-        task, which ends when the new object exists.
+        """Create VPC route tables, one per item, optionally with routes. Each item starts a task,
+        which ends when the new object exists.
 
         `POST /create-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -117,21 +117,21 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouteTable]:
-        """Return the route tables of VPCs that match `where`. `order_by` sorts the result; `first`,
+        """Return the VPC route tables that match `where`. `order_by` sorts the result; `first`,
         `skip` and `after` select a page.
 
         `POST /get-virtual-private-cloud-route-tables`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -164,21 +164,21 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the route tables of VPCs that match `where`. The number is in `.aggregate.count` of
-        the answer.
+        """Count the VPC route tables that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -63,8 +63,9 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouterGateway]]:
-        """Create routing gateways, which route subnets of a VPC to external networks without NAT,
-        one per item. Each item starts a task, which ends when the new object exists.
+        """Create routing gateways, one per item. A routing gateway routes subnets of a VPC to
+        external networks without NAT. Each item starts a task, which ends when the new object
+        exists.
 
         `POST /create-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -117,22 +118,22 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouterGateway]:
-        """Return the routing gateways of VPCs that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A routing gateway routes subnets to external
-        networks without NAT.
+        """Return the VPC routing gateways that match `where`. `order_by` sorts the result; `first`,
+        `skip` and `after` select a page. A routing gateway routes subnets to external networks
+        without NAT.
 
         `POST /get-virtual-private-cloud-router-gateways`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -165,21 +166,21 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the routing gateways of VPCs that match `where`. The number is in
-        `.aggregate.count` of the answer.
+        """Count the VPC routing gateways that match `where`. The number is in `.aggregate.count` of
+        the answer.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

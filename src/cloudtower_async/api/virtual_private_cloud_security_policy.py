@@ -63,8 +63,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
-        """Create security policies, which control the traffic that VMs of a VPC may send and
-        receive, one per item. Each item starts a task, which ends when the new object exists. A
+        """Create VPC security policies, one per item. A policy controls the traffic that VMs of a
+        VPC may send and receive. Each item starts a task, which ends when the new object exists. A
         wrong policy can cut VMs off from the network.
 
         `POST /create-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
@@ -118,21 +118,21 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSecurityPolicy]:
-        """Return the security policies of VPCs that match `where`. `order_by` sorts the result;
+        """Return the VPC security policies that match `where`. `order_by` sorts the result;
         `first`, `skip` and `after` select a page.
 
         `POST /get-virtual-private-cloud-security-policies`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -165,21 +165,21 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the security policies of VPCs that match `where`. The number is in
-        `.aggregate.count` of the answer.
+        """Count the VPC security policies that match `where`. The number is in `.aggregate.count`
+        of the answer.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -79,7 +79,7 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
-        """Create networks (VLANs) for VMs on a virtual distributed switch, one per item. Each item
+        """Create VM networks (VLANs) on a virtual distributed switch, one per item. Each item
         starts a task, which ends when the new object exists. `vlan_id` is 0 to 4095.
 
         `POST /create-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
@@ -125,21 +125,21 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vlan]:
-        """Return the networks (VLANs) for VMs, management, storage and migration that match
-        `where`. `order_by` sorts the result; `first`, `skip` and `after` select a page.
+        """Return the networks (VLANs) that match `where`: VM, management, storage and migration
+        networks. `order_by` sorts the result; `first`, `skip` and `after` select a page.
 
         `POST /get-vlans`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -172,21 +172,21 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the networks (VLANs) for VMs, management, storage and migration that match `where`.
-        The number is in `.aggregate.count` of the answer.
+        """Count the networks (VLANs) that match `where`. The number is in `.aggregate.count` of the
+        answer.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -743,9 +743,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs with disks, CD-ROMs and NICs, one per item. Each task ends when the VM exists
-        and, with `status` `RUNNING`, runs. The name must not be used by another VM. If you call the
-        operation again, a second VM may be created.
+        """Create VMs, one per item, each with disks, CD-ROMs and NICs. Each task ends when the VM
+        exists or, if `status` is `RUNNING`, when the VM runs. The name must not be used by another
+        VM. If you call the operation again, a second VM may be created.
 
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -944,7 +944,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
         """Export every VM that matches `where` to files (`type`). Each task ends when the files can
-        be downloaded; `ovf.get_export_file_download_links` returns their links. The VM has to be
+        be downloaded. `ovf.get_export_file_download_links` returns their links. The VM has to be
         stopped.
 
         `POST /export-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1004,14 +1004,14 @@ class VmNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -1071,14 +1071,14 @@ class VmNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -1111,21 +1111,21 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VMs, those in the recycle bin included, that match `where`. The number is in
+        """Count the VMs that match `where`, including VMs in the recycle bin. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -1152,8 +1152,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs from a parsed OVF and its uploaded disk files, one per item. Each task ends
-        when the VM exists.
+        """Create VMs, one per item, each from a parsed OVF and its uploaded disk files. Each task
+        ends when the VM exists.
 
         `POST /import-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1200,9 +1200,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` to another host of its cluster: the given `host_id` or
-        one that the server chooses. Running VMs keep running. Each task ends when the VM is on the
-        new host.
+        """Move every VM that matches `where` to another host of its cluster: the given `host_id`,
+        or a host that the server chooses. Running VMs keep running. Each task ends when the VM is
+        on the new host.
 
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1470,8 +1470,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove every VM NIC that matches `where`, limited to the VMs in `effect.vm_ids` if given;
-        an empty `where` requires `effect.vm_ids`. Each task ends when the NICs are removed and the
+        """Remove every VM NIC that matches `where`, limited to the VMs in `effect.vm_ids` if given.
+        An empty `where` requires `effect.vm_ids`. Each task ends when the NICs are removed and the
         VM loses these connections.
 
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
@@ -1551,7 +1551,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Ask the guest operating system of every VM that matches `where` to restart; if the guest
+        """Ask the guest operating system of every VM that matches `where` to restart. If the guest
         does not react, use `force_restart_vm`. The task can end before the guest has booted again.
 
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1693,16 +1693,17 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Shut down the source VM of every staged migration whose task matches `tasks`, so that the
-        rest of its data can be moved. `force` cuts the power, which loses unsaved data. Each task
-        ends when the VM is off.
+        """Shut down the source VM of every cut-over migration whose task matches `tasks`, so that
+        the rest of the VM's data can be moved. With `force`, the power is cut, and unsaved data is
+        lost. Each task ends when the VM is off.
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             force: True to power off the source VM, which can lose data. False (the default) to shut
                 down the guest.
-            tasks: Filter for the tasks of staged migrations that wait for their source VM to stop.
+            tasks: Filter for the tasks of cut-over migrations that wait for their source VM to
+                stop.
         """
         return await self._executor.call(
             STOP_VM_IN_CUTOVER_MIGRATION,
@@ -1927,9 +1928,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change network, MAC address, mirroring or state of every VM NIC that matches `where`;
-        `nic_id` is only for SR-IOV, and the model cannot be changed. Each task ends when the change
-        is made.
+        """Change network, MAC address, mirroring or state of every VM NIC that matches `where`.
+        `nic_id` is only for SR-IOV. The model cannot be changed. Each task ends when the change is
+        made.
 
         `POST /update-vm-nic-advance-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1955,8 +1956,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Set IP address, subnet mask and gateway of every VM NIC that matches `where` inside its
-        guest. This needs running VM tools. Each task ends when the settings are applied.
+        """Set IP address, subnet mask and gateway inside the guest, for every VM NIC that matches
+        `where`. This needs running VM tools. Each task ends when the settings are applied.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2036,8 +2037,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change VPC, subnet, floating IP or address of every VM NIC in a VPC that matches `where`.
-        Each task ends when the change is made. Connections can break.
+        """Change VPC, subnet, floating IP or address of every VPC NIC that matches `where`. Each
+        task ends when the change is made. Connections can break.
 
         `POST /update-vm-vpc-nic`, since CloudTower 4.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

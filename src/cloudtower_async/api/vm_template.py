@@ -112,8 +112,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmTemplate]]:
-        """Permanently delete every VM template of a single cluster that matches `where`. Each task
-        ends when the object is deleted.
+        """Permanently delete every cluster-local VM template that matches `where`. Each task ends
+        when the object is deleted.
 
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -138,22 +138,22 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmTemplate]:
-        """Return the VM templates of single clusters that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. For templates of the content library, use
+        """Return the cluster-local VM templates that match `where`. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page. For templates of the content library, use
         `content_library_vm_template`.
 
         `POST /get-vm-templates`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -186,21 +186,21 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the VM templates of single clusters that match `where`. The number is in
+        """Count the cluster-local VM templates that match `where`. The number is in
         `.aggregate.count` of the answer.
 
         `POST /get-vm-templates-connection`, since CloudTower 3.0.0.
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -228,9 +228,9 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Change name, description or cloud-init support of every VM template of a single cluster
-        that matches `where`. Each changed object has a task, which ends when the change is
-        complete. VMs that were made from a template do not change.
+        """Change name, description or cloud-init support of every cluster-local VM template that
+        matches `where`. Each changed object has a task, which ends when the change is complete. VMs
+        that were made from a template do not change.
 
         `POST /update-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 

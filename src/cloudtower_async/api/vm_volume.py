@@ -106,8 +106,8 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Copy virtual volumes with their data, one per item, under a new name. The source does not
-        change. Each task ends when the copy exists.
+        """Copy virtual volumes with their data, one volume per item, under a new name. The source
+        does not change. Each task ends when the copy exists.
 
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -126,8 +126,9 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create virtual volumes, attached to no VM, one per item. Each item starts a task, which
-        ends when the new object exists. The size is in bytes, or in the unit `size_unit`.
+        """Create virtual volumes, one per item. A new volume is not attached to a VM. Each item
+        starts a task, which ends when the new object exists. The size is in bytes, or in the unit
+        `size_unit`.
 
         `POST /create-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -211,14 +212,14 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -258,14 +259,14 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
-                returned.
+                selected.
             before: Id of a resource. Only resources before this resource in the sort order are
-                returned.
-            first: Maximum number of resources to return, counted from the start or from `after`.
-            last: Maximum number of resources to return, counted from the end or from `before`.
+                selected.
+            first: Maximum number of resources, counted from the start or from `after`.
+            last: Maximum number of resources, counted from the end or from `before`.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
                 order, pages are not stable.
-            skip: Number of matching resources to skip before the first returned resource.
+            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -292,7 +293,7 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Create virtual volumes from uploaded disk files (`upload_task_id`), one per item. Each
+        """Create virtual volumes, one per item, from uploaded disk files (`upload_task_id`). Each
         task ends when the volume exists.
 
         `POST /import-vm-volume`, since CloudTower 3.2.0. Changes the server's state.

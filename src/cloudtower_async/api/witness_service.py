@@ -29,8 +29,7 @@ class WitnessServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.WitnessService]:
-        """Return the services that run on one witness node and their state. The call changes
-        nothing.
+        """Return the services of one witness node, with their state. The call changes nothing.
 
         `POST /get-witness-services`, since CloudTower 3.0.0.
 

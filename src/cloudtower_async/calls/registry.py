@@ -93,7 +93,7 @@ def require_operation(asker: str, method: object) -> Operation[object]:
 
 
 def bound_method(called: Operation[Any], executor: Executor) -> Any:  # noqa: ANN401 - a method
-    """Return the method of a namespace that calls an operation with this executor."""
+    """Return the namespace method for an operation, bound to an executor."""
     namespace, _, method = called.name.partition(".")
     return getattr(namespace_class(namespace)(executor), method)
 

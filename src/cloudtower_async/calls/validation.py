@@ -63,7 +63,10 @@ class _Guard(Enum):
 
 
 class _Mode(NamedTuple):
-    """Mode of validation. `guard` selects filters to check. `strict` adds keys and values."""
+    """Mode of validation.
+
+    `guard` selects the filters to check. If `strict` is True, keys and values are checked too.
+    """
 
     guard: _Guard
     strict: bool
@@ -324,7 +327,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Return a check that refuses a filter that may match everything, and then runs `check`."""
+    """Return a check that refuses filters that may match everything, and runs `check` on others."""
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:

@@ -229,17 +229,17 @@ class GetDisksRequestBody(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     after: MaybeStr
-    """Id of a resource. Only resources after this resource in the sort order are returned."""
+    """Id of a resource. Only resources after this resource in the sort order are selected."""
     before: MaybeStr
-    """Id of a resource. Only resources before this resource in the sort order are returned."""
+    """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources to return, counted from the start or from `after`."""
+    """Maximum number of resources, counted from the start or from `after`."""
     last: MaybeInt
-    """Maximum number of resources to return, counted from the end or from `before`."""
+    """Maximum number of resources, counted from the end or from `before`."""
     orderBy: "DiskOrderByInput | None"
     """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
     skip: MaybeInt
-    """Number of matching resources to skip before the first returned resource."""
+    """Number of matching resources to skip before the first selected resource."""
     where: "nested.DiskWhereInput2 | None"
     """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
 

@@ -339,7 +339,10 @@ class _Caller:
         self._state.failures.append(failure)
 
     async def _queue(self) -> None:
-        """Queue items up to the limits; one item at a time for a Tower that did not answer."""
+        """Put items into the queue, up to the limits per Tower and per cluster.
+
+        A Tower that did not answer gets one item at a time.
+        """
         for tower in self._towers.values():
             limit = 1 if tower.silent else self._per_tower
             for _ in range(len(tower.waiting)):

@@ -446,7 +446,7 @@ def _with_id(rows: Sequence[T]) -> Sequence[T]:
 
 
 def _nameless(rows: Iterable[Resource]) -> int:
-    """Return the number of resources without an id before the first resource with an id."""
+    """Return how many rows at the start have no id, up to the first row with an id."""
     return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 

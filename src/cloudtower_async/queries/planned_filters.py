@@ -1,4 +1,4 @@
-"""Matching of filters against placeholders, the resources that a plan creates."""
+"""Matching of filters against placeholders. A placeholder is a resource that a plan creates."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
         error: Error that made the backup fail, or None if the backup succeeded. If `snapshot` is
             set, the error occurred after the snapshot was created.
         snapshot_id: Id of the snapshot, or None if the server did not send the id. If `snapshot` is
-            None, a snapshot with this id may exist or still be created. See `error` for details.
+            None, a snapshot with this id may exist or appear later. See `error` for details.
         disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot. Their data
             cannot be read from LUN snapshots.
     """
@@ -89,9 +89,10 @@ async def backup_vm(
         Ambiguous: Several VMs have the name.
         TaskError: The task failed, or the snapshot was not created within `timeout`. The error's
             `resource_ids` contains the id of the snapshot. A `ReadBackFailed` means that the
-            creation of the snapshot has begun or ended, but that the result could not be read.
+            server accepted the request, but the snapshot could not be read. The snapshot may exist
+            or appear later.
         OutcomeUnknown: It is unknown whether the server creates the snapshot.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument is invalid.
 
     Example:
@@ -137,15 +138,16 @@ async def backup_vms(
         missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for each task. None means no limit.
         on_progress: Function to call with each `Progress`.
-        on_backup: Function to call with each finished backup, successful or failed. An interrupted
-            program then knows which backups have finished. The function must return quickly.
+        on_backup: Function to call with each finished backup, successful or failed. Use it to
+            record the backups, in case the program is interrupted. The function must return
+            quickly.
 
     Returns:
         The backups of all VMs, sorted by VM name. The `error` of a failed backup is set.
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: `where` may match every VM.
+        EmptyFilter: `where` could match every VM, for example because it is empty.
         CallError: The VMs cannot be read.
         InvalidInput: An argument is invalid.
 

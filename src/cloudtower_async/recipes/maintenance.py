@@ -84,8 +84,8 @@ async def enter_maintenance(
         on_progress: Function to call with each `Progress`.
 
     Raises:
-        VmsInTheWay: Some VMs cannot be moved, and `stop_vms` is False or this user cannot see all
-            of these VMs. Nothing was changed.
+        VmsInTheWay: Some VMs cannot be moved. Either `stop_vms` is False, or the session's user
+            cannot see all of these VMs. Nothing was changed.
         NotFound: The host does not exist.
         TaskError: The check or the task that enters maintenance mode failed, or did not end within
             `timeout`.

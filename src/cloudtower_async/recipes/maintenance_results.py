@@ -15,8 +15,8 @@ class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         host: The host.
         must_stop: VMs that cannot be moved to another host, and must be shut down first.
-        unseen: Further VMs that cannot be moved, and that this user may not see. Each VM is given
-            by its ``local_id``, or as ``"unnamed"``.
+        unseen: Further VMs that cannot be moved, and that the session's user cannot see. Each VM
+            is given by its ``local_id``, or as ``"unnamed"``.
     """
 
     host: models.Host
@@ -33,9 +33,9 @@ class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
         host: The host after the operation.
         moved: VMs that were moved to another host.
         stopped: VMs that were shut down.
-        unclear: VMs whose outcome is unclear. The server lists these VMs on this host or on no
-            host, or no longer lists them. A VM that is no longer listed is in the list as it was
-            before.
+        unclear: VMs whose outcome is unclear. The server returns these VMs on this host or on no
+            host, or no longer returns them. In the last case, the item is the VM as it was before
+            the operation.
     """
 
     host: models.Host
@@ -53,7 +53,7 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
         started: VMs that were shut down for the maintenance and are running again.
         not_back: VMs that should have been moved back or started, but were not.
         unseen: Names or ``local_id`` of further VMs that were not moved back or started, and that
-            this user may not see.
+            the session's user cannot see.
     """
 
     host: models.Host
@@ -66,8 +66,8 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
 class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name describes the problem
     """A host cannot enter maintenance mode unless VMs are shut down.
 
-    The caller did not allow shutting down VMs, or this user may not see some of these VMs. Nothing
-    was changed.
+    Either `stop_vms` was False, or the session's user cannot see all of these VMs. Nothing was
+    changed.
 
     Attributes:
         check: Result of the check: the host, and the VMs that cannot be moved.

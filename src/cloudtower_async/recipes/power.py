@@ -71,7 +71,7 @@ async def start_vms(
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: `where` may match every VM.
+        EmptyFilter: `where` could match every VM, for example because it is empty.
         CallError: The VMs cannot be read.
         InvalidInput: An argument is invalid.
 
@@ -113,7 +113,7 @@ async def restart_vms(
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: `where` may match every VM.
+        EmptyFilter: `where` could match every VM, for example because it is empty.
         CallError: The VMs cannot be read.
         InvalidInput: An argument is invalid.
     """
@@ -154,7 +154,7 @@ async def shut_down_vms(
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: `where` may match every VM.
+        EmptyFilter: `where` could match every VM, for example because it is empty.
         CallError: The VMs cannot be read.
         InvalidInput: An argument is invalid.
 

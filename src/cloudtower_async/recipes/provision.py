@@ -60,13 +60,13 @@ async def create_blank_vm(
     Raises:
         NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
             Nothing was created.
-        Ambiguous: Several resources have the same name as an argument. Nothing was created.
-        TaskError: The VM was not created, or not within `timeout`. The error's `resource_ids`
-            contains the id of the VM. A `ReadBackFailed` means that the VM was created, but could
-            not be read.
+        Ambiguous: Several resources have a name that was passed. Nothing was created.
+        TaskError: The task that creates the VM failed, or did not end within `timeout`. The error's
+            `resource_ids` contains the id that the server chose for the VM. A `ReadBackFailed`
+            means that the VM was created, but could not be read.
         OutcomeUnknown: It is unknown whether the server creates the VM. Search for a VM with this
             name.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument is invalid.
 
     Example:
@@ -159,13 +159,13 @@ async def create_vm_from_template(
     Raises:
         NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
             Nothing was created.
-        Ambiguous: Several resources have the same name as an argument. Nothing was created.
-        TaskError: The VM was not created, or not within `timeout`. The error's `resource_ids`
-            contains the id of the VM. A `ReadBackFailed` means that the VM was created, but could
-            not be read.
+        Ambiguous: Several resources have a name that was passed. Nothing was created.
+        TaskError: The task that creates the VM failed, or did not end within `timeout`. The error's
+            `resource_ids` contains the id that the server chose for the VM. A `ReadBackFailed`
+            means that the VM was created, but could not be read.
         OutcomeUnknown: It is unknown whether the server creates the VM. Search for a VM with this
             name.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument is invalid.
 
     Example:

@@ -20,8 +20,8 @@ class PendingResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         type: Name of the resource's struct, such as ``"Vm"``. The value is None if the server left
             out the resource.
-        id: Id of the resource. The value is None if the server left out the id, or if the resource
-            cannot be read again.
+        id: Id of the resource. The value is None if the server left out the id, or if no query
+            reads resources of this type.
     """
 
     type: str | None

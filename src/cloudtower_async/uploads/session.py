@@ -283,9 +283,9 @@ class UploadSession(Generic[R]):
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which creates the upload task.
 
-        If the outcome of the first chunk is unknown, the upload task is searched for: it is the new
-        upload task with the same name and size. The first chunks of files of the same size are sent
-        one after the other. So the new upload task cannot belong to another upload of this session.
+        If the outcome of the first chunk is unknown, look for a new upload task that has the name
+        and size of this upload. The session sends the first chunks of files of the same size one
+        after the other. So the new upload task cannot belong to another upload of this session.
         """
         form = {
             **self.form,

@@ -50,7 +50,7 @@ class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         upload_task_id: Id of the upload task.
         sent: Number of bytes that the server has.
         total: Number of bytes of the whole file.
-        rate: Bytes per second, averaged over the latest steps of the iteration.
+        rate: Bytes per second, averaged over the latest chunks.
     """
 
     upload_task_id: str

@@ -172,7 +172,7 @@ def _columns_of(where: object, kind: str) -> set[str]:
 
 @cache
 def _plain_columns(kind: str) -> set[str]:
-    """Return the columns in rows of a type: all fields except lists of other resources."""
+    """Return the names of a type's fields, except fields that are lists of other resources."""
     model = _model(kind)
     fields = msgspec.structs.fields(model) if model else ()
     return {

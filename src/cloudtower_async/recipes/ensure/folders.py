@@ -41,7 +41,7 @@ async def ensure_folder(
         TaskError: The task failed, or the folder was not created within `timeout`.
         OutcomeUnknown: After each of two attempts, the folder did not appear within
             `reconcile_timeout`.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

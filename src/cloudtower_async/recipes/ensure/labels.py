@@ -49,7 +49,7 @@ async def ensure_label(
         TaskError: The task failed, or the label was not created within `timeout`.
         OutcomeUnknown: After each of two attempts, the label did not appear within
             `reconcile_timeout`.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:
@@ -119,7 +119,7 @@ async def ensure_labels(
         TaskError: A task failed, or a label was not created or attached within `timeout`.
         OutcomeUnknown: The effect of a call did not show within `reconcile_timeout`.
         EmptyFilter: A filter may match every resource.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

@@ -70,7 +70,7 @@ async def ensure_placement_group(
             that a group of another cluster has the name.
         TaskError: A task failed, or the group was not created or changed within `timeout`.
         OutcomeUnknown: The group or the change did not show within `reconcile_timeout`.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

@@ -56,7 +56,7 @@ async def ensure_power(
         TaskError: A task failed, or the VM did not reach the state within `timeout`.
         OutcomeUnknown: The VM did not reach the state within `reconcile_timeout`.
         CloudtowerError: The guest has not shut down, or the VM is in another state.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

@@ -51,7 +51,7 @@ async def ensure_snapshot(
             find the snapshot.
         OutcomeUnknown: After each of two attempts, the snapshot did not appear within
             `reconcile_timeout`.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

@@ -54,7 +54,7 @@ async def ensure_vm(
             the VM.
         OutcomeUnknown: After each of two attempts, the VM did not appear within
             `reconcile_timeout`.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

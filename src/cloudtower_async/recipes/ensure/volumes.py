@@ -54,7 +54,7 @@ async def ensure_volume_attached(
         TaskError: The task failed, or the volume was not attached within `timeout`.
         OutcomeUnknown: The disk did not show within `reconcile_timeout`.
         CloudtowerError: Another VM uses the volume, and the volume cannot be shared.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:
@@ -125,7 +125,7 @@ async def ensure_volume_detached(
         BadRequest: The server refused to remove the disk.
         TaskError: The task failed, or the disk was not removed within `timeout`.
         OutcomeUnknown: The disk was still there after `reconcile_timeout`.
-        CallError: Another call failed.
+        CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
     Example:

@@ -130,11 +130,15 @@ async def find_orphans(
 ) -> list[Orphan]:
     """Find snapshots, volumes and templates that nothing uses.
 
-    Orphans are: VM snapshots whose VM was deleted; volume snapshots whose volume was deleted;
-    volumes that are neither mounted nor a disk of a VM; VM templates in a cluster that no template
-    of the content library refers to; and templates of the content library without a copy in a
-    cluster. The snapshots and volumes of a VM in the recycle bin are still in use, so they do not
-    count.
+    These resources are orphans:
+
+    - VM snapshots whose VM was deleted
+    - volume snapshots whose volume was deleted
+    - volumes that are not mounted and are not a disk of a VM
+    - cluster-local VM templates, if no content library template refers to them
+    - content library templates without a copy in a cluster
+
+    The snapshots and volumes of a VM in the recycle bin are still in use, so they do not count.
 
     The API tells which resources refer to each other, not whether they are needed: a volume may be
     kept on purpose. Review the list before you delete anything.

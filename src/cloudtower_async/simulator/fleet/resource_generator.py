@@ -138,8 +138,9 @@ class ResourceGenerator:
     ) -> str | None:
         """Return the id of the target of a to-one relation, or None if there is no candidate.
 
-        The target is the parent if its resource type fits. Otherwise, the target is a document that
-        is consistent with the other relations of the new document.
+        If the relation points to documents of the type `per`, and `home` is a document of this
+        type, the target is `home`. Otherwise, the target is a document that is consistent with the
+        other relations of the new document.
         """
         if home is not None and relation.target == per:
             return str(home["id"])

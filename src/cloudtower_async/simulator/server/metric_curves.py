@@ -138,7 +138,7 @@ def unit_of(metric: str) -> str:
 def curve(metric: str, key: str, document: Document) -> Callable[[float], float] | None:
     """Return a function that returns the value of a metric at a time in seconds since 1970.
 
-    If the metric has no values for the resource, return None.
+    Return None instead of a function if the metric has no values for the document.
 
     Args:
         metric: Name of the metric.

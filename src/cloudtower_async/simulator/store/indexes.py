@@ -50,9 +50,9 @@ class Indexes:
     def narrow(
         self, resource: str, where: object, shape: Mapping[str, Condition]
     ) -> list[str] | None:
-        """Return the ids of the candidates for a filter.
+        """Return the ids of the documents that may match a filter.
 
-        Return None if no index applies, because all documents are candidates in this case.
+        Return None if no index applies, because any document may match in this case.
         """
         if (ids := pinned_ids(where)) is not None:
             return ids
@@ -73,7 +73,7 @@ class Indexes:
         return None
 
     def _tied(self, resource: str, condition: Condition, where: object) -> list[str] | None:
-        """Return the ids of the candidates for a condition on related documents.
+        """Return the ids of the documents that may match a condition on related documents.
 
         Return None if the condition does not name related documents by id.
         """
