@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 COMBINATIONS = ("AND", "OR", "NOT")
-"""Keys of a filter whose value is a list of filters."""
+"""Filter keys whose values are lists of filters."""
 
 LISTS = (list, tuple, set, frozenset)
 """Python types that are sent as JSON lists."""

@@ -143,7 +143,7 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
 
 
 def _target(body: ArgType, struct: StructType) -> Target | None:
-    """Return the part of a body that selects resources, or None if the body has no such part."""
+    """Return the body part that selects resources, or None if the body has no such part."""
     if body.record is None:
         return None
     required = body.record.__required_keys__

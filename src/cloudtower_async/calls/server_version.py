@@ -97,7 +97,7 @@ def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
 
 
 def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the keys in the arguments that older servers do not know, with their first version."""
+    """Yield the argument keys that older servers do not know, with their first version."""
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
         if wanted.record is not None and (since := key_since(wanted.record, key[1:])):

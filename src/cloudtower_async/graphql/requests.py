@@ -172,7 +172,7 @@ def _may_be_done(error: GraphQLError) -> bool:
 
 
 def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a GraphQL error that may contain an error code or a status."""
+    """Yield the objects that may contain an error code or a status, from a GraphQL error."""
     yield error
     extensions: object = error.get("extensions")
     if isinstance(extensions, dict):

@@ -164,15 +164,15 @@ class VmVlanUpdationParamsData(TypedDict, total=False):
     network_ids: Texts
     """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`."""
     qos_burst: MaybeInt
-    """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None: no burst."""
+    """Burst allowance of the QoS policy in bytes, unless `qos_burst_unit` is given; None means no burst."""
     qos_burst_unit: "inputs.ByteUnit"
     """Unit of `qos_burst`. Default: bytes."""
     qos_max_bandwidth: MaybeInt
-    """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given; None: no limit."""
+    """Maximum bandwidth in bytes per second, unless `qos_max_bandwidth_unit` is given; None means no limit."""
     qos_max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `qos_max_bandwidth`. Default: bytes per second."""
     qos_min_bandwidth: MaybeInt
-    """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given; None: no reservation."""
+    """Reserved bandwidth in bytes per second, unless `qos_min_bandwidth_unit` is given; None means no reservation."""
     qos_min_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `qos_min_bandwidth`. Default: bytes per second."""
     qos_priority: float  # at least 0

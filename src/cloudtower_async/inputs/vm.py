@@ -296,13 +296,13 @@ class MountDisksParams(TypedDict, total=False):
     key: int
     """Key of the disk in the VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume_id: Required[str]
@@ -321,13 +321,13 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     key: int
     """Key of the disk in the VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume: Required["MountNewCreateDisksParamsVmVolume"]
@@ -398,7 +398,7 @@ class UpdateVpcNicPayloads(TypedDict, total=False):
     """Since CloudTower 4.3.0."""
 
     floating_ip_id: MaybeStr
-    """Id of the floating IP to bind to the NIC; None: no floating IP."""
+    """Id of the floating IP to bind to the NIC; None means no floating IP."""
     ip_addresses: Texts
     """IP addresses of the NIC in the VPC subnet."""
     vpc_subnet_id: str
@@ -427,13 +427,13 @@ class VmAddDiskParamsData(TypedDict, total=False):
     io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the VM's I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_disks: Required["VmAddDiskParamsDataVmDisks"]
@@ -508,13 +508,13 @@ class VmCloneParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -573,13 +573,13 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -636,13 +636,13 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -701,13 +701,13 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -758,15 +758,15 @@ class VmCreationParams(TypedDict, total=False):
     host_id: str
     """Id of the host for the VM, or `AUTO_SCHEDULE` to let the server choose."""
     io_policy: "inputs.VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: Required[int]
@@ -892,15 +892,15 @@ class VmImportParams(TypedDict, total=False):
     host_id: str
     """Id of the host for the VM; omit it to let the server choose."""
     io_policy: "inputs.VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -985,13 +985,13 @@ class VmNicQosTraffic(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     burst: MaybeInt
-    """Burst allowance in bits, unless `burst_unit` is given; None: no burst."""
+    """Burst allowance in bits, unless `burst_unit` is given; None means no burst."""
     burst_unit: "BitUnit"
     """Unit of `burst`. Default: bits."""
     enabled: Required[bool]
     """True to limit the traffic."""
     rate_limit: MaybeInt
-    """Maximum rate in bits per second, unless `rate_limit_unit` is given; None: no limit."""
+    """Maximum rate in bits per second, unless `rate_limit_unit` is given; None means no limit."""
     rate_limit_unit: "BitPSUnit"
     """Unit of `rate_limit`. Default: bits per second."""
 
@@ -1042,13 +1042,13 @@ class VmRebuildParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -1122,7 +1122,7 @@ class VmRestrictIoParamsData(TypedDict, total=False):
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
     max_iops: int
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
 
@@ -1160,9 +1160,9 @@ class VmUpdateDiskParamsData(TypedDict, total=False):
     bus: "inputs.Bus"
     """Bus that the disk gets: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     content_library_image_id: MaybeStr
-    """Id of the content library image to insert; None: no image."""
+    """Id of the content library image to insert; None means no image."""
     elf_image_id: MaybeStr
-    """Id of the cluster's ISO image to insert; None: no image."""
+    """Id of the cluster's ISO image to insert; None means no image."""
     vm_disk_id: Required[str]
     """Id of the virtual disk or CD-ROM drive to change."""
     vm_volume_id: str
@@ -1195,7 +1195,7 @@ class VmUpdateIoPolicyParamsData(TypedDict, total=False):
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
     """Limits per disk; for `RESTRICT_EACH_DISK`."""
     io_policy: "inputs.VmDiskIoPolicy | None"
-    """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
+    """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     whole_vm: "VmRestrictIoParamsData"
     """Limits of all disks together; for `RESTRICT_WHOLE_VM`."""
 

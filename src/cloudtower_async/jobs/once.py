@@ -28,7 +28,7 @@ from .journal import Journal, JournalEntry
 T = TypeVar("T")
 
 _MOST_SENT = 3
-"""Maximum number of times that one call of `once` sends a mutation if the answers are lost."""
+"""If answers are lost, the maximum number of times that one `once` call sends a mutation."""
 
 _TASK_GRACE = 30.0
 """Seconds after which a task that the server does not list counts as not found, at most."""

@@ -58,8 +58,8 @@ class MetricSubjects(NamedTuple):
     Args:
         argument: Name of the argument that filters the resources.
         resource: Type of the resources that the filter matches.
-        label: Label of a curve that identifies the resource.
-        field: Field of the resource whose value equals the value of the label.
+        label: Curve label that identifies the resource.
+        field: Resource field whose value equals the value of the label.
         alone: Whether each resource needs a separate request, because the labels do not identify
             the resource.
     """
@@ -221,7 +221,7 @@ def _on_the_wire(argument: str) -> str:
 def _matching(
     executor: Executor, resource: str, where: object, options: Mapping[str, Any]
 ) -> AsyncIterator[Resource]:
-    """Read all resources of a type that match a filter."""
+    """Read the resources that match a filter."""
     method = registry.bound_method(registry.reader(resource), executor)
     where = None if isinstance(where, Everything) else where
     return iter_pages(PagedQuery("measure", method, {**options, "where": where}), IDS_AT_ONCE)

@@ -118,11 +118,11 @@ class NestedContentLibraryVmTemplateDisk(Struct, kw_only=True, frozen=True, gc=F
     index: int
     """Position of the disk in the template, assigned by the server."""
     max_bandwidth: int | None = None
-    """Limit on throughput of the disk in bytes per second; None: no limit."""
+    """Limit on throughput of the disk in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit on I/O operations per second of the disk; None: no limit."""
+    """Limit on I/O operations per second of the disk; None means no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     path: str | None = None
@@ -245,11 +245,11 @@ class ContentLibraryVmTemplate(
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     max_bandwidth: int | None = None  # since 4.5.0
-    """Limit on disk throughput of the whole VM in bytes per second; None: no limit."""
+    """Limit on disk throughput of the whole VM in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
     """How the throughput limit applies: `DYNAMIC` or `FORCED`."""
     max_iops: int | None = None  # since 4.5.0
-    """Limit on disk I/O operations per second of the whole VM; None: no limit."""
+    """Limit on disk I/O operations per second of the whole VM; None means no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None  # since 4.5.0
     """How the limit on I/O operations applies: `DYNAMIC` or `FORCED`."""
     memory: int

@@ -145,7 +145,7 @@ class Vm(
     internal_product_name: str | None = None  # since 4.8.0
     """Name of the product that an internal VM belongs to; None for other VMs."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     ips: str
     """IP addresses of the guest, separated by commas; empty until VM tools report them, 1 to 3 minutes after the start."""
     isolation_policy: NestedIsolationPolicy | None = None
@@ -163,11 +163,11 @@ class Vm(
     logical_size_bytes: int | None = None
     """Logical storage space used by the VM alone, in bytes; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int

@@ -183,11 +183,11 @@ class VmDisk(Entity, kw_only=True, frozen=True, gc=False):
     key: int | None = None
     """Key of the disk in its VM; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     serial: str | None = None
@@ -246,11 +246,11 @@ class VmNic(Entity, kw_only=True, frozen=True, gc=False):
     dpi_enabled: bool | None = None  # since 4.8.0
     """True if deep packet inspection is on; None if unknown."""
     egress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
-    """Burst allowance of outgoing traffic in bits; None: no limit."""
+    """Burst allowance of outgoing traffic in bits; None means no limit."""
     egress_rate_limit_enabled: bool | None = None  # since 3.3.0
     """True if outgoing traffic is limited; None if unknown."""
     egress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
-    """Limit of outgoing traffic in bits per second; None: no limit."""
+    """Limit of outgoing traffic in bits per second; None means no limit."""
     enabled: bool | None = None
     """True if the NIC is connected; None if unknown."""
     gateway: str | None = None
@@ -262,11 +262,11 @@ class VmNic(Entity, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier of the NIC. The id can change when CloudTower synchronizes with the cluster, so find a NIC by VM and MAC address."""
     ingress_rate_limit_burst_in_bit: float | None = None  # since 3.3.0
-    """Burst allowance of incoming traffic in bits; None: no limit."""
+    """Burst allowance of incoming traffic in bits; None means no limit."""
     ingress_rate_limit_enabled: bool | None = None  # since 3.3.0
     """True if incoming traffic is limited; None if unknown."""
     ingress_rate_limit_max_rate_in_bitps: float | None = None  # since 3.3.0
-    """Limit of incoming traffic in bits per second; None: no limit."""
+    """Limit of incoming traffic in bits per second; None means no limit."""
     interface_id: str | None = None
     """Id of the port in the virtual switch; None if unknown."""
     ip_address: str | None = None
@@ -383,7 +383,7 @@ class VmSnapshot(
     id: str
     """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
@@ -391,11 +391,11 @@ class VmSnapshot(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -446,7 +446,7 @@ class VmTemplate(
     id: str
     """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
     io_policy: VmDiskIoPolicy | None = None
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None: no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str | None = None
@@ -454,11 +454,11 @@ class VmTemplate(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None: no limit."""
+    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
-    """Limit of I/O operations per second; None: no limit."""
+    """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: VmDiskIoRestrictType | None = None
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int

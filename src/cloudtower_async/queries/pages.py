@@ -413,7 +413,7 @@ class _Place(Generic[T]):
         """Move the position to the end of a page.
 
         Returns:
-            The resources of the page that are in the range and were not on the previous page.
+            Resources on the page that are in the range and were not on the previous page.
 
         Raises:
             PagingFailed: The page makes no progress.

@@ -202,7 +202,7 @@ class PlanMode:
         found: list[tuple[bool, list[Row]]],
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Return the resources in the answer that own the matched resources."""
+        """From the answer, return the resources that own the matched resources."""
         if effect.owner is None:
             return []
         nested = [getattr(row, effect.owner) for target, part in found if target for row in part]
@@ -270,7 +270,7 @@ class PlanMode:
         return answer(data[0]) if effect.wraps else data[0]
 
     def _named(self, arguments: object) -> list[str]:
-        """Return the ids of placeholders that occur in arguments."""
+        """Return the placeholder ids that occur in arguments."""
         return [one for one in texts_in(arguments) if one in self._placeholders]
 
     def _describe(self, identifier: str) -> str:
@@ -288,7 +288,7 @@ def _is_target(target: Target | None, body: object, where: object) -> bool:
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """Yield the ids in a body that select the resources in the answer."""
+    """From a body, yield the ids that select the resources in the answer."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))
@@ -355,7 +355,7 @@ def _shown(
 
 
 def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields of a new resource that are known from the arguments of its creation.
+    """Return a new resource's fields that are known from the arguments of its creation.
 
     Amounts with an explicit unit are left out, because only the server can convert the unit.
     """

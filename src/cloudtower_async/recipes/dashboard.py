@@ -41,7 +41,7 @@ class Related(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Fields of a cluster that the dashboard needs."""
+    """Cluster fields that the dashboard needs."""
 
     id: str
     name: str
@@ -64,7 +64,7 @@ class ClusterRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Fields of a host that the dashboard needs."""
+    """Host fields that the dashboard needs."""
 
     cluster: Related
     total_memory_bytes: int
@@ -72,7 +72,7 @@ class HostRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class DiskRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Fields of a disk that the dashboard needs.
+    """Disk fields that the dashboard needs.
 
     The fields are strings instead of enums, because strings are hashed faster.
     """
@@ -254,7 +254,7 @@ def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
 def disk_state(
     health: str | None, healthy: bool | None, usage_status: str | None
 ) -> Literal["healthy", "warning", "error", "unknown"]:
-    """Return the name of the field of `DiskSummary` that counts a disk with these values."""
+    """Return the name of the `DiskSummary` field that counts disks with these values."""
     if health is None and healthy is not None:
         health = "HEALTHY" if healthy else "UNHEALTHY"
     if health in _ERRORS:
@@ -308,7 +308,7 @@ def _memory_parts(
 
 
 def _missing_hosts(cluster: ClusterRow, hosts: Sequence[HostRow]) -> int:
-    """Return the number of hosts of a cluster that the server did not list."""
+    """Return how many hosts of a cluster the server did not list."""
     there = max(cluster.host_num or 0, len(cluster.hosts or ()))
     return max(0, there - len(hosts))
 

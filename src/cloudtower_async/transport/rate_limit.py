@@ -103,7 +103,7 @@ class RateLimiter:
 
     @property
     def active(self) -> int:
-        """Number of calls of the session that have called `enter` but not `leave`."""
+        """Number of session calls that have called `enter` but not `leave`."""
         session = self
         while session._within is not None:
             session = session._within
@@ -183,7 +183,7 @@ class RateLimiter:
 
 
 class _Queue:
-    """Queue of the calls of one session that wait for a slot or a token.
+    """Queue of a session's calls that wait for a slot or a token.
 
     Attributes:
         length: Number of waiting calls.

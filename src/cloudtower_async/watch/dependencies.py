@@ -1,4 +1,4 @@
-"""Find the resources of a view that a change in the change feed may affect.
+"""Find which resources of a view a change in the change feed may affect.
 
 The feed reports which rows of the server's database have changed. But an answer of the API also
 contains fields of related resources, for example the name of a VM's cluster. A filter may also use

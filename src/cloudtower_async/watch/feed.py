@@ -241,7 +241,7 @@ class _Cursor(NamedTuple):
     more: bool = False
 
     def unread(self, page: _Page) -> list[tuple[int, Change]]:
-        """Return the changes of a page that were not read before."""
+        """Return a page's changes that were not read before."""
         read = None if self.read is None else self.read.copy()
         unread: list[tuple[int, Change]] = []
         for revision, change in page.changes:

@@ -48,7 +48,7 @@ class Named(Related, kw_only=True, frozen=True, gc=False):
 
 
 class ClusterFigures(ClusterRow, kw_only=True, frozen=True, gc=False):
-    """The fields of a cluster that the exporter shows."""
+    """The cluster fields that the exporter shows."""
 
     stopped_vm_num: int | None = None
     suspended_vm_num: int | None = None
@@ -62,7 +62,7 @@ class HostCondition(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class HostFigures(HostRow, kw_only=True, frozen=True, gc=False):
-    """The fields of a host that the exporter shows."""
+    """The host fields that the exporter shows."""
 
     id: str
     name: str
@@ -93,7 +93,7 @@ class AlertFigures(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class LicenseFigures(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of a license that the exporter shows."""
+    """The license fields that the exporter shows."""
 
     id: str
     type: models.LicenseType
@@ -102,7 +102,7 @@ class LicenseFigures(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class VmFigures(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields of a VM that the exporter shows."""
+    """The VM fields that the exporter shows."""
 
     id: str
     name: str

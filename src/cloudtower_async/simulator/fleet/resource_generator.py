@@ -179,7 +179,7 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Return up to 64 documents of a resource type that are consistent with the relations."""
+        """Return up to 64 documents of a resource type that fit the other relations."""
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)

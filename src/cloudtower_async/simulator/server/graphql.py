@@ -51,7 +51,7 @@ def answer(context: RequestContext) -> object:
 
 
 def _pick(value: object, field: GraphQLField) -> object:
-    """Return the subfields of a value that the query requests."""
+    """Return the requested subfields of a value."""
     if isinstance(value, list):
         return [_pick(one, field) for one in cast("list[object]", value)]
     if not isinstance(value, dict | GraphQLNode):

@@ -83,7 +83,7 @@ def group_of(name: str) -> MetricGroup | None:
 
 
 def within(store: Store, group: MetricGroup, clusters: set[str]) -> Iterator[LabeledSeries]:
-    """Yield all series of a metric group whose resources belong to the given clusters."""
+    """Yield the series of a metric group, for the resources of the given clusters."""
     body: dict[str, Any] = {"services": sorted(_SERVICES)}
     for document in store.select(group.resource):
         if _cluster_of(store, group.resource, document) in clusters and _measured(

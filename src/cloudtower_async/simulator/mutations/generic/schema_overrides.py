@@ -59,7 +59,7 @@ def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str
 
 
 def storage_policy(policy: str) -> Fields:
-    """Return the fields of a volume that follow from the name of its storage policy.
+    """Return a volume's fields that follow from the name of its storage policy.
 
     For policies with erasure coding, the result is empty.
     """
@@ -203,7 +203,7 @@ _DEFAULTS: Mapping[str, Fields] = {
 
 
 def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
-    """Return the server's defaults for fields of a new document that are not in the body."""
+    """Return the server's defaults for a new document's fields that are not in the body."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
     found |= volume_snapshots.frozen_fields(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:
@@ -233,7 +233,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply the effects of an operation that do not follow from setting fields.
+    """Apply an operation's effects that do not follow from setting fields.
 
     This function runs when the task of the operation ends.
     """

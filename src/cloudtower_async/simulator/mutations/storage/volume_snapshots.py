@@ -40,7 +40,7 @@ class SnapshotKind:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Members of a consistency group that have the same resource type.
+    """Consistency group members of the same resource type.
 
     Args:
         resource: Resource type of the snapshots of the members.

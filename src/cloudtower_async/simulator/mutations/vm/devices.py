@@ -76,7 +76,7 @@ class NicDraft:
 
 
 def policy_fields(policy: str) -> Fields:
-    """Return the fields of a volume that follow from the name of its storage policy."""
+    """Return a volume's fields that follow from the name of its storage policy."""
     return {
         "elf_storage_policy": policy,
         "elf_storage_policy_replica_num": replicas_of(policy),
@@ -226,7 +226,7 @@ def nics_of(store: Store, vm: Document) -> list[Document]:
 
 
 def refresh_vm(store: Store, vm: Document) -> None:
-    """Recalculate the fields of a VM that depend on its disks and NICs."""
+    """Recalculate a VM's fields that depend on its disks and NICs."""
     volumes = volumes_of(store, vm)
     provisioned = sum(volume["size"] or 0 for volume in volumes)
     used = sum(volume["used_size"] or 0 for volume in volumes)

@@ -161,7 +161,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
 
 
 def _migrations(context: Context, body: Body) -> list[Document]:
-    """Return the tasks in a body that are running migrations to another cluster."""
+    """Return a body's tasks that are running migrations to another cluster."""
     tasks = [
         task
         for task in find(context, "Task", body["tasks"], "tasks")

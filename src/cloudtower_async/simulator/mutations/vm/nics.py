@@ -91,7 +91,7 @@ These keys are the index of the NIC and the QoS settings, which the host applies
 
 
 def _refuse_without_tools(vm: Document, data: Body) -> None:
-    """Reject a change of a NIC that requires VM tools if the VM tools are not running.
+    """If the VM tools are not running, reject a NIC change that requires VM tools.
 
     Changes of IP settings require VM tools. While the VM is running, all changes except changes of
     QoS settings require VM tools.

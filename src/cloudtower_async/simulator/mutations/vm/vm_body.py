@@ -173,7 +173,7 @@ def vlan_of(context: Context, values: Body, cluster: str) -> Document:
 
 
 def nic_fields(values: Body) -> Fields:
-    """Return the field values of a NIC that are in the body."""
+    """Return the values that the body has for fields of a NIC."""
     return {name: values[name] for name in _NIC_FIELDS if name in values}
 
 
