@@ -21,8 +21,11 @@ async def test_the_bodies_of_one_operation_come_in_their_order() -> None:
         await tower.vm.get_vms(where={"name": "none"})
         assert sim.sent("get-vms") == [{"first": 1}, {"where": {"name": "none"}}]
         assert sim.sent("get-hosts") == []
-        with pytest.raises(ValueError, match=r"get-vmms: no operation has this path"):
+        with pytest.raises(ValueError, match=r"get-vmms: no operation has this path; .*get-vms"):
             sim.sent("get-vmms")
+        for name in ("shut-down-vm", "shut_down_vm", "vm.shut_down_vm"):
+            with pytest.raises(ValueError, match=r"path of `vm.shut_down_vm` is 'shutdown-vm'"):
+                sim.sent(name)
 
 
 async def test_queries_and_logging_in_are_no_mutations() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..api.catalogue import OPERATIONS
+from .operation_paths import unknown_path
 from .server.request_parser import API_ROOT
 
 if TYPE_CHECKING:
@@ -215,7 +216,6 @@ def _known(operation: str) -> str:
             )
     elif operation != EVERY and f"/{operation}" not in OPERATIONS:
         raise ValueError(
-            f"{operation}: no operation has this path; "
-            f"a path outside the API begins with a slash: '/{operation}'"
+            f"{unknown_path(operation)}; a path outside the API begins with a slash: '/{operation}'"
         )
     return operation

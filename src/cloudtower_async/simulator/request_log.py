@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..api.catalogue import OPERATIONS
 from ..calls.operation import Kind
 from ..calls.registry import operation_at
+from .operation_paths import unknown_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,7 @@ def sent(requests: Iterable[Request], path: str) -> list[Any]:
         ValueError: No operation has this path. The path may be misspelled.
     """
     if f"/{path}" not in OPERATIONS:
-        raise ValueError(f"{path}: no operation has this path")
+        raise ValueError(unknown_path(path))
     return [request.body for request in [*requests] if request.path == path]
 
 

@@ -1,0 +1,16 @@
+"""Paths of operations, as tests name them: without the prefix of the API."""
+
+from __future__ import annotations
+
+from ..api.catalogue import OPERATIONS
+from ..spelling import did_you_mean
+
+
+def unknown_path(path: str) -> str:
+    """Return a message about a path that no operation has, with the path that may be meant."""
+    method = path.rpartition(".")[2].replace("-", "_")
+    hint = did_you_mean(path, (known.lstrip("/") for known in OPERATIONS))
+    for known, name in OPERATIONS.items():
+        if name.rpartition(".")[2] == method:
+            hint = f"; the path of `{name}` is {known.lstrip('/')!r}"
+    return f"{path}: no operation has this path{hint}"
