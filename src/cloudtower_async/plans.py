@@ -85,7 +85,8 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(Sequence[PlannedMutation]):
     """The mutations that a session in plan mode did not send, in the order of the calls.
 
-    ``str(plan)`` has one line for each mutation.
+    ``str(plan)`` has one line for each mutation. The line names at most five of the resources,
+    followed by the number of further resources. `PlannedMutation.resources` has all of them.
     """
 
     def __init__(self, mutations: Sequence[PlannedMutation] = ()) -> None:
@@ -93,7 +94,11 @@ class Plan(Sequence[PlannedMutation]):
 
     @property
     def resource_ids(self) -> frozenset[str]:
-        """Ids of all resources that the plan would change, and ids of all placeholders."""
+        """Ids of all resources that the plan would change, and ids of all placeholders.
+
+        To find out whether two dry runs would change the same resources, compare these ids. A
+        placeholder has a different id in each dry run.
+        """
         return frozenset(
             one.id for each in self._mutations for one in (*each.resources, *each.creates)
         )
