@@ -21,12 +21,10 @@ from cloudtower_async import Cloudtower, CloudtowerError, errors
 from cloudtower_async.inputs import VmWhereInput
 from cloudtower_async.models import Vm, VmStatus
 
-# Host names of the app. Requests with other host names are rejected, because they may be a DNS
-# rebinding attack.
+# Host names of the app. Requests with other host names may come from DNS rebinding.
 HOSTS = os.environ.get("APP_HOSTS", "localhost,127.0.0.1").split(",")
 
-# HTTP status for each error class. The first matching class decides. All other errors become status
-# 502.
+# HTTP status for each error. The first matching class is used. Other errors get status 502.
 STATUSES: list[tuple[type[Exception], int]] = [
     (errors.MutationRefused, 403),
     (errors.NotFound, 404),
@@ -37,11 +35,11 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (errors.ConnectionFailed, 503),
     (errors.TooManyRequests, 503),
     (errors.SessionClosed, 503),  # the app is stopping
-    (errors.OutcomeUnknown, 504),  # check whether the call was executed before you repeat it
+    (errors.OutcomeUnknown, 504),  # check whether it was executed before you repeat it
     (TimeoutError, 504),  # CallTimeout, TaskTimeout, SettleTimeout, …
 ]
 
-# JSON schema of `Vm` for the app's OpenAPI document. Pydantic cannot generate this schema.
+# JSON schema of `Vm` for the app's OpenAPI document. Pydantic cannot generate it.
 [WHOLE_VM], SCHEMAS = msgspec.json.schema_components(
     [Vm], ref_template="#/components/schemas/{name}"
 )
@@ -58,7 +56,7 @@ async def get_tower(request: Request) -> Cloudtower:
 
 
 class VmFilter(BaseModel):
-    """Filter in a request: the query parameters of a GET, or the JSON body of a POST."""
+    """Filter of a request: the query parameters of a GET, or the JSON body of a POST."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -105,11 +103,11 @@ class VmPage(BaseModel):
 
 
 async def only_from_here(request: Request) -> None:
-    """Reject cross-site requests: requests that a page of another site makes a browser send."""
+    """Reject requests that a page of another site can make a user's browser send."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers["host"]:
         raise HTTPException(403, "the request comes from another site")
-    # HTML forms of other sites cannot send JSON.
+    # Forms of other sites cannot send JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "send a JSON body, as application/json")
     if request.query_params:
@@ -125,7 +123,7 @@ async def start_vms(tower: Cloudtower, where: VmWhereInput) -> list[Vm]:
 
 class App(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with the JSON schemas of the structs added."""
+        """Return the OpenAPI document with the schemas of the structs."""
         document = super().openapi()
         components = document.setdefault("components", {})
         components["schemas"] = {**SCHEMAS, **components.get("schemas", {})}

@@ -37,7 +37,7 @@ async def lifespan(_app: FastAPI) -> AsyncGenerator[dict[str, Watch[Vm]]]:
     stopping = anyio.Event()
 
     async def keep_view(*, task_status: TaskStatus[Watch[Vm]]) -> None:
-        # When the block ends, every stream of the view ends.
+        # Leaving the view ends every stream.
         async with Cloudtower.from_env() as tower, tower.watch(tower.vm.get_vms) as view:
             task_status.started(view)
             await stopping.wait()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
-    """On SIGTERM or SIGINT, call `callback` in the event loop, then the handler of the server.
+    """Call `callback` in the event loop at SIGTERM or SIGINT, then let the server handle it.
 
-    Enter this context manager in the lifespan. At that time, the server has already set its own
-    signal handlers. Outside the main thread, as in tests, signals cannot be handled, and the
-    context manager does nothing.
+    Enter this context manager in the lifespan, because the server has then already set its own
+    signal handlers. Outside the main thread, as in tests, there are no signals, so the context
+    manager does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,7 +33,7 @@ def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
     replaced = {
         number: handler
         for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))  # the default of SIGTERM is not
+        if callable(handler := signal.getsignal(number))  # the default for SIGTERM is not callable
     }
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from cloudtower_async.cli import main
+from cloudtower_async.models import ConnectState
 from cloudtower_async.testing import Failure, Simulator
 from tests.cli.command import Terminal, run
 from tests.support import login_variables, set_login_variables
@@ -114,7 +115,7 @@ async def test_call_and_its_question(sim: Simulator, capsys: pytest.CaptureFixtu
 async def test_the_dashboard(sim: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     sim.add_alert(message=EVIL, severity=f"CRITICAL{EVIL}")
     [cluster] = sim.store.table("Cluster")
-    sim.store.change("Cluster", cluster, name=EVIL, version=EVIL, connect_state=EVIL)
+    sim.store.change("Cluster", cluster, name=EVIL, version=EVIL, connect_state=ConnectState(EVIL))
     text, _ = await shown(capsys, "dashboard", "--format", "json")
     assert json.loads(text)["clusters"][0]["name"] == EVIL
     text, _ = await shown(capsys, "dashboard")
