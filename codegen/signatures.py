@@ -109,7 +109,10 @@ def _arguments(module: str, node: Function) -> list[str]:
 
 def _argument(module: str, one: ast.arg, default: ast.expr | None) -> str:
     kind = short_type(module, one.annotation) if one.annotation else ""
-    return _declared(one.arg, kind, "" if default is None else _default(module, default))
+    if default is None:
+        return _declared(one.arg, kind, "")
+    shown = _default(module, default) or _double_quoted(ast.unparse(default))
+    return _declared(one.arg, kind, shown)
 
 
 def _declared(name: str, kind: str, default: str) -> str:

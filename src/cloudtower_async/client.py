@@ -167,7 +167,10 @@ class Cloudtower(Namespaces):
 
     @property
     def lock_timeout(self) -> float:
-        """Maximum number of seconds to wait for locked resources. 0 raises the error at once."""
+        """Maximum number of seconds to wait for locked resources before raising `ResourceLocked`.
+
+        With 0, a locked resource raises the error at once.
+        """
         return self._executor.lock_timeout
 
     @property
@@ -242,7 +245,7 @@ class Cloudtower(Namespaces):
         Use this method for readiness checks of load balancers and web services. The method sends
         one request for ``/api/healthz`` without credentials. ``max_in_flight`` and ``rate_limit``
         do not apply to this request. For an active/passive pair, the ping succeeds only if exactly
-        one node is active. A ping does not change the node that calls go to.
+        one node is active. A ping does not change which node receives the calls.
 
         Args:
             timeout: Time-out in seconds.
@@ -309,9 +312,9 @@ class Cloudtower(Namespaces):
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
         """Return a session with other options for a part of the program.
 
-        You need not close the new session, because the connections, the login and the poll for
-        tasks belong to this session. Options that are omitted or None keep their values from this
-        session.
+        The new session uses the connections, the login and the poll for tasks of the session on
+        which you call the method, so you need not close the new session. Options that are omitted
+        or None keep the values of that session.
 
         Args:
             options: Options to change. `ScopedOptions` documents each option.
@@ -715,10 +718,10 @@ class Cloudtower(Namespaces):
                 resources. The time starts when the mutation has returned. None waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds after which a task that the server does not list counts as not found, and
-                such a resource counts as deleted. Lists of the server can lag by up to a minute.
-                After a deletion, a resource that the server does not list counts as deleted at
-                once.
+            grace: Seconds to wait for a task or a resource that the server does not list, because
+                lists of the server can lag by up to a minute. After this time, the task counts as
+                not found, and the resource counts as deleted. If the mutation is a deletion, the
+                resource counts as deleted at once.
 
         Returns:
             The resources in the order of the answer: a list if the answer is a list, otherwise a
@@ -1061,8 +1064,11 @@ class Cloudtower(Namespaces):
 
         Await the returned upload, or enter the upload with ``async with`` and iterate over its
         progress. The chunks are sent one after the other, and each chunk is sent exactly once. At
-        most two chunks are in memory. The upload is also cancelled on the server if the calling
-        task is cancelled, if `on_progress` raises an error, or if the block is left before the end.
+        most two chunks are in memory. If the calling task is cancelled, if `on_progress` raises an
+        error, or if the block is left before the end, the upload is cancelled on the server, too.
+
+        The method itself raises only TypeError, InvalidInput and EmptyFilter. The other errors are
+        raised when you await, enter or iterate over the returned upload.
 
         Args:
             source: Path, file opened in binary mode, or async iterator of bytes. A file is read
@@ -1081,8 +1087,7 @@ class Cloudtower(Namespaces):
             InvalidInput: An argument is invalid. No request was sent.
             EmptyFilter: The filter `clusters` of the target may match everything.
             UploadInterrupted: A chunk could not be delivered. Pass ``error.state`` to resume the
-                upload. UploadInterrupted and the following errors are raised by awaiting, entering
-                and iterating.
+                upload.
             MutationRefused: The session is read-only. The file was not opened.
             UploadFailed: The server ended the upload or refused a chunk, the upload was cancelled
                 on the server, or it is unknown which chunks the server has received.

@@ -199,7 +199,8 @@ caller gets this value unchecked. However, returning None in place of an answer 
 from a cache, and no request is sent.
 
 **Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
-most once. Calling ``proceed`` a second time, or after the call has ended, raises `CloudtowerError`.
+most once. For a mutation or an upload, calling ``proceed`` a second time, or after the call has
+ended, raises `CloudtowerError`.
 
 **Exceptions.** The caller gets any exception that middleware raises, unchanged. An exception that
 is raised after ``proceed`` has returned does not undo a mutation. ``call.outcome`` says whether the
@@ -207,9 +208,11 @@ mutation was accepted.
 
 **Time and cancellation.** While middleware runs, it holds no connection and no slot of the queue.
 The time that middleware takes does not count for the call's time-out. Cancelling the call cancels
-the middleware at its ``await``. Do not suppress the cancellation. Calls that middleware makes over
-the same session pass through the same middleware. To avoid endless recursion, pass queries on
-without further calls, or use another session.
+the middleware at its ``await``. Do not suppress the cancellation.
+
+**Calls by middleware.** Calls that middleware makes over the same session pass through the same
+middleware. To avoid endless recursion, let middleware make calls of its own only while it handles a
+mutation, and only queries. Alternatively, use another session for these calls.
 """
 
 

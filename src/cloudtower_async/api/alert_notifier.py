@@ -98,7 +98,8 @@ class AlertNotifierNamespace(Namespace):
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            where: Filter of the alert notifiers to delete; `{}` matches all of them.
+            where: Filter of the alert notifiers to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_ALERT_NOTIFIER,
@@ -284,7 +285,8 @@ class AlertNotifierNamespace(Namespace):
             name: New name for all matching alert notifiers.
             notice_severities: Severities of the alerts that are e-mailed.
             smtp_server_id: Id of the mail server that sends the e-mails.
-            where: Filter of the alert notifiers to change; `{}` matches all of them.
+            where: Filter of the alert notifiers to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_MANY_ALERT_NOTIFIERS,

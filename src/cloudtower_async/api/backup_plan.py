@@ -210,7 +210,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: What happens to the restore points of the plans.
-            where: Filter of the backup plans to delete; `{}` matches all of them.
+            where: Filter of the backup plans to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_BACKUP_PLAN,
@@ -234,7 +235,8 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the restore points to delete; `{}` matches all of them.
+            where: Filter of the restore points to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_BACKUP_RESTORE_POINT,
@@ -260,7 +262,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: Kind of backup to run.
-            where: Filter of the backup plans to run; `{}` matches all of them.
+            where: Filter of the backup plans to run. `{}` is refused, and `EVERYTHING` matches all
+                of them.
         """
         return await self._executor.call(
             EXECUTE_BACKUP_PLAN,
@@ -451,7 +454,8 @@ class BackupPlanNamespace(Namespace):
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the backup plans to resume; `{}` matches all of them.
+            where: Filter of the backup plans to resume. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             RESUME_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -471,7 +475,8 @@ class BackupPlanNamespace(Namespace):
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the backup plans to pause; `{}` matches all of them.
+            where: Filter of the backup plans to pause. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             SUSPEND_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -495,7 +500,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: New values for the backup plans that match.
-            where: Filter of the backup plans to change; `{}` matches all of them.
+            where: Filter of the backup plans to change. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             UPDATE_BACKUP_PLAN,

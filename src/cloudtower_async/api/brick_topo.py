@@ -98,7 +98,8 @@ class BrickTopoNamespace(Namespace):
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the chassis to delete; `{}` matches all of them.
+            where: Filter of the chassis to delete. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             DELETE_BRICK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -215,7 +216,8 @@ class BrickTopoNamespace(Namespace):
 
         Args:
             data: New rack and position of the chassis.
-            where: Filter of the chassis to move; `{}` matches all of them.
+            where: Filter of the chassis to move. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             MOVE_BRICK_TOPO,
@@ -241,7 +243,8 @@ class BrickTopoNamespace(Namespace):
 
         Args:
             data: New values for the chassis that match.
-            where: Filter of the chassis to change; `{}` matches all of them.
+            where: Filter of the chassis to change. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             UPDATE_BRICK_TOPO,

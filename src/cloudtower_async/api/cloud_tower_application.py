@@ -84,7 +84,8 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the application packages to delete; `{}` matches all of them.
+            where: Filter of the application packages to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_CLOUD_TOWER_APPLICATION_PACKAGE,
@@ -232,7 +233,8 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /uninstall-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the applications to uninstall; `{}` matches all of them.
+            where: Filter of the applications to uninstall. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UNINSTALL_CLOUD_TOWER_APPLICATION,
@@ -251,9 +253,9 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
-        """Upgrade the one application that `where` identifies to the package `targetPackage`. The
-        answer is the application, and no task is started. Poll the application until its version
-        has changed.
+        """Upgrade one application to the package `targetPackage`. `where` must identify the
+        application. The answer is the application, and no task is started. Poll the application
+        until its version has changed.
 
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 

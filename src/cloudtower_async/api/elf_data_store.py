@@ -43,9 +43,9 @@ class ElfDataStoreNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfDataStore]:
-        """Return the storage objects that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Each object of the VM platform is on an iSCSI target, an
-        NFS export or an NVMe-oF subsystem.
+        """Return the data stores that match `where`. `order_by` sorts the result; `first`, `skip`
+        and `after` select a page. A data store belongs to the VM platform (ELF). It is backed by an
+        iSCSI target, an NFS export or an NVMe-oF subsystem.
 
         `POST /get-elf-data-stores`, since CloudTower 3.0.0.
 
@@ -91,7 +91,7 @@ class ElfDataStoreNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> Connection:
-        """Count the storage objects that match `where`. The number is in `.aggregate.count` of the
+        """Count the data stores that match `where`. The number is in `.aggregate.count` of the
         answer.
 
         `POST /get-elf-data-stores-connection`, since CloudTower 3.0.0.

@@ -90,7 +90,8 @@ class EntityFilterNamespace(Namespace):
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resource optimization rules to delete; `{}` matches all of them.
+            where: Filter of the resource optimization rules to delete. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             DELETE_ENTITY_FILTER,
@@ -210,7 +211,8 @@ class EntityFilterNamespace(Namespace):
 
         Args:
             data: New values for the resource optimization rules that match.
-            where: Filter of the resource optimization rules to change; `{}` matches all of them.
+            where: Filter of the resource optimization rules to change. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             UPDATE_ENTITY_FILTER,

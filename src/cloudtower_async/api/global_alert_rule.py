@@ -157,8 +157,8 @@ class GlobalAlertRuleNamespace(Namespace):
 
         Args:
             data: New values for the global alert rules that match.
-            where: Filter of the global alert rules for which clusters get separate thresholds; `{}`
-                matches all of them.
+            where: Filter of the global alert rules for which clusters get separate thresholds. `{}`
+                is refused, and `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
@@ -185,7 +185,8 @@ class GlobalAlertRuleNamespace(Namespace):
 
         Args:
             data: New values for the global alert rules that match.
-            where: Filter of the global alert rules to change; `{}` matches all of them.
+            where: Filter of the global alert rules to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_ALERT_RULE,

@@ -101,7 +101,8 @@ class GlobalSettingsNamespace(Namespace):
 
         Args:
             data: Setting that the clusters get.
-            where: Filter of the clusters that get the setting; `{}` matches all of them.
+            where: Filter of the clusters that get the setting. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             CREATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -125,7 +126,8 @@ class GlobalSettingsNamespace(Namespace):
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the clusters whose setting is removed; `{}` matches all of them.
+            where: Filter of the clusters whose setting is removed. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             DELETE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -275,7 +277,8 @@ class GlobalSettingsNamespace(Namespace):
 
         Args:
             data: New values for the clusters that match.
-            where: Filter of the clusters whose setting changes; `{}` matches all of them.
+            where: Filter of the clusters whose setting changes. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_RECYCLE_BIN_SETTING,

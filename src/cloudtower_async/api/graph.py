@@ -89,7 +89,8 @@ class GraphNamespace(Namespace):
         `POST /delete-graph`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the monitoring charts to delete; `{}` matches all of them.
+            where: Filter of the monitoring charts to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_GRAPH, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -205,7 +206,8 @@ class GraphNamespace(Namespace):
 
         Args:
             data: New values for the monitoring charts that match.
-            where: Filter of the monitoring charts to change; `{}` matches all of them.
+            where: Filter of the monitoring charts to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_GRAPH,

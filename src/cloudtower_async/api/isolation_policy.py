@@ -108,7 +108,8 @@ class IsolationPolicyNamespace(Namespace):
         `POST /delete-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: Filter of the isolation policies to delete; `{}` matches all of them.
+            where: Filter of the isolation policies to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_ISOLATION_POLICY,
@@ -229,7 +230,8 @@ class IsolationPolicyNamespace(Namespace):
 
         Args:
             data: New values for the isolation policies that match.
-            where: Filter of the isolation policies to change; `{}` matches all of them.
+            where: Filter of the isolation policies to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_ISOLATION_POLICY,

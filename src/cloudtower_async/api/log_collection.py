@@ -89,7 +89,8 @@ class LogCollectionNamespace(Namespace):
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the log collections to delete; `{}` matches all of them.
+            where: Filter of the log collections to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_LOG_COLLECTION,
@@ -113,7 +114,8 @@ class LogCollectionNamespace(Namespace):
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the log collections to stop; `{}` matches all of them.
+            where: Filter of the log collections to stop. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             FORCE_STOP_LOG_COLLECTION,

@@ -493,9 +493,10 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return the `n` resources with the highest (`type` `top`) or lowest (`bottom`) values in
-        the clusters that match the filter. `samples` has one aggregated point per resource.
-        `dropped` is often true here, which is not an error.
+        """For each metric in `metrics`, return the `n` resources with the highest or lowest values
+        in the clusters that match `clusters`. The metric determines the kind of resource. `type` is
+        `top` for the highest values, or `bottom` for the lowest values. `samples` has one
+        aggregated point per resource. `dropped` is often true here, which is not an error.
 
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 

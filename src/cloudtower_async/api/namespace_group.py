@@ -89,7 +89,8 @@ class NamespaceGroupNamespace(Namespace):
         `POST /delete-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the NVMe-oF namespace groups to delete; `{}` matches all of them.
+            where: Filter of the NVMe-oF namespace groups to delete. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             DELETE_NAMESPACE_GROUP,
@@ -209,7 +210,8 @@ class NamespaceGroupNamespace(Namespace):
 
         Args:
             data: New values for the NVMe-oF namespace groups that match.
-            where: Filter of the NVMe-oF namespace groups to change; `{}` matches all of them.
+            where: Filter of the NVMe-oF namespace groups to change. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             UPDATE_NAMESPACE_GROUP,

@@ -93,7 +93,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: Filter of the network services to delete; `{}` matches all of them.
+            where: Filter of the network services to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_NETWORK_POLICY_RULE_SERVICE,
@@ -215,7 +216,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
 
         Args:
             data: New values for the network services that match.
-            where: Filter of the network services to change; `{}` matches all of them.
+            where: Filter of the network services to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_NETWORK_POLICY_RULE_SERVICE,

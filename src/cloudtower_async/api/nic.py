@@ -140,9 +140,9 @@ class NicNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Nic]]:
-        """Change MTU, use (SR-IOV or passthrough) or number of virtual functions of every physical
-        network port that matches `where`. Each changed object has a task, which ends when the
-        change is complete. Traffic can be interrupted.
+        """Change the MTU, the mode (SR-IOV or passthrough) or the number of virtual functions of
+        every physical network port that matches `where`. Each changed object has a task, which ends
+        when the change is complete. Traffic can be interrupted.
 
         `POST /update-nic`, since CloudTower 3.0.0. Changes the server's state.
 

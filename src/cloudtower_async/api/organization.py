@@ -89,7 +89,8 @@ class OrganizationNamespace(Namespace):
         `POST /delete-organization`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the organizations to delete; `{}` matches all of them.
+            where: Filter of the organizations to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_ORGANIZATION, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -205,7 +206,8 @@ class OrganizationNamespace(Namespace):
 
         Args:
             data: New values for the organizations that match.
-            where: Filter of the organizations to change; `{}` matches all of them.
+            where: Filter of the organizations to change. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             UPDATE_ORGANIZATION,

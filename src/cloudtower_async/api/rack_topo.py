@@ -89,7 +89,8 @@ class RackTopoNamespace(Namespace):
         `POST /delete-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the racks to delete; `{}` matches all of them.
+            where: Filter of the racks to delete. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             DELETE_RACK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -204,7 +205,8 @@ class RackTopoNamespace(Namespace):
 
         Args:
             data: New values for the racks that match.
-            where: Filter of the racks to change; `{}` matches all of them.
+            where: Filter of the racks to change. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             UPDATE_RACK_TOPO,

@@ -97,7 +97,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the report templates to delete; `{}` matches all of them.
+            where: Filter of the report templates to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_REPORT_TEMPLATE,
@@ -121,8 +122,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the report templates to generate reports from; `{}` matches all of
-                them.
+            where: Filter of the report templates to generate reports from. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             GENERATE_FROM_REPORT_TEMPLATE,
@@ -244,7 +245,8 @@ class ReportTemplateNamespace(Namespace):
 
         Args:
             data: New values for the report templates that match.
-            where: Filter of the report templates to change; `{}` matches all of them.
+            where: Filter of the report templates to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_REPORT_TEMPLATE,

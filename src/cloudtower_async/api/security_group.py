@@ -109,7 +109,8 @@ class SecurityGroupNamespace(Namespace):
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the security groups to delete; `{}` matches all of them.
+            where: Filter of the security groups to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_SECURITY_GROUP,
@@ -231,7 +232,8 @@ class SecurityGroupNamespace(Namespace):
 
         Args:
             data: New values for the security groups that match.
-            where: Filter of the security groups to change; `{}` matches all of them.
+            where: Filter of the security groups to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_SECURITY_GROUP,

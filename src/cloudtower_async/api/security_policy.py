@@ -120,7 +120,8 @@ class SecurityPolicyNamespace(Namespace):
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the security policies to delete; `{}` matches all of them.
+            where: Filter of the security policies to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_SECURITY_POLICY,
@@ -242,7 +243,8 @@ class SecurityPolicyNamespace(Namespace):
 
         Args:
             data: New values for the security policies that match.
-            where: Filter of the security policies to change; `{}` matches all of them.
+            where: Filter of the security policies to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_SECURITY_POLICY,

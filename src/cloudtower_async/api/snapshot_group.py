@@ -97,7 +97,8 @@ class SnapshotGroupNamespace(Namespace):
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the snapshot groups to delete; `{}` matches all of them.
+            where: Filter of the snapshot groups to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_GROUP,
@@ -210,13 +211,14 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Keep every snapshot group that matches `where` permanently: the snapshot plan no longer
-        deletes an expired group. Each task ends when the group is marked.
+        """Keep every snapshot group that matches `where` permanently. The snapshot plan then does
+        not delete these groups when they expire. Each task ends when the group is marked.
 
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the snapshot groups to keep; `{}` matches all of them.
+            where: Filter of the snapshot groups to keep. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             KEEP_SNAPSHOT_GROUP, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -237,7 +239,8 @@ class SnapshotGroupNamespace(Namespace):
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the snapshot groups to roll back; `{}` matches all of them.
+            where: Filter of the snapshot groups to roll back. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             ROLLBACK_SNAPSHOT_GROUP,

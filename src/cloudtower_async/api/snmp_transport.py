@@ -89,7 +89,8 @@ class SnmpTransportNamespace(Namespace):
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the SNMP transports to delete; `{}` matches all of them.
+            where: Filter of the SNMP transports to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_SNMP_TRANSPORT,
@@ -209,7 +210,8 @@ class SnmpTransportNamespace(Namespace):
 
         Args:
             data: New values for the SNMP transports that match.
-            where: Filter of the SNMP transports to change; `{}` matches all of them.
+            where: Filter of the SNMP transports to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRANSPORT,

@@ -89,7 +89,8 @@ class SnmpTrapReceiverNamespace(Namespace):
         `POST /delete-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the SNMP trap receivers to delete; `{}` matches all of them.
+            where: Filter of the SNMP trap receivers to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_SNMP_TRAP_RECEIVER,
@@ -209,7 +210,8 @@ class SnmpTrapReceiverNamespace(Namespace):
 
         Args:
             data: New values for the SNMP trap receivers that match.
-            where: Filter of the SNMP trap receivers to change; `{}` matches all of them.
+            where: Filter of the SNMP trap receivers to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRAP_RECEIVER,

@@ -33,8 +33,9 @@ class TableReporterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> bytes:
-        """Return a CSV file of resources: `columns` selects its columns, and the single filter in
-        `filter` selects the type of resource and the rows. Changes nothing.
+        """Return a CSV file of resources. `columns` selects its columns. `filter` has exactly one
+        key: the key names the type of resource, and its value is the query that selects the rows.
+        Changes nothing.
 
         `POST /export-csv`, since CloudTower 3.0.0.
 

@@ -155,7 +155,8 @@ class UsbDeviceNamespace(Namespace):
 
         Args:
             data: VMs that get the devices.
-            where: Filter of the USB devices to attach; `{}` matches all of them.
+            where: Filter of the USB devices to attach. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             MOUNT_USB_DEVICE,
@@ -182,7 +183,8 @@ class UsbDeviceNamespace(Namespace):
 
         Args:
             data: VMs that lose the devices. Default: all.
-            where: Filter of the USB devices to detach; `{}` matches all of them.
+            where: Filter of the USB devices to detach. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             UNMOUNT_USB_DEVICE,

@@ -89,7 +89,8 @@ class UserRoleNextNamespace(Namespace):
         `POST /delete-role`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the roles to delete; `{}` matches all of them.
+            where: Filter of the roles to delete. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             DELETE_ROLE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -205,7 +206,8 @@ class UserRoleNextNamespace(Namespace):
 
         Args:
             data: New values for the roles that match.
-            where: Filter of the roles to change; `{}` matches all of them.
+            where: Filter of the roles to change. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             UPDATE_ROLE,

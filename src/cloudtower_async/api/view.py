@@ -89,7 +89,8 @@ class ViewNamespace(Namespace):
         `POST /delete-view`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the monitoring views to delete; `{}` matches all of them.
+            where: Filter of the monitoring views to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_VIEW, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -205,7 +206,8 @@ class ViewNamespace(Namespace):
 
         Args:
             data: New values for the monitoring views that match.
-            where: Filter of the monitoring views to change; `{}` matches all of them.
+            where: Filter of the monitoring views to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_VIEW,

@@ -89,7 +89,8 @@ class VirtualPrivateCloudNamespace(Namespace):
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the VPCs to delete; `{}` matches all of them.
+            where: Filter of the VPCs to delete. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD,
@@ -210,7 +211,8 @@ class VirtualPrivateCloudNamespace(Namespace):
 
         Args:
             data: New values for the VPCs that match.
-            where: Filter of the VPCs to change; `{}` matches all of them.
+            where: Filter of the VPCs to change. `{}` is refused, and `EVERYTHING` matches all of
+                them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD,

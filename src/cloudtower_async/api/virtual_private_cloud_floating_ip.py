@@ -69,9 +69,9 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchCreateVirtualPrivateCloudFloatingIp]]:
-        """Allocate several floating IPs for one VPC with a single task. Pass the addresses, or the
-        number of free addresses as `auto_allocate_number`. The task ends when all floating IPs
-        exist.
+        """Allocate several floating IPs for one VPC with a single task. Pass the addresses to
+        allocate. Alternatively, pass in `auto_allocate_number` how many free addresses the server
+        allocates. The task ends when all floating IPs exist.
 
         `POST /batch-create-virtual-private-cloud-floating-ips`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -141,7 +141,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the floating IPs to delete; `{}` matches all of them.
+            where: Filter of the floating IPs to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,

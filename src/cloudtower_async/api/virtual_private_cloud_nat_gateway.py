@@ -93,7 +93,8 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         `POST /delete-virtual-private-cloud-nat-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the NAT gateways to delete; `{}` matches all of them.
+            where: Filter of the NAT gateways to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY,
@@ -214,7 +215,8 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
 
         Args:
             data: New values for the NAT gateways that match.
-            where: Filter of the NAT gateways to change; `{}` matches all of them.
+            where: Filter of the NAT gateways to change. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY,

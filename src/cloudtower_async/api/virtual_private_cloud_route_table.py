@@ -93,7 +93,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         `POST /delete-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the route tables to delete; `{}` matches all of them.
+            where: Filter of the route tables to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE,
@@ -214,7 +215,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
 
         Args:
             data: New values for the route tables that match.
-            where: Filter of the route tables to change; `{}` matches all of them.
+            where: Filter of the route tables to change. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE,

@@ -94,7 +94,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the routing gateways to delete; `{}` matches all of them.
+            where: Filter of the routing gateways to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
@@ -216,7 +217,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
 
         Args:
             data: New values for the routing gateways that match.
-            where: Filter of the routing gateways to change; `{}` matches all of them.
+            where: Filter of the routing gateways to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,

@@ -93,7 +93,8 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         `POST /delete-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the VPC security groups to delete; `{}` matches all of them.
+            where: Filter of the VPC security groups to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,
@@ -214,7 +215,8 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
 
         Args:
             data: New values for the security groups of VPCs that match.
-            where: Filter of the VPC security groups to change; `{}` matches all of them.
+            where: Filter of the VPC security groups to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,

@@ -94,7 +94,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the VPC security policies to delete; `{}` matches all of them.
+            where: Filter of the VPC security policies to delete. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
@@ -215,7 +216,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
 
         Args:
             data: New values for the security policies of VPCs that match.
-            where: Filter of the VPC security policies to change; `{}` matches all of them.
+            where: Filter of the VPC security policies to change. `{}` is refused, and `EVERYTHING`
+                matches all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,

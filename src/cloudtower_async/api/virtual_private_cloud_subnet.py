@@ -93,7 +93,8 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         `POST /delete-virtual-private-cloud-subnet`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the VPC subnets to delete; `{}` matches all of them.
+            where: Filter of the VPC subnets to delete. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SUBNET,
@@ -214,7 +215,8 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
 
         Args:
             data: New values for the subnets of VPCs that match.
-            where: Filter of the VPC subnets to change; `{}` matches all of them.
+            where: Filter of the VPC subnets to change. `{}` is refused, and `EVERYTHING` matches
+                all of them.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SUBNET,

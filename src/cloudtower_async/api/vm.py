@@ -524,8 +524,8 @@ class VmNamespace(Namespace):
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            tasks: Filter for the tasks of the migrations to abort. `{}` would abort every such
-                task.
+            tasks: Filter for the tasks of the migrations to abort. `{}` is refused; `EVERYTHING`
+                aborts every such task.
         """
         return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
@@ -790,7 +790,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[list[models.Vm]]:
         """Create several VMs from one content library template with a single task, which ends when
-        all VMs exist. The operation requires CloudTower 3.4.4 or later.
+        all VMs exist. The vendor documents support from CloudTower 3.4.4, but the API schema has
+        the operation only from 4.4.0.
 
         `POST /create-vm-from-content-library-template-batch`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -914,9 +915,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Grow every VM disk that matches `where` to `size` bytes, or in the unit `size_unit`.
-        Disks cannot shrink. Each task ends when the disk is larger. The guest then has to extend
-        its file system.
+        """Grow every VM disk that matches `where` to `size`. `size` is in bytes, or in the unit
+        `size_unit`. Disks cannot shrink. Each task ends when the disk is larger. The guest then has
+        to extend its file system.
 
         `POST /expand-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1470,14 +1471,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove every VM NIC that matches `where`, limited to the VMs in `effect.vm_ids` if given.
-        An empty `where` requires `effect.vm_ids`. Each task ends when the NICs are removed and the
-        VM loses these connections.
+        """Remove every VM NIC that matches `where`. If `effect.vm_ids` is given, only NICs of these
+        VMs are removed. To remove all NICs of these VMs, pass `EVERYTHING` as `where`. Each task
+        ends when the NICs are removed and the VM loses these connections.
 
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            effect: VMs that may be changed. Required if `where` is empty.
+            effect: VMs that may be changed. `vm_ids` is required if `where` is `EVERYTHING`.
             where: Filter for the NICs to remove.
         """
         return await self._executor.call(

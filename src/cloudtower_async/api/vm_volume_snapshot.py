@@ -81,7 +81,8 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the virtual volume snapshots to delete; `{}` matches all of them.
+            where: Filter of the virtual volume snapshots to delete. `{}` is refused, and
+                `EVERYTHING` matches all of them.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_SNAPSHOT,

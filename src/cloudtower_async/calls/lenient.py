@@ -229,8 +229,9 @@ def _fit_members(
     out.
 
     Returns:
-        Two dicts: the converted fields by name, with UNSET for invalid members, and the unconverted
-        valid members. If too many members are invalid, both dicts are empty.
+        Two dicts. The first dict contains the converted values by field name; an invalid member is
+        UNSET. The second dict contains the valid members before their conversion. If too many
+        members are invalid, both dicts are empty.
     """
     twin, rest = _twin(wanted), members
     for _ in range(_MOST_ATTEMPTS):

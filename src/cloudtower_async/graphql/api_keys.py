@@ -72,8 +72,8 @@ class ApiKeys:
         Raises:
             GraphQLError: The server refused the request, for example because the name is already
                 used.
-            OutcomeUnknown: The API key may have been created. This error is not raised if an
-                invalid answer contains the key; the key is then returned.
+            OutcomeUnknown: The API key may have been created. If the answer is invalid but contains
+                the key, the method returns the key and does not raise this error.
             CallError: The request failed. The subclass of the error gives the reason.
             InvalidInput: The name is empty or not a string.
         """

@@ -30,20 +30,20 @@ def select_fields(
 ) -> Callable[P, Coroutine[Any, Any, list[S]]]:
     """Return a query that decodes only the fields of a given struct.
 
-    The new query takes the same arguments as the method. Call the new query directly, or pass the
-    new query to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`. These
-    functions need the field ``id`` in the struct; a direct call does not. `watch` then only reports
-    changes of the selected fields.
+    The new query takes the same arguments as `method`. Call the new query directly, or pass the new
+    query to `iterate`, `fetch_all`, `get_one`, `resolve`, `count`, `loader` or `watch`. These
+    functions need the field ``id`` in the struct; a direct call does not. With the new query,
+    `watch` only reports changes of the selected fields.
 
     The server still sends all fields, but the other fields are not decoded, which saves time and
     memory. Invalid values in the other fields are not detected, even with ``strict=True``.
 
     Args:
         method: A query method, such as ``tower.vm.get_vms``.
-        struct: A `msgspec.Struct` whose fields are named as in the API, with types that hold every
-            value of the API: the type of the API's field, a wider type, or `msgspec.Raw` for the
-            undecoded JSON. A nested struct selects fields of a nested object. A field that may be
-            None needs a default.
+        struct: A `msgspec.Struct` whose fields have the names of the API. The type of each field
+            must accept every value that the API may send for the field. It is the type of the API's
+            field, a wider type, or `msgspec.Raw` for the undecoded JSON. A nested struct selects
+            fields of a nested object. A field that may be None needs a default.
 
     Raises:
         InvalidInput: The method is not a query of resources, the API lacks a field of the struct,

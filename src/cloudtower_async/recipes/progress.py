@@ -215,7 +215,7 @@ def ignore_progress(_: float) -> None:
 
 
 async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
-    """Wait until a resource has settled, and return the resource as read again.
+    """Wait until a resource has settled, read the resource again, and return the new state.
 
     Raises:
         SettleTimeout: The resource was still changing after `timeout` seconds.

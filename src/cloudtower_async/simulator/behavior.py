@@ -63,7 +63,8 @@ class Behavior:
             does not know the IP addresses of a VM.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
         guest_address_delay: Seconds from the start of the VM tools until the IP address of the
-            first NIC is known. Each further NIC takes another half of this time.
+            first NIC is known. The address of each further NIC is known half of this time after the
+            address of the NIC before it.
         guest_shutdown_delay: Seconds after a guest has shut itself down until the status of its VM
             becomes ``STOPPED``. See `Simulator.shut_down_guest`.
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
@@ -75,9 +76,9 @@ class Behavior:
         taken_names: Result of using a name that another VM or placement group already has.
             ``"refused"``: the request fails with status 400. ``"task_fails"``: the task fails. The
             error codes are known from real servers, but the status 400 is a guess.
-        late_creates: Delay in seconds after which a VM appears under a new id although its creation
-            task failed by fault injection. A real server shows this behavior after a time-out of
-            the hypervisor. With None, such a VM never appears.
+        late_creates: Seconds from the failure of a creation task until the VM appears anyway, under
+            a new id. Only failures by fault injection count. A real server shows this behavior
+            after a time-out of the hypervisor. With None, such a VM never appears.
         version: Version of the server. Servers before 3.3.0 do not lock resources. Servers before
             4.4.0 do not accept the content language ``*``.
 

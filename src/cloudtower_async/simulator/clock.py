@@ -12,7 +12,7 @@ class Clock:
     """Clock of the server. The clock counts seconds, and tests can advance the clock.
 
     Args:
-        started_at: Date at the start of the clock. The default is a fixed date.
+        started_at: Date at the start of the clock. The default is 2026-01-01 in UTC.
         running: Whether the clock follows real time. If False, only ``advance`` and
             ``per_request`` move the clock.
         per_request: Seconds by which each request advances the clock. With a value above 0, tasks

@@ -221,10 +221,10 @@ class Simulator:
 
         The file was written by ``save``, or contains results of queries to a real server:
         ``{"get-vms": [...], "get-clusters": [...], ...}``. Include the results of as many queries
-        as possible. If the file has no result for a resource type, the simulator generates the
-        resources of this type to which other resources refer. Tasks that had not ended do not
-        continue. Their status becomes ``FAILED``, and ``entityAsyncStatus`` of all resources
-        becomes null.
+        as possible. If the file has no result for a resource type, but other resources refer to
+        resources of this type, the simulator generates the missing resources. Tasks that had not
+        ended do not continue. Their status becomes ``FAILED``, and ``entityAsyncStatus`` of all
+        resources becomes null.
 
         Args:
             path: Path of the file.
@@ -297,8 +297,8 @@ class Simulator:
             fields: Values for fields of the cluster, by the names in the API.
 
         Raises:
-            KeyError: There is no field with one of the names.
-            ValueError: The enum of a field does not have the value.
+            KeyError: `fields` contains a name that is not a field of the cluster.
+            ValueError: The value of an enum field is not a member of the enum.
         """
         with self.store.lock:
             return builders.build_cluster(self._factory, hosts, fields)
@@ -318,9 +318,10 @@ class Simulator:
             fields: Values for fields of the VM: ``name="web-1", cluster=an_id``.
 
         Raises:
-            KeyError: There is no field with one of the names, or no such host or cluster.
+            KeyError: `fields` contains a name that is not a field of the VM, or the host or the
+                cluster does not exist.
             TypeError: The value of a relation, such as ``cluster``, is not an id or a list of ids.
-            ValueError: The enum of a field does not have the value.
+            ValueError: The value of an enum field is not a member of the enum.
         """
         with self.store.lock:
             return builders.build_vm(self._factory, status, host, fields)
@@ -334,9 +335,10 @@ class Simulator:
             fields: Values for fields of the alert: ``severity="INFO"``.
 
         Raises:
-            KeyError: There is no field with one of the names, or nothing with the id in `about`.
+            KeyError: `fields` contains a name that is not a field of the alert, or `about` is not
+                the id of a VM, host, disk or cluster.
             TypeError: `about` is not an id.
-            ValueError: The enum of a field does not have the value.
+            ValueError: The value of an enum field is not a member of the enum.
         """
         with self.store.lock:
             return builders.build_alert(self._factory, about, fields)

@@ -95,7 +95,8 @@ def spanned(name: str, waiting: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R
 
     Args:
         name: Name of the span.
-        waiting: Coroutine that waits. The spans of its requests become children of the span.
+        waiting: Coroutine to run, such as a wait for a task. The spans of its requests become
+            children of the new span.
     """
     found = tracer()
     return waiting if found is None else _in_wait_span(found, name, waiting)

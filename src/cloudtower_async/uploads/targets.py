@@ -27,8 +27,10 @@ _VERSION_LENGTH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadTarget(ABC, Generic[R_co]):
-    """Base class of upload targets. Awaiting an upload to a target returns an `R_co`.
+    """Base class of upload targets.
 
+    Awaiting an upload to a target returns the result. The type parameter `R_co` is the type of the
+    result.
     The fields of a subclass are form fields of the operation that receives the chunks. The class
     attributes describe how a file of this kind is uploaded.
 

@@ -71,7 +71,8 @@ class UploadOptions(TypedDict, total=False):
     """Name of the result. Default: None, for the name of the file."""
 
     size: int | None
-    """Size in bytes; required for async iterators and pipes. Default: None, for the file's size."""
+    """Size in bytes. It is required for async iterators and pipes. Default: None, for the file's
+    size."""
 
     chunk_size: int | None
     """Size of the first chunk and maximum size of later chunks, in bytes. Default: None. The first
@@ -100,10 +101,11 @@ class UploadOptions(TypedDict, total=False):
 
 
 class Upload(Generic[R_co]):
-    """Upload to await, or to enter and iterate over; returned by `Cloudtower.upload`.
+    """An upload in progress, returned by `Cloudtower.upload`.
 
-    Awaiting the upload returns the result. The iteration yields the progress after each step, and
-    ends when `result` is available. Leaving the ``async with`` block earlier cancels the upload on
+    Await the upload, or enter it with ``async with`` and iterate over its progress. Awaiting the
+    upload returns the result. The iteration yields the progress after each step, and ends when
+    `result` is available. Leaving the ``async with`` block earlier cancels the upload on
     the server. An upload runs only once. To send the file again, call `Cloudtower.upload` again.
     """
 

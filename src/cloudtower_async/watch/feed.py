@@ -162,7 +162,7 @@ class Changes:
 
     @property
     def revision(self) -> str | None:
-        """Revision of the last returned change; store the revision to resume later.
+        """Revision of the last returned change. To resume later, store this revision.
 
         The value is None until the server has answered once.
         """
@@ -227,8 +227,8 @@ class _Cursor(NamedTuple):
     Args:
         revision: Revision of the last change.
         current: Current revision of the server, as reported by the last page.
-        read: Changes of this revision that were read, with their counts; None: all changes were
-            read.
+        read: Changes of this revision that were read, with their counts. None means that all
+            changes were read.
         offset: Number to add to `revision` to get the start of the next request. With -1, the
             revision is requested again. With 1, the revision is skipped.
         more: Whether the last page was full.
@@ -277,11 +277,11 @@ class Feed:
 
     Args:
         executor: Executor of the calls.
-        types: Resource types of the changes to read; None: all types.
-        since: Revision after which to start; None: start after the current revision when `anchor`
-            is called.
+        types: Resource types of the changes to read. None means all types.
+        since: Revision after which to start. With None, the reader starts after the revision that
+            is current when `anchor` is called.
         interval: Seconds between two polls. After a full page, the next poll follows immediately.
-        pauses: Seconds of each pause between polls; None: each pause takes `interval` seconds.
+        pauses: Seconds of each pause between polls. With None, each pause takes `interval` seconds.
     """
 
     def __init__(
@@ -313,7 +313,7 @@ class Feed:
 
     @property
     def revision(self) -> str | None:
-        """Revision up to which all changes have been read; None before `anchor`."""
+        """Revision up to which all changes have been read. None until `anchor` has been called."""
         if self._cursor is None:
             return None
         # After a full page, more changes of the last revision may follow.

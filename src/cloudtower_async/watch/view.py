@@ -124,7 +124,7 @@ class Watch(Generic[R]):
 
     @property
     def wanted_ids(self) -> list[str]:
-        """Ids in the filter's conditions ``id`` or ``id_in``; empty without these."""
+        """Ids in the filter's conditions ``id`` or ``id_in``; empty without such a condition."""
         where = self._query.where or {}
         named = where.get("id")
         return [named] if isinstance(named, str) else list(self._query.ids or ())
@@ -360,7 +360,10 @@ class Watch(Generic[R]):
         self._polls_left = _POLLS_PER_LOOK
 
     async def _look_for_feed(self) -> None:
-        """Try the change feed again at times, because the 404 may have come from a proxy."""
+        """Try the change feed again after every tenth poll.
+
+        The response with status 404 that ended the use of the feed may have come from a proxy.
+        """
         self._polls_left -= 1
         feed = self._new_feed()
         if self._polls_left > 0 or not feed.has_credential:

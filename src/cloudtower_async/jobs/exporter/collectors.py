@@ -191,7 +191,7 @@ def _add_host(samples: Samples, host: HostFigures) -> None:
 
 
 async def collect_disks(tower: Cloudtower, samples: Samples) -> None:
-    """Add the numbers of disks of each host, by type and health."""
+    """Add one sample per host, disk type and health: the number of such disks."""
     get_disks = select_fields(tower.disk.get_disks, DiskFigures)
     for disk in await _read(tower, samples, "disks", get_disks):
         health = disk_state(disk.health_status, disk.healthy, disk.usage_status)
@@ -200,7 +200,7 @@ async def collect_disks(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_vms(tower: Cloudtower, samples: Samples) -> None:
-    """Add the numbers of VMs by status, without reading the VMs."""
+    """Add one sample per status: the number of VMs with that status. The VMs are not read."""
 
     async def count(status: models.VmStatus) -> None:
         where: inputs.VmWhereInput = {"status": status, "in_recycle_bin": False}
@@ -212,7 +212,7 @@ async def collect_vms(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_alerts(tower: Cloudtower, samples: Samples) -> None:
-    """Add the numbers of alerts that have not ended, by cluster and severity."""
+    """Add one sample per cluster and severity: the number of alerts that have not ended."""
     known = ("CRITICAL", "NOTICE", "INFO")
     for severity in known:  # so that the sum over the Tower always exists
         samples.add(families.ALERTS, 0, None, None, severity)
@@ -224,7 +224,7 @@ async def collect_alerts(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_tasks(tower: Cloudtower, samples: Samples) -> None:
-    """Add the numbers of tasks by status, without reading the tasks."""
+    """Add one sample per status: the number of tasks with that status. The tasks are not read."""
 
     async def count(status: str) -> None:
         where: Any = {"status": status}
@@ -234,7 +234,7 @@ async def collect_tasks(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_licenses(tower: Cloudtower, samples: Samples) -> None:
-    """Add the dates at which the licenses of the Tower expire."""
+    """Add one sample per license of the Tower: the date at which the license expires."""
     get_licenses = select_fields(tower.license.get_licenses, LicenseFigures)
     for one in await _read(tower, samples, "licenses", get_licenses):
         samples.add(
@@ -252,8 +252,8 @@ async def collect_single_vms(
     """Add samples of each chosen VM.
 
     Args:
-        where: Filter of the VMs; None: all.
-        limit: Maximum number of VMs: the first ones in the order of their ids.
+        where: Filter of the VMs. None means all VMs.
+        limit: Maximum number of VMs. The VMs are read in the order of their ids.
         tower: Session to read from.
         samples: Destination of the samples.
     """

@@ -36,16 +36,17 @@ class Samples:
 
         Args:
             family: Metric of the sample.
-            value: Value; None, or a value that is not a finite number, counts as unknown.
-            labels: Values of the labels after ``tower``. Control characters become spaces, and
-                long texts are cut; None becomes an empty text.
+            value: Value of the sample. None counts as unknown, and so does a value that is not a
+                finite number.
+            labels: Values of the labels after ``tower``. Control characters become spaces, long
+                texts are cut, and None becomes an empty text.
         """
         known = _number(value)
         if known is not None:
             self._values[family][self._key(labels)] = known
 
     def increase(self, family: Family, *labels: object) -> None:
-        """Add 1 to the sample with these labels, which starts at 0."""
+        """Add 1 to the sample with these labels. A new sample starts at 0."""
         values, key = self._values[family], self._key(labels)
         values[key] = values.get(key, 0.0) + 1.0
 

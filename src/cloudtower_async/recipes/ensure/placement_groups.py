@@ -1,4 +1,4 @@
-"""Make sure that a placement group exists and has its members."""
+"""Make sure that a placement group exists and has exactly the given members."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ async def ensure_placement_group(
         vms: Names or ids of all members, which must be VMs of the cluster. Other VMs are removed
             from the group.
         policy: Whether the VMs must or should share a host: ``"MUST_SAME"``, ``"MUST_DIFFERENT"``,
-            ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None: leave the rule as it is; a new group
-            gets no rule.
+            ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. With None, the rule of an existing group
+            stays, and a new group gets no rule.
         enabled: Whether the group is in force.
-        reconcile_timeout: Seconds to look for the group or the change if the outcome of a call is
-            unknown; after that, the call is repeated once. The same limit applies if the name is
-            taken by a group that is not listed yet.
+        reconcile_timeout: If the outcome of a call is unknown: seconds to look for the group or the
+            change. After that, the call is repeated once. The recipe also looks for the group for
+            this time if the server says that the name is taken, but does not list a group with the
+            name yet.
         timeout: Seconds to wait for each task, and for the group to settle; None: no limit.
 
     Returns:

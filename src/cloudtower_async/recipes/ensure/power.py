@@ -1,4 +1,4 @@
-"""Make sure that a VM runs, or is off."""
+"""Make sure that a VM is running or off."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def ensure_power(
         state: ``"RUNNING"`` or ``"STOPPED"``. A suspended VM cannot be shut down: the call raises
             an error.
         force_after: Seconds after which a VM that has not shut down is powered off, as if its plug
-            were pulled; None: never.
-        reconcile_timeout: Seconds to check whether the VM has the state if the outcome of a call is
-            unknown; after that, the call is repeated once.
+            were pulled. With None, the VM is never powered off.
+        reconcile_timeout: If the outcome of a call is unknown: seconds to wait for the VM to reach
+            the state. After that, the call is repeated once.
         timeout: Seconds to wait for the VM; None: no limit.
 
     Returns:
@@ -55,7 +55,8 @@ async def ensure_power(
         NotFound: The VM does not exist.
         TaskError: A task failed, or the VM did not reach the state within `timeout`.
         OutcomeUnknown: The VM did not reach the state within `reconcile_timeout`.
-        CloudtowerError: The guest has not shut down, or the VM is in another state.
+        CloudtowerError: The guest has not shut down, or the VM is in a state from which it cannot
+            reach `state`. For example, a suspended VM cannot be shut down.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

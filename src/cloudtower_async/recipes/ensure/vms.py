@@ -22,13 +22,14 @@ async def ensure_vm(
 ) -> Ensured[models.Vm]:
     """Make sure that a cluster has a VM with this name; create it if it is missing.
 
-    An existing VM is returned as it is; its configuration is not compared. A VM that an interrupted
-    run has begun to create is waited for and adopted. VMs in the recycle bin do not count.
+    An existing VM is returned as it is; its configuration is not compared. If an interrupted run
+    has already started to create the VM, the call waits for this VM and returns it. VMs in the
+    recycle bin do not count.
 
     A server refuses to create a VM whose name is taken, so duplicates are impossible, with one
     exception: if a creation fails with a time-out of the hypervisor, the VM may still appear later.
-    This call then raises `TaskFailed`. A call after the VM has appeared adopts the VM, but an
-    earlier call creates a second VM.
+    This call then raises `TaskFailed`. If you call again after the VM has appeared, the call
+    returns the VM. If you call again before the VM has appeared, the call creates a second VM.
 
     Args:
         tower: The session to work with.
@@ -38,8 +39,8 @@ async def ensure_vm(
             their other arguments set by `functools.partial`, or a custom function. The function is
             called with the session and the name, and with ``cluster`` and ``timeout`` by keyword.
         reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown;
-            after that, the VM is created once more. The same limit applies if the name is taken by
-            a VM that is not listed yet.
+            after that, the VM is created once more. The call also looks for the VM for this time if
+            the server says that the name is taken, but does not list a VM with the name yet.
         timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
 
     Returns:
@@ -50,8 +51,8 @@ async def ensure_vm(
         NotFound: The cluster, or another resource that `create` needs, does not exist.
         BadRequest: The server refused to create the VM. The code ``VM_DUPLICATE`` means that a VM
             of another cluster has the name.
-        TaskError: The VM was not created or did not settle within `timeout`. Call again to adopt
-            the VM.
+        TaskError: The VM was not created or did not settle within `timeout`. Call again to wait
+            for the VM.
         OutcomeUnknown: After each of two attempts, the VM did not appear within
             `reconcile_timeout`.
         CallError: A call failed for another reason.

@@ -38,7 +38,7 @@ async def ensure_volume_attached(
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
-        volume: Name or id of the volume, of the VM's cluster.
+        volume: Name or id of the volume, which must be in the VM's cluster.
         bus: Bus of a new disk.
         reconcile_timeout: Seconds to look for the disk if the outcome of adding it is unknown;
             after that, the disk is added once more.
@@ -111,9 +111,9 @@ async def ensure_volume_detached(
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
-        volume: Name or id of the volume, of the VM's cluster.
-        reconcile_timeout: Seconds to check whether the disk is gone if the outcome of the removal
-            is unknown; after that, the removal is repeated once.
+        volume: Name or id of the volume, which must be in the VM's cluster.
+        reconcile_timeout: If the outcome of the removal is unknown: seconds to wait until the disk
+            is gone. After that, the removal is repeated once.
         timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
 
     Returns:

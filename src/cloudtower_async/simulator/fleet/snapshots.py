@@ -90,7 +90,7 @@ def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | No
 def frozen_disk(
     factory: Factory, disk: Document, place: int, local_id: str | None
 ) -> dict[str, Any]:
-    """Return a disk in the form that snapshots and templates contain.
+    """Return a disk in the format of snapshots and templates.
 
     Args:
         factory: Tools for creating resources.
@@ -127,7 +127,7 @@ def frozen_disk(
 
 
 def frozen_nics(store: Store, vm: Document) -> list[dict[str, Any]]:
-    """Return the NICs of a VM in the form that snapshots and templates contain."""
+    """Return the NICs of a VM in the format of snapshots and templates."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return [_frozen_nic(store, nic) for nic in nics if nic.get("vlan")]
 

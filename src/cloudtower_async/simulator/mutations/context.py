@@ -161,7 +161,8 @@ def reject_locked(
         context: Context with the server version.
         documents: Documents that must not be locked.
         resource: Resource type of the documents.
-        owner: Field of the documents whose value is reported as the id of the locked resource.
+        owner: Name of a field of the documents. The error reports the value of this field as the id
+            of the locked resource.
 
     Raises:
         HttpError: A document is locked.

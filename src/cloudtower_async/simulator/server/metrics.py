@@ -58,8 +58,9 @@ _Curve: TypeAlias = "tuple[dict[str, str], Callable[[float], float]]"
 
 
 def _metrics(group: MetricGroup, *, cuts: bool = False) -> Handler:
-    """Return the handler of an operation that returns the metrics of a group.
+    """Return the handler of a metrics operation.
 
+    `group` contains the names of the metrics, and the resources that the operation measures.
     If `cuts` is set, the handler may truncate long series, depending on `Behavior.long_metrics`.
     """
 

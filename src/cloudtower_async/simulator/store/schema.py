@@ -99,7 +99,7 @@ class ResourceSchema:
 
 @functools.cache
 def where_conditions(resource: str) -> Mapping[str, Condition]:
-    """Return the conditions of a resource type by key of the filter."""
+    """Return a mapping from each key of a resource type's filter to its condition."""
     record = getattr(inputs, f"{resource}WhereInput")
     types = {key: _type(record, key) for key in record.__annotations__}
     shape: dict[str, Condition] = {}
@@ -121,7 +121,7 @@ def where_conditions(resource: str) -> Mapping[str, Condition]:
 
 @functools.cache
 def orders(resource: str) -> Mapping[str, Order]:
-    """Return the sort orders of a resource type by value of ``orderBy``."""
+    """Return a mapping from each ``orderBy`` value of a resource type to its sort order."""
     values = arg_type(getattr(inputs, f"{resource}OrderByInput")).choices
     split = {value: value.rpartition("_") for value in values}
     return {value: Order(field, way == "DESC") for value, (field, _, way) in split.items()}

@@ -164,7 +164,7 @@ class Store:
         """Add a document with its relations, and return the document. Missing fields become None.
 
         Raises:
-            KeyError: The resource type has no field with one of the names.
+            KeyError: `values` contains a name that is not a field of the resource type.
             DocumentNotFoundError: A related document does not exist.
             ValueError: A document with this id already exists.
         """
@@ -200,10 +200,10 @@ class Store:
 
         Raises:
             DocumentNotFoundError: The document or a related document does not exist.
-            KeyError: The resource type has no field with one of the names.
+            KeyError: `values` contains a name that is not a field of the resource type.
             TypeError: The value of a relation is not an id or a list of ids.
-            ValueError: The enum of a field does not have the value. To set a value that only newer
-                servers know, pass an enum member such as ``VmStatus("NEW")``.
+            ValueError: The value of an enum field is not a member of the enum. To set a value that
+                only newer servers know, pass an enum member such as ``VmStatus("NEW")``.
         """
         document = self._one(resource, identifier)
         relations = self._relations[resource]

@@ -78,7 +78,10 @@ def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that adds documents to the relations in the data."""
+    """Return a function for `Action.values` that adds related documents to the document.
+
+    The data specifies the relations and the documents to add.
+    """
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -91,7 +94,10 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that removes documents from relations in the data."""
+    """Return a function for `Action.values` that removes related documents from the document.
+
+    The data specifies the relations and the documents to remove.
+    """
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)

@@ -141,7 +141,7 @@ def _size(context: Context, vm: Document) -> int:
 
 
 def _local_parts(context: Context, vm: Document) -> Fields:
-    """Return the disks and NICs of a VM in the form that templates in a cluster contain."""
+    """Return the disks and NICs of a VM in the format of a VM template of one cluster."""
     store = context.store
     disks = _disks(context, vm)
     for disk in disks:
@@ -161,7 +161,7 @@ def _disks(context: Context, vm: Document) -> list[Fields]:
 
 
 def _library_parts(context: Context, vm: Document) -> Fields:
-    """Return the disks and NICs of a VM in the form that content library templates contain."""
+    """Return the disks and NICs of a VM in the format of a content library template."""
     store = context.store
     disks = [
         library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
@@ -175,10 +175,10 @@ def _library_parts(context: Context, vm: Document) -> Fields:
 
 
 def library_disk(disk: Fields, policy: str | None) -> Fields:
-    """Return a disk in the form that content library templates contain.
+    """Return a disk in the format of a content library template.
 
     Args:
-        disk: Disk in the form that snapshots contain.
+        disk: Disk in the format of a snapshot.
         policy: Name of the storage policy, or None if the disk has no policy.
     """
     fields = policy_fields(policy) if policy else {}
