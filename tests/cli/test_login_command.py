@@ -173,7 +173,7 @@ async def test_an_expired_token_asks_for_a_new_login(sim: Simulator, tmp_path: P
     sim.accounts.revoke_tokens()
     refused = await ended("get", "cluster", **variables)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "renew that of a profile with `cloudtower-async login`" in refused.stderr
+    assert "renew the token of a profile with `cloudtower-async login`" in refused.stderr
     assert refused.stderr.count("\n") == 1
 
 

@@ -72,8 +72,8 @@ def test_every_phrase_is_one_of_the_package() -> None:
     [
         ("Start again, without resume=.", "Start again, without --resume."),
         (
-            "with username= and password= a session logs in again by itself.",
-            "with --username and CLOUDTOWER_PASSWORD a command logs in by itself.",
+            "With username= and password=, the session logs in again by itself.",
+            "With --username and CLOUDTOWER_PASSWORD, a command logs in by itself.",
         ),
         (
             "Check host, port and firewalls; connect_timeout= is the time-out.",

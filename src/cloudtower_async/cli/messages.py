@@ -54,7 +54,7 @@ PHRASES = {
         "wait again with `task wait`, and a longer --timeout if needed"
     ),
     "open a new session, or": "log in with `cloudtower-async login`, or",
-    "a session logs in again by itself": "a command logs in by itself",
+    "the session logs in again by itself": "a command logs in by itself",
     # Arguments for which no command has an option.
     "Pass a longer timeout= if the call is slow.": "Try again later, or ask for less.",
     "Pass a longer read_timeout= if the server is slow.": ("Try again later, or ask for less."),
