@@ -342,9 +342,10 @@ class Store:
         self._check_ends(resource, values, values.keys() & self._relations[resource].keys())
 
     def _check_names(self, resource: str, names: Iterable[str]) -> None:
-        known = {*self._blank[resource], *self._relations[resource]}
-        for name in sorted({*names} - known):
-            raise KeyError(f"{resource} has no field {name}{did_you_mean(name, known)}")
+        fields, relations = self._blank[resource], self._relations[resource]
+        for name in sorted({*names} - fields.keys() - relations.keys()):
+            hint = did_you_mean(name, [*fields, *relations])
+            raise KeyError(f"{resource} has no field {name}{hint}")
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
         """Check before any change that all related documents exist.
