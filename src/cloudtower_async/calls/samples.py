@@ -40,8 +40,8 @@ def make(struct: type[S], /, **fields: object) -> S:
             a list of dicts to a list of structs, and a string to an enum member.
 
     Raises:
-        InvalidInput: The struct has no such field, or a value has a wrong type. The error names the
-            place, and suggests similar names.
+        InvalidInput: The struct has no such field, or a value has a wrong type. The message
+            names the field, and suggests similar names.
 
     Example:
         ::

@@ -55,17 +55,18 @@ class Behavior:
         nothing_matches: Response to a mutation whose filter matches no resource. ``"empty"``
             returns status 200 with an empty list. ``"404"`` returns an error. Operations that
             declare status 304 in the schema return 304 in both cases.
-        fractions: Send fractions in sizes and frequencies, as real servers sometimes do.
+        fractions: Whether sizes and frequencies in responses are floats such as ``1024.5``. Real
+            servers sometimes send such values.
         long_metrics: Response to a query for metrics of 10 or more VMs over a day or more.
-            ``"cut"`` omits the older half of the points and sets ``dropped``. ``"whole"`` sends all
-            points.
+            ``"cut"`` omits the older half of the points, and ``dropped`` in the response is true.
+            ``"whole"`` sends all points.
         guest_tools: Whether VM tools run in the guests of started VMs. Without VM tools, the server
             does not know the IP addresses of a VM.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
         guest_address_delay: Seconds from the start of the VM tools until the IP address of the
-            first NIC is known. The address of each further NIC is known half of this time after the
-            address of the NIC before it.
-        guest_shutdown_delay: Seconds after a guest has shut itself down until the status of its VM
+            first NIC is known. With 1.0, the addresses of the first three NICs are known after 1.0,
+            1.5 and 2.0 seconds.
+        guest_shutdown_delay: Seconds from the shutdown of a guest until the status of its VM
             becomes ``STOPPED``. See `Simulator.shut_down_guest`.
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that
             changes the VM. On real servers, a synchronization with the cluster can have this
@@ -77,8 +78,8 @@ class Behavior:
             ``"refused"``: the request fails with status 400. ``"task_fails"``: the task fails. The
             error codes are known from real servers, but the status 400 is a guess.
         late_creates: Seconds from the failure of a creation task until the VM appears anyway, under
-            a new id. Only failures by fault injection count. A real server shows this behavior
-            after a time-out of the hypervisor. With None, such a VM never appears.
+            a new id. This applies only to failures by fault injection. A real server shows
+            this behavior after a time-out of the hypervisor. With None, the VM never appears.
         version: Version of the server. Servers before 3.3.0 do not lock resources. Servers before
             4.4.0 do not accept the content language ``*``.
 
@@ -125,7 +126,7 @@ class Behavior:
     def shown(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return a document in the form that responses contain.
 
-        If `fractions` is set, the document contains fractions.
+        If `fractions` is set, sizes and frequencies become floats such as ``1024.5``.
         """
         if self.fractions:
             for field in _FRACTIONAL:

@@ -97,7 +97,10 @@ class ChangeFeed:
             self._current = self._compacted = _FIRST
 
     def after(self, revision: int) -> Iterable[FeedEvent]:
-        """Return the changes after a revision. If `inclusive` is set, include that revision."""
+        """Return the changes after a revision.
+
+        If the attribute `inclusive` is set, include the change with this revision.
+        """
         least = revision if self.inclusive else revision + 1
         return (event for event in self.events() if event.revision >= least)
 

@@ -40,8 +40,9 @@ class Clock:
         self._passed += seconds
 
     def timestamp(self, at: float | None = None) -> str:
-        """Return the date `at` seconds after the start, in the format of the server.
+        """Return a date in the format of the server.
 
-        By default, `at` is the current time of the clock.
+        Args:
+            at: Seconds since the start of the clock. The default is the current time.
         """
         return timestamp(self.started_at + timedelta(seconds=self.now() if at is None else at))

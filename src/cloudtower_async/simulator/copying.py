@@ -31,15 +31,15 @@ class Session(Protocol):
 async def read_fleet(tower: Session, *, redact: bool) -> dict[str, Any]:
     """Return all resources of a Tower, in the form that `Simulator.load` accepts.
 
-    The result maps the paths of queries to lists of resources. A query is skipped if the server
-    does not support the query or the user lacks the permission.
+    The result maps the paths of queries to lists of resources. If the server does not support a
+    query or the user lacks the permission, the query is skipped.
 
     Args:
         tower: Session with the Tower. Only queries are sent.
         redact: Replace names, addresses, secrets and free text, as described in `Redactor`.
 
     Raises:
-        CallError: A query failed for another reason.
+        CallError: A query failed and cannot be skipped.
     """
     fleet: dict[str, list[Any]] = {}
     for path in queries().values():

@@ -38,6 +38,11 @@ class Factory:
     behavior: Behavior = field(default_factory=Behavior)
 
     def ago(self, most_days: float, least_days: float = 0.0) -> str:
-        """Return a random date `least_days` to `most_days` before the start of the server."""
+        """Return a random date before the start of the server.
+
+        Args:
+            most_days: Maximum number of days before the start.
+            least_days: Minimum number of days before the start.
+        """
         days = self.random.uniform(least_days, most_days)
         return self.clock.timestamp(-int(days * _DAY))

@@ -68,7 +68,7 @@ EVERY_FAULT: tuple[Fault, ...] = (
 
 
 class Faults:
-    """Scripted faults: each method makes the next requests of an operation fail.
+    """Scripted faults: most methods make the next requests of an operation fail.
 
     The argument `operation` is the path of an operation, for example ``"get-vms"``. The default
     ``"*"`` means any request, including logins. Each fault applies to one request. A request gets
@@ -173,7 +173,12 @@ class Faults:
         self._add(operation, times, fault)
 
     def delay(self, seconds: float, operation: str = EVERY) -> None:
-        """Delay all requests of an operation from now on by `seconds`. 0 turns the delay off."""
+        """From now on, delay all requests of an operation.
+
+        Args:
+            seconds: Delay in seconds. 0 turns the delay off.
+            operation: Path of the operation. ``"*"`` means any request.
+        """
         self._delays[_known(operation)] = seconds
 
     def clear(self) -> None:

@@ -7,7 +7,7 @@ from ..spelling import did_you_mean
 
 
 def unknown_path(path: str) -> str:
-    """Return a message about a path that no operation has, with the path that may be meant."""
+    """Return an error message about an unknown path. The message suggests a similar path."""
     method = path.rpartition(".")[2].replace("-", "_")
     hint = did_you_mean(path, (known.lstrip("/") for known in OPERATIONS))
     for known, name in OPERATIONS.items():

@@ -236,7 +236,7 @@ class Simulator:
     async def copy_of(cls, tower: Session, *, redact: bool = True, **options: Any) -> Self:  # noqa: ANN401
         """Return a simulator with a copy of the fleet of a Tower. The Tower is not changed.
 
-        By default, names, addresses, secrets and all other strings are replaced. Only ids, enum
+        By default, strings such as names, addresses and secrets are replaced. Only ids, enum
         values, dates, versions and short numbers stay. The same string always gets the same
         replacement. Save the copy with ``save``. Review the file before you share it.
 

@@ -148,7 +148,7 @@ class Uploads:
         self._end(task, "FAILED")
 
     def advance(self) -> None:
-        """End the uploads whose duration after the last chunk has passed."""
+        """End the uploads that are due: `duration` seconds after their last chunk."""
         while self._ending and self._ending[0][0] <= self._factory.clock.now():
             _, task, upload = self._ending.popleft()
             if not is_open(task):  # cancelled after the last chunk

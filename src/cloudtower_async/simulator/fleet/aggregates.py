@@ -77,9 +77,12 @@ def refresh_around(store: Store, vm: Document) -> None:
 
 
 def add_written(store: Store, cluster: str, size: int) -> None:
-    """Add all replicas of `size` bytes to the used data space of the hosts of a cluster.
+    """Add new data of a cluster to ``used_data_space`` of its hosts.
 
-    A negative `size` removes data.
+    Args:
+        store: Store with the cluster and the hosts.
+        cluster: Id of the cluster.
+        size: Size of the new data in bytes, without replicas. A negative number removes data.
     """
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     sign = 1 if size > 0 else -1  # rounding must be the same for adding and removing
@@ -133,11 +136,11 @@ def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - int or float, dependin
 
 
 def _share(vm: Document, amount: str, percentage: str) -> float:
-    """Return the used part of an amount of a VM.
+    """Return how much of its memory or CPU a VM uses.
 
     Args:
         vm: The VM.
-        amount: Field with the amount. The value None counts as 0.
-        percentage: Field with the used part in percent. The value None counts as 0.
+        amount: Field with the total amount. The value None counts as 0.
+        percentage: Field with the usage in percent. The value None counts as 0.
     """
     return (vm[amount] or 0) * (vm[percentage] or 0) / 100

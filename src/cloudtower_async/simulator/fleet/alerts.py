@@ -124,7 +124,7 @@ def add_alert_rules(factory: Factory) -> None:
 
 
 def add_cluster_rules(factory: Factory, cluster: Document) -> None:
-    """Add an alert rule for each global alert rule to a cluster."""
+    """Add alert rules to a cluster: one rule for each global alert rule."""
     for rule in factory.store.table("GlobalAlertRule").values():
         factory.store.add(
             "AlertRule",
@@ -141,9 +141,13 @@ def add_cluster_rules(factory: Factory, cluster: Document) -> None:
 
 
 def add_alerts(factory: Factory, everyday: int) -> None:
-    """Add alerts for failed disks and disconnected clusters, and `everyday` other alerts.
+    """Add alerts for failed disks and disconnected clusters, and everyday alerts.
 
-    About a third of the other alerts have ended.
+    About a third of the everyday alerts have ended.
+
+    Args:
+        factory: Tools for creating resources.
+        everyday: Number of everyday alerts.
     """
     store = factory.store
     for disk in list(store.table("Disk").values()):

@@ -32,9 +32,9 @@ def add_storage_policies(factory: Factory, cluster: Document) -> None:
 
 
 def policy_uuid(factory: Factory, cluster: str, policy: str) -> str:
-    """Return the UUID of the policy of a cluster with the given name.
+    """Return the UUID of a storage policy of a cluster.
 
-    If the cluster has no such policy, add the policy.
+    If the cluster has no policy with this name, add the policy.
     """
     name = policy.removeprefix("ELF_CP_")
     found = factory.store.select("ElfStoragePolicy", {"cluster": {"id": cluster}, "name": name})

@@ -1,8 +1,9 @@
 """Curves: values of metrics over time. All queries return values from the same curves.
 
-A curve oscillates around a level with daily and weekly cycles and some noise. The level comes from
-the fleet if the fleet contains the value. Related metrics are consistent: the values of reads and
-writes add up to the total, and used bytes match the usage in percent.
+A curve oscillates around a level with daily and weekly cycles and some noise. For usage metrics,
+the level is the current usage in the fleet. For other metrics, the level is random. Related metrics
+are consistent: the values of reads and writes add up to the total, and used bytes match the usage
+in percent.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class CurveSpec:
 
     Args:
         unit: Unit of the metrics, as named in the schema.
-        low: Lowest random level. Resources get a random level if the fleet contains no level.
+        low: Lowest random level.
         high: Highest random level.
         swing: Maximum deviation from the level, as a share of the level.
     """

@@ -17,7 +17,8 @@ class MetricLimits:
         self.most_streams = 200
         """Maximum number of series per metric in a response.
 
-        If a metric has more series, the response omits the remaining series and sets ``dropped``.
+        If a metric has more series, the response omits the remaining series, and ``dropped`` in
+        the response is true.
         """
 
 

@@ -129,9 +129,9 @@ def _complete(
 ) -> None:
     """Set the required relations of a generated document.
 
-    `mentioned_by` is the document that refers to the generated document. If `mentioned_by` has a
-    relation with the same field name, use the target of this relation. Otherwise, use any document
-    of the resource type.
+    `mentioned_by` is the document that refers to the generated document. If both documents have a
+    relation with the same field name, both relations get the same target. Otherwise, the target is
+    any document of the right resource type.
     """
     made_up = store.get(resource, identifier)
     for relation in store.resources[resource].relations:

@@ -119,8 +119,8 @@ def _beyond(
     """Return a predicate that tests whether a document comes after the document `identifier`.
 
     If `later` is False, the predicate tests whether a document comes before that document. If the
-    document `identifier` does not exist, or if its field is null, the predicate is always False, as
-    in SQL.
+    document `identifier` does not exist, or if its value of the sort field is null, the predicate
+    is always False, as in SQL.
     """
     cursor = table.get(identifier)
     field = order.field

@@ -418,7 +418,10 @@ def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
 
 
 def _count(relation: Relation, document: Document) -> None:
-    """Update the field with the number of related documents, and the sum in ``total_num``."""
+    """Update the field with the number of related documents.
+
+    If the document has a field ``total_num``, add the change of the number to this field.
+    """
     if relation.count is None:
         return
     before = document[relation.count] or 0

@@ -31,7 +31,7 @@ NOT_GENERIC: Mapping[str, str] = {
 VERBS: Mapping[str, str] = {"create-cluster-recycle-bin-setting": "update"}
 """Verbs of operations whose path has a misleading verb.
 
-Each cluster already has settings, so this operation updates the settings.
+For example, ``create-cluster-recycle-bin-setting`` updates settings that each cluster already has.
 """
 
 REFUSED_BY_TASK = frozenset({"IscsiTarget"})

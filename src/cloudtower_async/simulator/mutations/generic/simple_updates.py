@@ -71,7 +71,7 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that sets the fields in the data of the body."""
+    """Return a function for `Action.values` that returns the field values in the data."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
@@ -80,7 +80,7 @@ def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
     """Return a function for `Action.values` that adds related documents to the document.
 
-    The data specifies the relations and the documents to add.
+    The argument `data` of the function contains the relations and the documents to add.
     """
 
     def values(context: Context, document: Document, data: Body) -> Fields:
@@ -96,7 +96,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
     """Return a function for `Action.values` that removes related documents from the document.
 
-    The data specifies the relations and the documents to remove.
+    The argument `data` of the function contains the relations and the documents to remove.
     """
 
     def values(context: Context, document: Document, data: Body) -> Fields:

@@ -109,7 +109,7 @@ def former_fields(store: Store, resource: str, snapshot: Document) -> Fields:
 
 
 def _whole(name: str, value: object) -> object:
-    """Return the value. Round sizes up to whole bytes, because snapshots can have fractions."""
+    """Return the value of a field. A size with a fraction is rounded up to whole bytes."""
     return math.ceil(value) if name.endswith("size") and isinstance(value, float) else value
 
 

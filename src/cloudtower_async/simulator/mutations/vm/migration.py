@@ -161,7 +161,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
 
 
 def _migrations(context: Context, body: Body) -> list[Document]:
-    """Return a body's tasks that are running migrations to another cluster."""
+    """Return the tasks in a body that migrate VMs to another cluster and have not ended."""
     tasks = [
         task
         for task in find(context, "Task", body["tasks"], "tasks")
@@ -180,7 +180,7 @@ def _abort(context: Context, body: Body) -> list[PlainResult]:
 
 
 def _cut_over(context: Context, body: Body) -> list[Result]:
-    """Stop VMs with a cutover migration, so that the migration can complete."""
+    """Stop the VMs of cutover migrations, so that the migrations can complete."""
     vms: list[Document] = []
     for task in _migrations(context, body):
         if task["args"]["data"]["vm_config"]["migrate_type"] != "CUTOVER_MIGRATE":

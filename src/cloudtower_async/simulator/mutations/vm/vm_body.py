@@ -189,9 +189,9 @@ def qos_fields(values: Body) -> Fields:
 
 
 def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """Add the parameters to a draft that all operations for creating VMs have in common.
+    """Add host, status, owner, folder, placement groups, GPUs and PCI NICs to a draft.
 
-    These parameters are host, status, owner, folder, placement groups, GPUs and PCI NICs.
+    All operations that create VMs have these parameters.
     """
     draft.host = wanted_host(values)
     draft.running = values.get("status") == "RUNNING"
@@ -223,7 +223,10 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Reject a VM with GPUs if the body names no host or turns HA on. Turn HA off."""
+    """Turn HA off for a VM with GPUs.
+
+    If the body names no host or turns HA on, reject the VM.
+    """
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):
