@@ -145,7 +145,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
     """Return the arguments of the method: a list of items, or a dict of keyword arguments.
 
     Raises:
-        UsageError: The body cannot be read, or the operation takes no body or a file.
+        UsageError: The body cannot be read, the operation takes no body, or it takes a file.
         InvalidInput: The body does not fit the API schema.
     """
     if called.carries is Carries.FORM:

@@ -114,14 +114,15 @@ class CommandChange:
         kind: Name of the struct of the resources that are printed after the change: ``"Vm"``.
         targets: Resources that the change affects or creates.
         step: Name of the step in progress messages: ``"delete"``.
-        destructive: Whether the user must type the number of resources to confirm a change of many.
+        destructive: Whether the user must type the number of resources, instead of yes, to confirm
+            a change of more than 10 resources.
         deletes: Whether the change deletes the resources.
         send: Function that sends the mutation for one target and returns the answer of the
             mutation. None means that `run` carries out the change.
         run: Function that carries out the change with a recipe, or None. If `run` and `send` are
             both set, `send` is used only with --no-wait.
-        sends: Name of the mutation after which the recipe only waits. With --no-wait, the recipe
-            ends after this mutation. Empty means that --no-wait uses `send`.
+        sends: Name of the recipe's last mutation. With --no-wait, the recipe is stopped after this
+            mutation. An empty text means that --no-wait uses `send`.
         read: Function that reads the resources to print after the change. None means that the
             resources in the answer of the mutation are printed.
     """
@@ -394,7 +395,7 @@ def _names(change: CommandChange) -> dict[str, str]:
 
 
 async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTask[Any]]:
-    """Send the mutation for a target and return its answers; raise if there is none."""
+    """Send the mutation for a target and return its answers. Without any answer, raise an error."""
     assert change.send is not None  # noqa: S101
     answers = await change.send(target)
     if not answers:

@@ -116,7 +116,7 @@ def _add(table: dict[str, Command], command: App, path: str) -> None:
 def _add_argument(entry: Command, argument: Argument) -> None:
     names = [name for name in argument.names if name != "*"]
     if not names:
-        return  # a group of options: each option is an argument
+        return  # a group; its options are added one by one
     about = _first_sentence(argument.parameter.help)
     choices = argument.get_choices()
     tokens, many = argument.token_count()

@@ -231,7 +231,7 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return the index of the first character of `word` that bash replaces."""
+    """Return the index in `word` at which the part begins that bash replaces with a candidate."""
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 

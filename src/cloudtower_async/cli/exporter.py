@@ -36,8 +36,8 @@ Seconds = Annotated[float, Parameter(validator=validators.Number(gt=0))]
 _USERNAME, _PASSWORD = "CLOUDTOWER_EXPORTER_USERNAME", "CLOUDTOWER_EXPORTER_PASSWORD"
 _LOOPBACK = ("127.", "localhost", "::1")
 _THREADS = 8
-"""Number of threads besides one per Tower. Looking up the host name of a Tower may hang a
-thread."""
+"""Number of threads in addition to one thread per Tower. A lookup of a Tower's host name can block
+a thread for a long time."""
 
 exporter: App = App(name="exporter")
 

@@ -26,7 +26,8 @@ class FieldDoc(NamedTuple):
 
     Attributes:
         text: The documentation, or an empty text if it is missing.
-        since: First server version with the field. None means the same version as for the class.
+        since: First server version with the field. None means that the field is as old as its
+            class.
     """
 
     text: str

@@ -64,8 +64,8 @@ def worker(
     Args:
         jobs: Jobs whose items the worker processes, as module:name.
         concurrency: Maximum number of items that the worker processes concurrently.
-        grace: Seconds to wait until a request whose outcome is unknown can no longer reach its
-            Tower.
+        grace: Seconds to wait before a request with an unknown outcome may be sent again. Until
+            then, the request can still reach the Tower.
         lost: Seconds until the items of a worker that has died go to another worker.
         drain: Seconds to finish items after Ctrl-C or SIGTERM. Unfinished items then go to another
             worker.

@@ -50,7 +50,8 @@ def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True)
 
     Args:
         kind: Name of the format.
-        raw_csv: Whether to leave CSV cells unchanged that a spreadsheet would run as formulas.
+        raw_csv: Whether to leave CSV cells unchanged. If False, an apostrophe is put before cells
+            that a spreadsheet would run as formulas.
         headings: Whether a table or CSV begins with the names of the columns.
 
     Raises:

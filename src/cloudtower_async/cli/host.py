@@ -120,7 +120,7 @@ def exit_(
 
     Args:
         hosts: Names or ids of the hosts.
-        bring_back: Move VMs back to the host, and start VMs again that were shut down for the
+        bring_back: Move VMs back to the host. Start the VMs that were shut down for the
             maintenance.
         change: Options of the change.
         output: Output options.

@@ -60,7 +60,7 @@ _COMMANDS = {
     "snapshot": "vm_snapshot",
     "template": "content_library_vm_template",
 }
-"""Names of resources in commands that are shorter than in the API."""
+"""Short names that commands use for resources, and the names of the resources in the API."""
 
 
 def queries() -> dict[str, str]:

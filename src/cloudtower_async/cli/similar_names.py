@@ -19,8 +19,8 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     Args:
         name: The unknown name.
         known: The known names.
-        few: Whether to list all known names if no known name is similar. Many known names are not
-            listed.
+        few: Whether to list all known names if none of them is similar, and if there are at most
+            `FEW` known names.
     """
     known = list(known)
     near = similar_names(name, known)

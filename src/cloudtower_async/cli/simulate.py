@@ -76,7 +76,7 @@ def simulate(
         faults: Share of requests that fail, from 0 to 1. Faults include errors, missing, incomplete
             and late responses, and reset connections. Some requests fail after the server has
             executed them.
-        behavior: Choice between different behaviors of real servers.
+        behavior: Options that choose how the simulated server behaves where real servers differ.
     """
     try:
         fleet = FleetSize.parse(size)

@@ -85,8 +85,8 @@ VIEWS = {
 """Default columns by struct. A column is a field, or a heading, ``=`` and an expression.
 
 The heading ``age`` shows the time since a field. The expression ``a/b`` shows a percentage, and
-``a..b`` shows the time between two fields. The columns after the bar are only shown with ``-o
-wide``, which also shows the id.
+``a..b`` shows the time between two fields. The columns after ``|`` are only shown with ``-o wide``,
+which also shows the id.
 """
 
 _AGES = ("local_created_at", "created_at")

@@ -51,7 +51,7 @@ _PAUSE = 5.0
 """Maximum number of seconds between two attempts to reach Redis."""
 
 _GIVE_UP = 5
-"""Number of consecutive items without an answer of the Tower after which no more items are
+"""If a Tower does not answer for this number of consecutive items, its other items are not
 tried."""
 
 _REMEMBERED = 7 * 86400
@@ -114,7 +114,7 @@ class FleetRun(msgspec.Struct, kw_only=True):
 
     @property
     def items(self) -> int:
-        """Number of items of all Towers that have been listed."""
+        """Number of items of all Towers whose items have been listed."""
         return sum(tower.items for tower in self.towers)
 
     @property
@@ -151,10 +151,10 @@ async def run_fleet(
 
     Args:
         url: Address of Redis.
-        name: Name of the job that the workers were started with: ``module:name``.
+        name: Name of the job: ``module:name``. The workers must use the same name.
         job: The job.
-        profiles: Profiles of the Towers. The profiles must exist on this machine and on the
-            workers' machines.
+        profiles: Names of the profiles of the Towers. The profiles must exist on this machine and
+            on the workers' machines.
         run: Name of the run, such as ``"2026-01-31"``.
         per_tower: Maximum number of items in progress on a Tower, in all workers and runs together.
         per_cluster: Maximum number of items in progress on a cluster, in all workers and runs

@@ -309,7 +309,7 @@ class SlotLease:
     Args:
         redis: Client of Redis.
         tower: Name of the Tower.
-        cluster: Id of the cluster; None: the limit per cluster does not apply.
+        cluster: Id of the cluster. None means that the limit per cluster does not apply.
         per_tower: Maximum number of items in progress on the Tower.
         per_cluster: Maximum number of items in progress on the cluster.
         ttl: Seconds after which the slot becomes free unless the lease is renewed.

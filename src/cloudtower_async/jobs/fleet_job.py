@@ -24,8 +24,8 @@ class FleetItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         key: Unique name of the item, for example the id of a VM. `list_items` has to return the
             same key for the same item each time.
-        cluster: Id of the cluster on which the work is done, for the limit per cluster; None: no
-            limit.
+        cluster: Id of the cluster on which the work is done. `run_fleet` limits the concurrent
+            items of a cluster. None means that this limit does not apply to the item.
         data: Other data for the work, as a value that can be converted to JSON. The data is stored
             in Redis, so it must not contain secrets.
         run: Name of the run, which `run_fleet` sets.

@@ -144,7 +144,7 @@ class FleetWorker:
         per_tower: int,
         per_cluster: int,
     ) -> dict[str, Any]:
-        """Work on an item, and return the result. If the work failed, it contains the error."""
+        """Work on an item. Return the result, which contains the error if the work failed."""
         if self._broker.stopped:
             raise NoResultError
         result: ItemResult | None = None

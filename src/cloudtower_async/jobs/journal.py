@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 import msgspec
 
 GRACE = 120.0
-"""Default of `Journal.grace` in seconds. New resources appear in the server's lists within this
-time."""
+"""Default of `Journal.grace` in seconds. It is also long enough for new resources to appear in the
+server's lists."""
 
 KEEP = 7 * 86400.0
 """Default number of seconds until an entry expires."""
@@ -64,7 +64,10 @@ class Journal(Protocol):
 
     @property
     def grace(self) -> float:
-        """Number of seconds after which a request that was sent can no longer reach the server."""
+        """Maximum number of seconds until a request reaches the server.
+
+        After this time, `once` may repeat a request whose outcome is unknown.
+        """
         ...
 
     async def begin(self, key: str, owner: str) -> JournalEntry | None:

@@ -34,7 +34,8 @@ async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None
 
     Args:
         lease: The lease.
-        wait: Maximum number of seconds to wait while another owner holds the lease; None: no limit.
+        wait: Maximum number of seconds to wait while another owner holds the lease. None means no
+            limit.
 
     Raises:
         JobLocked: Another owner still held the lease after `wait` seconds.
@@ -125,10 +126,10 @@ async def job_lock(
     renewal. So after a crash, the lock blocks the next run for at most `ttl` seconds. If the lock
     is lost, the block is cancelled.
 
-    The lock has two limits. A process can be frozen, for example on a suspended virtual machine.
-    When the process wakes up, it may work for a moment before it notices that the lock was lost.
-    Second, the lock relies on a clock, which must not jump ahead by more than `ttl` seconds: the
-    clock of the machine (SQLite) or the clock of Redis. Therefore, a job with this lock should
+    The lock has two limits. First, a process can be frozen, for example on a suspended virtual
+    machine. When the process wakes up, it may work for a moment before it notices that the lock was
+    lost. Second, the lock relies on a clock, which must not jump ahead by more than `ttl` seconds:
+    the clock of the machine (SQLite) or the clock of Redis. Therefore, a job with this lock should
     still use `once`.
 
     Args:

@@ -31,7 +31,7 @@ _MOST_SENT = 3
 """If answers are lost, the maximum number of times that one `once` call sends a mutation."""
 
 _TASK_GRACE = 30.0
-"""Seconds after which a task that the server does not list counts as not found, at most."""
+"""Maximum number of seconds until a task that the server does not list counts as not found."""
 
 
 async def once(
@@ -50,14 +50,15 @@ async def once(
     may do this at the same time. `once` finds out what has happened, and only sends the mutation
     again if the earlier request certainly was not executed. These are the steps:
 
-    1. The journal stores that the mutation begins. 2. `find` asks the server for the effect of the
-    mutation. If `find` finds it, nothing is sent. 3. The mutation is sent. Its time-out is a
-    quarter of ``journal.grace``. 4. The journal stores the id of the task and, after the task has
-    ended, that the work is done.
+    1. The journal stores that the mutation begins.
+    2. `find` looks for the effect of the mutation. If `find` returns a resource, nothing is sent.
+    3. The mutation is sent. Its time-out is a quarter of ``journal.grace``.
+    4. The journal stores the id of the task.
+    5. When the task has ended, the journal stores that the work is done.
 
-    A request without an answer may still reach the server. So for ``journal.grace`` seconds after
-    it, `once` only looks for the effect, and does not send the mutation again. If the task fails,
-    its error is raised, and the next call with this key sends the mutation again.
+    A request without an answer may still reach the server. For ``journal.grace`` seconds after the
+    request, `once` therefore only looks for the effect, and does not send the mutation again. If
+    the task fails, its error is raised, and the next call with this key sends the mutation again.
 
     In plan mode, the mutation is planned, and the journal is not used.
 
@@ -77,7 +78,7 @@ async def once(
         find: Async function that takes a session and returns the resource if the mutation has taken
             effect, otherwise None. While the resource is still changing (``entity_async_status`` is
             not None), the function is called again.
-        timeout: Maximum number of seconds to wait for the task and the effect; None: no limit.
+        timeout: Maximum number of seconds to wait for the task and the effect. None means no limit.
         interval: Maximum number of seconds between two polls. The first polls follow each other
             faster.
 

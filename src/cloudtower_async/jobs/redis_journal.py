@@ -83,7 +83,8 @@ class RedisJournal:
         redis: Client of Redis, made by `redis_client`. The caller has to close the client.
         prefix: Prefix of the keys in Redis. Use one prefix for each Tower, unless the keys of the
             journal contain the name of the Tower.
-        grace: Number of seconds after which a request that was sent can no longer reach the server.
+        grace: Maximum number of seconds until a request reaches the server. After this time, `once`
+            may repeat a request whose outcome is unknown.
         keep: Number of seconds after which entries expire.
 
     Raises:

@@ -51,7 +51,8 @@ class SqliteJournal:
     Args:
         path: Path of the file. The file is created if it does not exist. Use one file for each
             Tower, unless the keys contain the name of the Tower.
-        grace: Number of seconds after which a request that was sent can no longer reach the server.
+        grace: Maximum number of seconds until a request reaches the server. After this time, `once`
+            may repeat a request whose outcome is unknown.
         keep: Number of seconds after which entries expire.
 
     Raises:

@@ -278,7 +278,7 @@ class _Reading:
         self._names: list[str] = query["metrics"]
         self._range: str = query["range"]
         self._series: dict[str, list[MetricSeries]] = {name: [] for name in self._names}
-        self._dropped: dict[str, bool] = {}  # truncated metrics, and whether fewer resources help
+        self._dropped: dict[str, bool] = {}  # for each truncated metric: whether to ask for fewer
         self._times = _Times()
 
     def take(

@@ -18,13 +18,13 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A figure as a number and as formatted text. ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`, or None if the figure is unknown. If some parts are unknown,
-            the figure covers only the known parts.
+        value: The figure in `unit`, or None if the figure is unknown. A figure for several clusters
+            or hosts covers only those whose figure is known.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
-        text: The figure with a unit that suits its size, such as ``1.50TiB``. If some parts are
-            unknown, a sum begins with ``≥`` and a percentage with ``≈``. If `value` is None, the
-            text is ``unknown``.
-        unknown: Number of parts (clusters or hosts) whose figure is unknown.
+        text: The figure with a unit that suits its size, such as ``1.50TiB``. If `unknown` is not
+            0, a sum begins with ``≥`` and a percentage with ``≈``. If `value` is None, the text is
+            ``unknown``.
+        unknown: Number of clusters or hosts whose figure is unknown.
     """
 
     value: int | float | None
@@ -53,7 +53,7 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
 def total(parts: Iterable[float | None], unit: Unit) -> Amount:
     """Return the sum of the known parts as an `Amount`, with the number of unknown parts.
 
-    The sum of no parts is 0. The sum is None if there are parts and all of them are unknown.
+    If all parts are unknown, the sum is None. If `parts` is empty, the sum is 0.
     """
     all_parts = list(parts)
     known = [part for part in all_parts if part is not None]

@@ -28,16 +28,16 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         vm: The VM as it was when the backup began.
-        snapshot: The new snapshot, with its ``consistent_type``. None means that the snapshot could
-            not be created or read. `error` then contains the reason.
+        snapshot: The new snapshot. Its ``consistent_type`` is ``"CRASH_CONSISTENT"`` or
+            ``"FILE_SYSTEM_CONSISTENT"``. None means that the snapshot could not be created or read.
+            `error` then contains the reason.
         lun_snapshots: LUN snapshots of the disks in the snapshot.
         removed: Older snapshots that were deleted.
-        error: Error that made the backup fail, or None if the backup succeeded. If `snapshot` is
-            set, the error occurred after the snapshot was created.
+        error: Error that made the backup fail, or None if the backup succeeded. A failed backup can
+            have a `snapshot`: the error then occurred after the snapshot was created.
         snapshot_id: Id of the snapshot, or None if the server did not send the id. If `snapshot` is
             None, a snapshot with this id may exist or appear later. See `error` for details.
-        disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot. Their data
-            cannot be read from LUN snapshots.
+        disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot.
     """
 
     vm: models.Vm
@@ -69,9 +69,9 @@ async def backup_vm(
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
-        name: Name of the snapshot. None means the prefix and the time in UTC:
+        name: Name of the snapshot. None means `prefix` and the time in UTC:
             ``backup-20260131T020000Z``.
-        prefix: Prefix of the names of the snapshots.
+        prefix: Prefix of the default name. Older backups are also found by this prefix.
         keep: Number of backups to keep, including the new backup. Older snapshots are deleted only
             if their names consist of `prefix` and a time. None means that no snapshot is deleted.
         quiesce: Whether to make the guest's file systems consistent. This requires VM tools running
@@ -130,7 +130,7 @@ async def backup_vms(
     Args:
         tower: The session to work with.
         where: Filter that selects the VMs.
-        prefix: Prefix of the names of the snapshots.
+        prefix: Prefix of the names of the snapshots: ``backup-20260131T020000Z``.
         keep: Number of backups to keep for each VM, including the new backup. None means that no
             snapshot is deleted.
         quiesce: See `backup_vm`.

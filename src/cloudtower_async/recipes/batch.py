@@ -1,4 +1,4 @@
-"""Selection of the resources of a recipe, and checks of answers about these resources."""
+"""Helpers of the recipes: select the resources, and check the server's answers."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def identified(resource: Named, query: str) -> Named:
         query: Name of the method for error messages.
 
     Raises:
-        ResponseDecodeError: The resource has no id, so that no call can refer to it.
+        ResponseDecodeError: The resource has no id.
     """
     if resource.id:
         return resource

@@ -91,9 +91,8 @@ async def build_dashboard(
 ) -> Dashboard:
     """Read clusters, hosts, disks and alerts concurrently, and return a summary.
 
-    The CPU figures cover all SMTX OS clusters. The memory figures cover the hosts of ELF clusters,
-    and SMTX OS clusters on VMware. If some parts of a sum are unknown, the sum covers the known
-    parts, and the number of unknown parts is counted; see `Amount`.
+    The CPU figures cover all SMTX OS clusters. The memory figures cover ELF clusters, and SMTX OS
+    clusters on VMware. For figures that are only partly known, see `Amount`.
 
     Args:
         tower: The session to read with.

@@ -71,7 +71,7 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Data space in bytes, and usage of the data space in percent.
+    """Storage space for data in bytes, and usage of the space in percent.
 
     `failed` is space that is currently unusable. `available` is `total` minus `used` and `failed`.
     An overfull cluster counts as 0 available bytes, so that the cluster does not reduce the sum of

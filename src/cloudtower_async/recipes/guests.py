@@ -32,7 +32,7 @@ async def wait_for_addresses(
 
     Raises:
         ConditionFailed: The VM no longer exists.
-        ConditionTimeout: The condition was not met within `timeout`.
+        ConditionTimeout: The guest reported no IP address within `timeout`.
         CallError: The VM cannot be read.
         InvalidInput: An argument is invalid.
 
@@ -61,7 +61,7 @@ async def wait_for_tools(
 
     Raises:
         ConditionFailed: The VM no longer exists.
-        ConditionTimeout: The condition was not met within `timeout`.
+        ConditionTimeout: VM tools were not running within `timeout`.
         CallError: The VM cannot be read.
         InvalidInput: An argument is invalid.
 

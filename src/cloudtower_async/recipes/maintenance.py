@@ -190,7 +190,7 @@ async def _check(
         if result.done:
             break
         left = deadline - anyio.current_time()
-        if left <= 0:  # checked after the poll, so that a jump of the clock still allows a poll
+        if left <= 0:  # check after the poll, so that at least one poll happens
             raise TaskTimeout([check.task_id], timeout)
         await anyio.sleep(min(_PAUSE, left))
     named = [one.vm_uuid for one in result.shutdown_vms or ()]

@@ -33,9 +33,9 @@ class MaintenanceEntered(msgspec.Struct, kw_only=True, frozen=True):
         host: The host after the operation.
         moved: VMs that were moved to another host.
         stopped: VMs that were shut down.
-        unclear: VMs whose outcome is unclear. The server returns these VMs on this host or on no
-            host, or no longer returns them. In the last case, the item is the VM as it was before
-            the operation.
+        unclear: VMs that are neither moved nor stopped: they are still on this host, have no host,
+            or are no longer listed by the server. A VM that is no longer listed is shown as it was
+            before the operation.
     """
 
     host: models.Host

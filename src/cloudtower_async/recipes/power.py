@@ -29,13 +29,13 @@ class PowerOutcome(msgspec.Struct, kw_only=True, frozen=True):
     """Outcome of a power operation for one VM.
 
     Attributes:
-        vm: The VM after the operation. If the operation failed, the VM as it was last read.
+        vm: The VM after the operation. If the operation failed, this is the VM as it was before.
         result: ``"done"`` means that the operation succeeded. ``"already"`` means that the VM
             already had the wanted status. ``"forced"`` means that the guest did not shut down and
             the VM was powered off. ``"failed"`` means that the operation failed.
-        error: Error that made the operation fail, or None. If `error` is a `ReadBackFailed` and
-            `result` is not ``"failed"``, the operation succeeded, but the VM could not be read
-            afterwards. `vm` is then the VM before the operation.
+        error: Error that made the operation fail, or None. If the operation succeeded, `error` can
+            be a `ReadBackFailed`: the VM could not be read afterwards. `vm` is then the VM before
+            the operation.
     """
 
     vm: models.Vm
@@ -54,7 +54,7 @@ async def start_vms(
 ) -> list[PowerOutcome]:
     """Start VMs in batches of `limit`, with one call for each batch.
 
-    If a VM fails, the operation continues with the other VMs. `on_progress` reports the step
+    If a VM cannot be started, the other VMs are still started. `on_progress` reports the step
     ``"start"``. If the call is cancelled, the server still starts the VMs of the current batch.
 
     Args:
@@ -142,8 +142,9 @@ async def shut_down_vms(
             result is ``"failed"``.
         force_after: Seconds after which VMs that have not shut down are powered off, as in a power
             failure. VMs whose shutdown failed are powered off, too. The wait ends early when the
-            shutdown of every VM of the batch has succeeded or failed. If None, no VM is powered
-            off, and VMs that have not shut down within `timeout` have failed.
+            shutdown of every VM of the batch has succeeded or failed. None means that no VM is
+            powered off. The result of a VM that has not shut down within `timeout` is then
+            ``"failed"``.
         limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
         missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each batch. None means no limit.
@@ -192,9 +193,10 @@ class _Run:
         begins: str,
         ends: str | None,
     ) -> list[PowerOutcome]:
-        """Call `act` for batches of the VMs with the status `begins`, and return all outcomes.
+        """Call `act` for batches of the matching VMs, and return the outcomes of all VMs.
 
-        VMs with the status `ends` are not changed. VMs with another status fail.
+        A VM must have the status `begins`, such as ``"STOPPED"``. VMs with the status `ends` are
+        not changed. The result of VMs with another status is ``"failed"``.
         """
         limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
@@ -316,7 +318,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Return whether a VM has certainly not shut down, or the server refused to shut it down."""
+    """Return whether a VM must be powered off: it is not stopped, or its shutdown failed."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed

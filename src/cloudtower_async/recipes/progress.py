@@ -187,7 +187,7 @@ async def created_resource(
     timeout: float | None,
     tell: Callable[[float], None] | None = None,
 ) -> T:
-    """Wait until the single resource that a mutation creates has settled, and return it.
+    """Return the single resource that a mutation creates, after the resource has settled.
 
     Args:
         tower: The session.

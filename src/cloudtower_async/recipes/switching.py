@@ -56,8 +56,8 @@ class Switch:
         call: Function that sends the operation. Its arguments are the session and the ids of the
             VMs.
         vms: The VMs.
-        timeout: Time-out in seconds after the answer of the server. If `hurry` is True, the
-            time-out limits the whole operation. None means no limit.
+        timeout: Seconds to wait for the VMs after the answer of the server. If `hurry` is True, the
+            time for the answer is included. None means no limit.
         ends: Status of the VMs after a successful operation. None means that the status does not
             show whether the operation succeeded.
         wait_for_status: Whether to wait for the status `ends` after the tasks have ended.
@@ -146,7 +146,7 @@ class Switch:
     ) -> list[WithTask[models.Vm]]:
         """Send one call for all VMs and return the answers.
 
-        If the server refuses a VM, the other VMs are sent again without it. `refused` receives the
+        If the server refuses a VM, the call is repeated for the other VMs. `refused` receives the
         errors by VM id.
         """
         ids = [vm.id for vm in vms]

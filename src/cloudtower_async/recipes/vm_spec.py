@@ -78,7 +78,7 @@ class Place:
         return cls(tower, await _one("cluster", name, asked))
 
     async def template(self, name: str) -> models.ContentLibraryVmTemplate:
-        """Return the content library template that is available on the cluster."""
+        """Return the template with this name or id, if it is available on the cluster."""
         library = self.tower.content_library_vm_template
         asked = self.tower.get_one(
             library.get_content_library_vm_templates,

@@ -49,7 +49,7 @@ _SPREAD = 0.1
 """Seconds between the first collections of two Towers."""
 
 _MANY = 1_000
-"""Number of samples from which rendering runs in a thread."""
+"""If a collector returns at least this number of samples, they are rendered in a thread."""
 
 _HEADINGS = {family: heading(family) for family in FAMILIES}
 
@@ -116,10 +116,11 @@ class Exporter:
     Args:
         towers: Sessions by the value of the label ``tower``.
         interval: Seconds from the start of one collection to the start of the next.
-        timeout: Time-out in seconds of a collection; None: 30, or the interval if that is shorter.
-        stale_after: Age in seconds from which figures are no longer shown; None: 5 intervals.
+        timeout: Time-out in seconds of a collection. None means 30, or `interval` if `interval` is
+            shorter.
+        stale_after: Age in seconds after which figures are no longer shown. None means 5 intervals.
         vm_metrics: Collect figures of single VMs, too.
-        vm_where: Filter of the single VMs; None: all VMs. Requires ``vm_metrics``.
+        vm_where: Filter of the single VMs. None means all VMs. Requires ``vm_metrics``.
         vm_limit: Maximum number of single VMs for each Tower, up to 20,000. Omitted VMs are counted
             in ``cloudtower_resources_omitted``.
 

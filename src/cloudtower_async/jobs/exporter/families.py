@@ -9,7 +9,7 @@ class Family(NamedTuple):
     """A metric and the names of its labels.
 
     Attributes:
-        name: Name as Prometheus shows it, with the suffix ``_total`` of a counter.
+        name: Name of the metric. The names of counters end with ``_total``.
         help: Text of the line ``# HELP``.
         labels: Names of the labels after ``tower``.
         kind: Type of the metric.

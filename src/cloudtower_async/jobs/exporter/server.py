@@ -43,7 +43,7 @@ _COMPRESS_LEVEL = 1  # 6 takes more than twice the CPU and saves a quarter
 
 
 class MetricsServer:
-    """Serves the figures of an exporter over HTTP or HTTPS while it is entered.
+    """HTTP or HTTPS server for the figures of an exporter. It runs during an ``async with`` block.
 
     A scrape of ``/metrics`` returns the latest figures and never waits for a Tower. ``/healthz``
     only reports that the process works, and needs no password. The number of connections is
@@ -52,13 +52,13 @@ class MetricsServer:
 
     Args:
         exporter: Exporter whose figures are served. The caller has to enter the exporter.
-        host: Address to listen on; ``"0.0.0.0"`` or ``"::"``: all addresses of the machine.
-        port: Port to listen on; 0: any free port.
-        tls_cert: PEM file with the certificate of the server and the intermediate certificates;
-            None: no TLS. A changed file is read again without a restart.
-        tls_key: PEM file with the private key; None: the key is in ``tls_cert``.
+        host: Address to listen on. ``"0.0.0.0"`` or ``"::"`` means all addresses of the machine.
+        port: Port to listen on. 0 means any free port.
+        tls_cert: PEM file with the certificate of the server and the intermediate certificates.
+            None means no TLS. A changed file is read again without a restart.
+        tls_key: PEM file with the private key. None means that the key is in ``tls_cert``.
         basic_auth: Users who may read the metrics: password hashes by user name, as
-            `read_password_file` returns them; None: no password.
+            `read_password_file` returns them. None means that no password is needed.
         max_connections: Maximum number of concurrent connections; further connections wait.
         connection_timeout: Time limit of a connection in seconds.
 
@@ -187,7 +187,7 @@ class MetricsServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         response = await self._answer(request)
-        response.force_close()  # so that the time limit of a connection is that of a request
+        response.force_close()  # one request per connection
         response.headers[hdrs.SERVER] = "cloudtower-async"
         response.headers[hdrs.CACHE_CONTROL] = "no-store"
         return response
@@ -213,7 +213,7 @@ class MetricsServer:
         return web.Response(body=body, headers=headers)
 
     def _complete(self, page: bytes, compress: bool) -> bytes:
-        """Return a page with figures of this process added, compressed on request."""
+        """Return a page with the figures of this process added. Compress the page if requested."""
         page += rendered(*self._process.collect())
         return gzip.compress(page, _COMPRESS_LEVEL) if compress else page
 

@@ -37,19 +37,20 @@ EnsureResult: TypeAlias = Literal["created", "changed", "unchanged"]
 """Action of a recipe: the resource was created, changed, or left unchanged."""
 
 RECONCILE_TIMEOUT = 120.0
-"""Default of `reconcile_timeout` in seconds; a VM can be missing from listings for up to 60 s."""
+"""Default of `reconcile_timeout` in seconds. It is longer than the 60 s for which a new VM can be
+missing from listings."""
 
 _INTERVAL = 5.0
-"""Maximum number of seconds between reads of a resource whose outcome is unknown."""
+"""Maximum number of seconds between two reads, while the outcome of an action is unknown."""
 
 _MOST = 500
 """Maximum number of resources that a lookup reads."""
 
 _NAME_TAKEN = frozenset({"VM_DUPLICATE", "VM_DUPLICATED_NAME", "PLACEMENT_GROUP_DUPLICATE_NAME"})
-"""Error codes of the server for a name that another resource has."""
+"""Error codes of the server. They mean that another resource already has the name."""
 
 _UNKNOWN = (OutcomeUnknown, TaskNotFound, UnknownTaskStatus, ReadBackFailed)
-"""Errors after which the work may be done or in progress."""
+"""Errors after which the server may still carry out the action."""
 
 
 class Ensured(msgspec.Struct, Generic[Value], kw_only=True, frozen=True):
@@ -86,7 +87,7 @@ class Lookup(Generic[T]):
         fits: Function that returns whether a listed resource is the right one. It is needed because
             servers may ignore filters.
         what: Description of the resource, for errors: ``"VM 'web-1'"``.
-        timeout: Seconds to wait until the resource has settled; None: no limit.
+        timeout: Seconds to wait until the resource has settled. None means no limit.
 
     Attributes:
         others: Whether the last look found only resources that do not fit, such as one with the
@@ -160,7 +161,7 @@ def is_name_taken(error: Exception | None) -> bool:
 
 
 def if_planned(tower: Cloudtower, resource: Value) -> Value | None:
-    """Return the resource in plan mode, where no read can show the change; otherwise None."""
+    """Return the resource in plan mode, otherwise None."""
     return resource if tower.mutations == "plan" else None
 
 
@@ -175,7 +176,8 @@ async def ensure(
     """Return the resource in the wanted state; call `act` if `look` does not find it.
 
     If the outcome of `act` is unknown, call `look` for up to `reconcile_timeout` seconds. If `look`
-    still finds nothing, call `act` once more, and then `look` in the same way.
+    still finds nothing after an `OutcomeUnknown`, call `act` once more, and then `look` in the same
+    way.
 
     Args:
         look: Function that returns the resource if it is in the wanted state.
@@ -187,8 +189,8 @@ async def ensure(
             the name.
 
     Raises:
-        CloudtowerError: An error of `look` or `act`; if the outcome of `act` stays unknown, the
-            error of `act`.
+        CloudtowerError: `look` or `act` failed. If the outcome of `act` stays unknown, the error of
+            `act` is raised.
     """
     found = await look()
     if found is not None:
@@ -235,8 +237,8 @@ async def _look_until(
     """Call `look` until it finds the resource, and return it, or None after `seconds`.
 
     Raises:
-        CloudtowerError: `doubt`, or without it the error of the look: the last look failed, or a
-            look failed with an error that is not transient.
+        CloudtowerError: The last call of `look` failed, or a call failed with an error that is not
+            transient. The error is `doubt` if `doubt` is not None, otherwise the error of `look`.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None

@@ -20,17 +20,17 @@ async def ensure_folder(
     """Make sure that a cluster has a folder (VM group) with this name; create it if it is missing.
 
     Duplicates are possible, because servers are not known to refuse a second folder with the same
-    name. Callers of one session take turns. But two programs that run at the same time can create
-    two folders. A program that is restarted can also create a second folder, if the first is not
-    listed yet. Later calls then raise `Ambiguous`.
+    name. Calls in one session run one after the other, so they create no duplicates. But two
+    programs that run at the same time can create two folders. A program that is restarted can also
+    create a second folder, if the first is not listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
         name: Name of the folder.
         cluster: Name or id of the cluster.
-        reconcile_timeout: Seconds to look for the folder if the outcome of its creation is unknown;
-            after that, the folder is created once more.
-        timeout: Seconds to wait for the task; None: no limit.
+        reconcile_timeout: Seconds to look for the folder if the outcome of its creation is unknown.
+            After this time, the folder is created once more if the server's answer was lost.
+        timeout: Seconds to wait for the task. None means no limit.
 
     Returns:
         The folder. The result is ``"created"`` or ``"unchanged"``.

@@ -29,17 +29,17 @@ async def ensure_label(
     """Make sure that a label exists; create it if it is missing.
 
     Duplicates are possible, because servers are not known to refuse a second label with the same
-    key and value. Callers of one session take turns. But two programs that run at the same
-    time can create two labels. A program that is restarted can also create a second label, if the
-    first is not listed yet. Later calls then raise `Ambiguous`.
+    key and value. Calls in one session run one after the other, so they create no duplicates. But
+    two programs that run at the same time can create two labels. A program that is restarted can
+    also create a second label, if the first is not listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
         key: Key of the label.
-        value: Value of the label; empty for a label with a key only.
-        reconcile_timeout: Seconds to look for the label if the outcome of its creation is unknown;
-            after that, the label is created once more.
-        timeout: Seconds to wait for the task; None: no limit.
+        value: Value of the label. An empty string means a label with a key only.
+        reconcile_timeout: Seconds to look for the label if the outcome of its creation is unknown.
+            After this time, the label is created once more if the server's answer was lost.
+        timeout: Seconds to wait for the task. None means no limit.
 
     Returns:
         The label. The result is ``"created"`` or ``"unchanged"``.
@@ -102,17 +102,18 @@ async def ensure_labels(
 
     Args:
         tower: The session to work with.
-        labels: Value of each label by its key; empty for a label with a key only.
+        labels: Value of each label by its key. An empty string means a label with a key only.
         resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``. All
             kinds except ``security_policies`` are allowed.
-        reconcile_timeout: Seconds to look for the effect of a call whose outcome is unknown; after
-            that, the call is repeated once.
-        timeout: Seconds to wait for each task; None: no limit.
+        reconcile_timeout: Seconds to look for the labels on the resources if the outcome of a
+            request is unknown. After this time, the request is sent once more if the server's
+            answer was lost.
+        timeout: Seconds to wait for each task. None means no limit.
 
     Returns:
-        The labels in the order given, as the server lists them afterwards. ``"created"``: the label
-        is new, and attached to all matching resources; ``"changed"``: the label was attached to
-        some of them; ``"unchanged"``: all of them had the label.
+        One result for each label, in the order of `labels`. ``"created"`` means that the label is
+        new. ``"changed"`` means that the label existed, but some of the resources did not have it.
+        ``"unchanged"`` means that all resources already had the label.
 
     Raises:
         Ambiguous: Several labels have the same key and value.

@@ -51,14 +51,14 @@ async def ensure_placement_group(
         vms: Names or ids of all members, which must be VMs of the cluster. Other VMs are removed
             from the group.
         policy: Whether the VMs must or should share a host: ``"MUST_SAME"``, ``"MUST_DIFFERENT"``,
-            ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. With None, the rule of an existing group
-            stays, and a new group gets no rule.
+            ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None means that the policy of an existing
+            group is not changed, and that a new group has no policy.
         enabled: Whether the group is in force.
-        reconcile_timeout: If the outcome of a call is unknown: seconds to look for the group or the
-            change. After that, the call is repeated once. The recipe also looks for the group for
-            this time if the server says that the name is taken, but does not list a group with the
-            name yet.
-        timeout: Seconds to wait for each task, and for the group to settle; None: no limit.
+        reconcile_timeout: Seconds to look for the group or the change if the outcome of a request
+            is unknown. After this time, the request is sent once more if the server's answer was
+            lost. The server can also refuse the name as taken before it lists the group. Then, the
+            call looks for the group for the same time.
+        timeout: Seconds to wait for each task, and for the group to settle. None means no limit.
 
     Returns:
         The group, settled (see `Cloudtower.settle`). The result is ``"created"``, ``"changed"`` or

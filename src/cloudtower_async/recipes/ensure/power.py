@@ -40,12 +40,13 @@ async def ensure_power(
         tower: The session to work with.
         vm: Name or id of the VM.
         state: ``"RUNNING"`` or ``"STOPPED"``. A suspended VM cannot be shut down: the call raises
-            an error.
+            CloudtowerError.
         force_after: Seconds after which a VM that has not shut down is powered off, as if its plug
-            were pulled. With None, the VM is never powered off.
-        reconcile_timeout: If the outcome of a call is unknown: seconds to wait for the VM to reach
-            the state. After that, the call is repeated once.
-        timeout: Seconds to wait for the VM; None: no limit.
+            were pulled. None means that the VM is never powered off.
+        reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
+            is unknown. After this time, the request is sent once more if the server's answer was
+            lost.
+        timeout: Seconds to wait for the VM. None means no limit.
 
     Returns:
         The VM, settled (see `Cloudtower.settle`). The result is ``"changed"`` or ``"unchanged"``.
@@ -53,10 +54,10 @@ async def ensure_power(
     Raises:
         Ambiguous: Several VMs have the name.
         NotFound: The VM does not exist.
-        TaskError: A task failed, or the VM did not reach the state within `timeout`.
+        TaskError: A task failed, or the VM was still changing after `timeout`.
         OutcomeUnknown: The VM did not reach the state within `reconcile_timeout`.
-        CloudtowerError: The guest has not shut down, or the VM is in a state from which it cannot
-            reach `state`. For example, a suspended VM cannot be shut down.
+        CloudtowerError: The guest did not shut down within `timeout`, or the VM cannot be brought
+            into `state` from its current state.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

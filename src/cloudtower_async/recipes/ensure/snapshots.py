@@ -25,19 +25,21 @@ async def ensure_snapshot(
     Put the date or the purpose into the name: ``"nightly-2026-01-31"``. An existing
     snapshot is returned unchanged. The VM is locked with `Cloudtower.lock` during the call.
 
-    Duplicates are possible, because a VM can have several snapshots with the same name. Callers of
-    one session take turns. But two programs that run at the same time can take two snapshots. A
-    program that is restarted can also take a second snapshot, if the first is not listed yet. Later
-    calls then raise `Ambiguous`.
+    Duplicates are possible, because a VM can have several snapshots with the same name. Calls in
+    one session run one after the other, so they create no duplicates. But two programs that run at
+    the same time can take two snapshots. A program that is restarted can also take a second
+    snapshot, if the first is not listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
         name: Name of the snapshot.
-        quiesce: Make the guest's file systems consistent, if its VM tools are running.
+        quiesce: Whether to make the guest's file systems consistent, if VM tools are running in the
+            guest.
         reconcile_timeout: Seconds to look for the snapshot if the outcome of its creation is
-            unknown; after that, the snapshot is taken once more.
-        timeout: Seconds to wait for the task, and for the snapshot to settle; None: no limit.
+            unknown. After this time, the snapshot is taken once more if the server's answer was
+            lost.
+        timeout: Seconds to wait for the task, and for the snapshot to settle. None means no limit.
 
     Returns:
         The snapshot, settled (see `Cloudtower.settle`). The result is ``"created"`` or

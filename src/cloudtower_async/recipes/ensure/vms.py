@@ -26,22 +26,23 @@ async def ensure_vm(
     has already started to create the VM, the call waits for this VM and returns it. VMs in the
     recycle bin do not count.
 
-    A server refuses to create a VM whose name is taken, so duplicates are impossible, with one
-    exception: if a creation fails with a time-out of the hypervisor, the VM may still appear later.
-    This call then raises `TaskFailed`. If you call again after the VM has appeared, the call
-    returns the VM. If you call again before the VM has appeared, the call creates a second VM.
+    A server refuses to create a VM whose name is taken, so duplicates are rare. There is one
+    exception: a creation can fail with a time-out of the hypervisor, although the VM appears later.
+    The call then raises `TaskFailed`. If you call `ensure_vm` again before the VM has appeared, the
+    call creates a second VM.
 
     Args:
         tower: The session to work with.
         name: Name of the VM.
         cluster: Name or id of the cluster.
-        create: Function that creates the VM: `create_blank_vm` or `create_vm_from_template`, with
-            their other arguments set by `functools.partial`, or a custom function. The function is
-            called with the session and the name, and with ``cluster`` and ``timeout`` by keyword.
-        reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown;
-            after that, the VM is created once more. The call also looks for the VM for this time if
-            the server says that the name is taken, but does not list a VM with the name yet.
-        timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
+        create: Function that creates and returns the VM, such as ``partial(create_blank_vm, vcpu=2,
+            memory=4 * 2**30)``. The function is called as ``create(tower, name, cluster=…,
+            timeout=…)``, with the id of the cluster.
+        reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown.
+            After this time, the VM is created once more if the server's answer was lost. The server
+            can also refuse the name as taken before it lists the VM. Then, the call looks for the
+            VM for the same time.
+        timeout: Seconds to wait for the task, and for the VM to settle. None means no limit.
 
     Returns:
         The VM, settled (see `Cloudtower.settle`). The result is ``"created"`` or ``"unchanged"``.

@@ -40,9 +40,9 @@ async def ensure_volume_attached(
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
         bus: Bus of a new disk.
-        reconcile_timeout: Seconds to look for the disk if the outcome of adding it is unknown;
-            after that, the disk is added once more.
-        timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
+        reconcile_timeout: Seconds to look for the disk if the outcome of adding it is unknown.
+            After this time, the disk is added once more if the server's answer was lost.
+        timeout: Seconds to wait for the task, and for the VM to settle. None means no limit.
 
     Returns:
         The volume. The result is ``"changed"`` or ``"unchanged"``.
@@ -103,7 +103,7 @@ async def ensure_volume_detached(
 ) -> Ensured[models.VmVolume]:
     """Make sure that a VM has no disk with this volume; remove the disk if there is one.
 
-    The volume should remain, but the API does not document this: try it on your server first. If
+    The API does not document whether the server keeps the volume. Try this on your server first. If
     the volume is gone afterwards, `NotFound` is raised. The VM and the volume are locked with
     `Cloudtower.lock` during the call. Names of volumes are not unique: pass the id if several
     volumes of the cluster have the name.
@@ -112,9 +112,9 @@ async def ensure_volume_detached(
         tower: The session to work with.
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
-        reconcile_timeout: If the outcome of the removal is unknown: seconds to wait until the disk
-            is gone. After that, the removal is repeated once.
-        timeout: Seconds to wait for the task, and for the VM to settle; None: no limit.
+        reconcile_timeout: Seconds to wait until the disk is gone if the outcome of its removal is
+            unknown. After this time, the removal is repeated once if the server's answer was lost.
+        timeout: Seconds to wait for the task, and for the VM to settle. None means no limit.
 
     Returns:
         The volume. The result is ``"changed"`` or ``"unchanged"``.

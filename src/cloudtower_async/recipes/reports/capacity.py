@@ -44,9 +44,9 @@ class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         free: Space in bytes that is left; None if unknown.
         growth_per_day: Bytes per day by which the used space grew; negative if it shrank. None if
             there are too few points, or only noise.
-        days_until_full: Days until the storage is full; 0 for ``full``, and None unless the outlook
-            is ``full`` or ``filling``.
-        points: Number of values that the line was fitted to.
+        days_until_full: Days until the storage is full. 0 if the outlook is ``full``. None if there
+            is no forecast, or if the used space does not grow.
+        points: Number of values of the used space that the forecast is based on.
     """
 
     cluster_id: str
@@ -104,7 +104,7 @@ async def forecast_capacity(
                 if cluster.days_until_full is not None and cluster.days_until_full < 30:
                     print(cluster.cluster_name, cluster.days_until_full)
     """
-    chosen: Any = clusters  # to type checkers, the argument takes no EVERYTHING
+    chosen: Any = clusters  # to type checkers, EVERYTHING is no filter
     measured = await tower.measure(
         tower.metrics.get_cluster_metrics, clusters=chosen, metrics=[_USED], range=range
     )

@@ -101,8 +101,8 @@ async def find_expirations(
 
     Args:
         tower: Session to read with.
-        within: Return only entries that expire within this number of days, that have expired, or
-            whose date is unknown; None: return all entries.
+        within: Return only entries that expire within this number of days, have expired, or have an
+            unknown date. None means all entries.
         timeout: Time-out in seconds for the TLS handshake. API calls use the time-out of the
             session.
 

@@ -21,7 +21,7 @@ _COUNTERS = {
     "host_network_receive_fifo_errors": "receive_fifo_errors",
     "host_network_transmit_fifo_errors": "transmit_fifo_errors",
 }
-"""Fields of `NicErrors`, by the metric whose growth they hold."""
+"""Dict from metrics to the fields of `NicErrors` that contain the growth of the metric."""
 
 
 class NicErrors(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -64,7 +64,8 @@ async def measure_nic_errors(
     """Measure how much the error counters of the hosts' NICs have grown.
 
     Counters start at 0 again when a host restarts. The growth is the sum of all increases, so
-    errors before and after a restart count. Errors between the last value and the restart are lost.
+    errors before and after a restart count. Errors between the last recorded value and a restart
+    are not counted.
 
     Args:
         tower: Session to read with.
