@@ -59,7 +59,7 @@ def test_the_table_is_true(text: str, matches: str, outcome: str) -> None:
     if outcome == "refused":
         with pytest.raises(EmptyFilter, match=r"^vm\.start_vm: where: .* or pass EVERYTHING$"):
             check(START_VM, {"where": where}, validate=True)
-    elif outcome == "refused as a lost value":
+    elif outcome == "refused with `InvalidInput`":
         with pytest.raises(InvalidInput, match=r"^vm\.start_vm: where.*: got None, but") as caught:
             check(START_VM, {"where": where}, validate=True)
         assert not isinstance(caught.value, EmptyFilter)
