@@ -129,9 +129,9 @@ class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
         disks: Summary of the disks by type. The keys are the API's names of the types: ``"HDD"``,
             ``"SSD"``, ``"NVMe_SSD"``, … The dict has every type that this version knows, and every
             further type that the server reports.
-        cpu: CPU of all clusters together.
-        memory: Memory of all clusters together.
-        storage: Storage of all clusters together.
+        cpu: CPU of all SMTX OS clusters together.
+        memory: Memory of all ELF clusters, and of SMTX OS clusters on VMware, together.
+        storage: Storage of all clusters that have storage, together.
     """
 
     built_at: datetime

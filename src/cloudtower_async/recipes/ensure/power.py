@@ -34,8 +34,6 @@ async def ensure_power(
     another change is in progress, the call waits for it first. The VM is locked with
     `Cloudtower.lock` during the call.
 
-    VM names should be unique on a server. If several VMs have the name, `Ambiguous` is raised.
-
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
