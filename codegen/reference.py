@@ -268,23 +268,25 @@ def _dry_runs() -> Iterator[str]:
 
 
 _ABOUT_DRY_RUNS = """\
-What each mutation returns when the session is in plan mode; see [dry runs](../dry-run.md).
+A session with `mutations="plan"` is in plan mode: it sends no mutation. This page lists what each
+mutation returns in plan mode. A placeholder stands for a resource that does not exist yet. See
+[Dry runs](../dry-run.md#dry-runs).
 """
 
 
 _ABOUT_INDEX = """\
 All public names of the package. [Operations](api.md) lists the calls of CloudTower, such as
-`tower.vm.get_vms`. [Mutations in dry runs](dry-runs.md) lists what each mutation returns in plan
-mode.
+`tower.vm.get_vms`. [Mutations in dry runs](dry-runs.md) lists what each mutation returns in a dry
+run.
 """
 
 
 _GENERATED_TYPES = """\
 ## Types of arguments and answers
 
-`cloudtower_async.models` has every type of an answer by its name in the API, and
-`cloudtower_async.inputs` every type of an argument. The pages of the [operations](api.md) list
-their fields.
+`cloudtower_async.models` contains the types of all answers, and `cloudtower_async.inputs` contains
+the types of all arguments. The types have the same names as in the API. The pages of the
+[operations](api.md) list the fields of the types.
 
 ```python
 from cloudtower_async.inputs import VmWhereInput

@@ -1063,9 +1063,10 @@ class Cloudtower(Namespaces):
         """Upload a file in chunks, and return the resource that the server creates from the file.
 
         Await the returned upload, or enter the upload with ``async with`` and iterate over its
-        progress. The chunks are sent one after the other, and each chunk is sent exactly once. At
-        most two chunks are in memory. If the calling task is cancelled, if `on_progress` raises an
-        error, or if the block is left before the end, the upload is cancelled on the server, too.
+        progress. The chunks are sent one after the other. A chunk is only resent if the server has
+        not received the chunk. At most two chunks are in memory. If the calling task is cancelled,
+        if `on_progress` raises an error, or if the block is left before the end, the upload is
+        cancelled on the server, too.
 
         The method itself raises only TypeError, InvalidInput and EmptyFilter. The other errors are
         raised when you await, enter or iterate over the returned upload.
@@ -1079,8 +1080,8 @@ class Cloudtower(Namespaces):
 
         Returns:
             An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting
-            the upload returns the result that the target's class describes. After an iteration, the
-            attribute ``result`` has this result.
+            the upload returns the result. The class of the target documents the type of the result.
+            After an iteration, the attribute ``result`` of the upload contains the result.
 
         Raises:
             TypeError: An option is unknown.

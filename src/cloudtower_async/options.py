@@ -73,10 +73,10 @@ class SessionOptions(TypedDict, total=False):
     """
 
     failover: Failover
-    """When to search for the active node of an active/passive pair. All values search before the
-    first request. ``auto`` also searches after a node has redirected a request or could not be
-    reached. ``manual`` also searches when you call `find_active`. ``always`` searches before every
-    request. Default: ``auto``."""
+    """When to search for the active node of an active/passive pair. ``auto`` searches before the
+    first request, and again after a node has redirected a request or could not be reached.
+    ``manual`` only searches before the first request and when you call `find_active`. ``always``
+    searches before every request. Default: ``auto``."""
 
     username: str | None
     """User name for the login. Default: None. Without a user name, pass ``token`` or
@@ -228,9 +228,8 @@ class ScopedOptions(TypedDict, total=False):
     the session's header."""
 
     retry: RetryPolicy | None
-    """Number of retries, and pauses between retries. Each retry takes one token from the ``budget``
-    of this policy, and one token from the budget of the original session. The budget of the
-    original session stays shared, which protects the server from too many retries."""
+    """Number of retries, and pauses between retries. Each retry also counts against the ``budget``
+    of the original session, which protects the server from too many retries."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests, in addition to the limits of the session."""

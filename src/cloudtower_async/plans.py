@@ -96,8 +96,9 @@ class Plan(Sequence[PlannedMutation]):
     def resource_ids(self) -> frozenset[str]:
         """Ids of all resources that the plan would change, and ids of all placeholders.
 
-        To find out whether two dry runs would change the same resources, compare these ids. A
-        placeholder has a different id in each dry run.
+        A placeholder stands for a resource that the plan would create. To find out whether two dry
+        runs would change the same resources, compare these ids. Leave out the placeholders (see
+        `is_placeholder`), because their ids differ in each dry run.
         """
         return frozenset(
             one.id for each in self._mutations for one in (*each.resources, *each.creates)

@@ -165,9 +165,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
-        """Remove every cluster that matches `where` from CloudTower, with its records of VMs, hosts
-        and storage. Each task ends when the cluster is removed. The effect of `force` is not
-        documented.
+        """Remove clusters from CloudTower: every cluster that matches `where`, with the records of
+        its VMs, hosts and storage. Each task ends when the cluster is removed. The effect of
+        `force` is not documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -268,9 +268,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterStorageInfo]:
-        """Return, for each cluster that matches `where`, the storage capacity in bytes (total,
-        used, free, failed), and the capacity that can still be allocated with the replicas or
-        erasure coding in `effect`.
+        """Return the storage capacity in bytes (total, used, free, failed) of each cluster that
+        matches `where`. The answer also contains the capacity that can still be allocated with the
+        storage policies in `effect`.
 
         `POST /get-cluster-storage-info`, since CloudTower 4.5.0.
 

@@ -39,10 +39,10 @@ matching resources instead."""
 class PlanAnswer(StrEnum):
     """Kind of answer that a planned mutation returns."""
 
-    MATCHES = "the resources that it matches"
-    OWNERS = "the VMs, or other resources, that own what it matches"
-    PLACEHOLDERS = "placeholders for what it creates"
-    NOTHING = "nothing: the plan ends"
+    MATCHES = "the resources that the mutation matches"
+    OWNERS = "the owners of the resources that the mutation matches, such as VMs"
+    PLACEHOLDERS = "placeholders for the resources that the mutation would create"
+    NOTHING = "nothing: the mutation raises `PlanEnded`"
 
 
 class PlanEffect(NamedTuple):

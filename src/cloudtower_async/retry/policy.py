@@ -58,7 +58,8 @@ class RetryPolicy:
 
         Args:
             number: Number of the pause within the call. The first pause has the number 1.
-            chance: Random number from 0 to 1. If None, a number is drawn.
+            chance: Number from 0 to 1. The pause is this share of its upper bound. If None, a
+                random number is used.
         """
         return backoff_delay(number, self.backoff, self.cap, jitter=1.0, chance=chance)
 

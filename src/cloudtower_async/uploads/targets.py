@@ -30,13 +30,13 @@ class UploadTarget(ABC, Generic[R_co]):
     """Base class of upload targets.
 
     Awaiting an upload to a target returns the result. The type parameter `R_co` is the type of the
-    result.
-    The fields of a subclass are form fields of the operation that receives the chunks. The class
-    attributes describe how a file of this kind is uploaded.
+    result. The fields of a subclass are form fields of the operation that receives the chunks. The
+    class attributes describe how a file of this kind is uploaded.
 
     Attributes:
         operation: Name of the operation that receives the chunks.
-        resource_types: Resource types that the upload task may have.
+        resource_types: Values that the field `resource_type` of the upload task may have, such as
+            ``"ELF_IMAGE"``.
         query: Name of the query that lists the results; empty if the upload task itself is the
             result.
         in_every_chunk: Names of the form fields to send with every chunk. The other fields are only
@@ -88,7 +88,8 @@ class UploadTarget(ABC, Generic[R_co]):
         """Find the result of an upload.
 
         Args:
-            listing: Function that lists resources.
+            listing: Async function that takes a filter, calls `query` with this filter, and returns
+                the matching resources.
             task: The upload task, which has succeeded.
             name: Name of the result.
             existing_ids: The ids that `existing_ids` returned before the upload.

@@ -88,7 +88,8 @@ class UploadOptions(TypedDict, total=False):
     session's time-out applies to each chunk separately. Default: 300."""
 
     interval: float
-    """Maximum number of seconds between two polls. Default: 5."""
+    """Maximum number of seconds between two polls while the upload waits for the server. Default:
+    5."""
 
     settling_time: float
     """Seconds to wait for a chunk whose outcome is unknown, for example after a broken connection
@@ -104,7 +105,7 @@ class Upload(Generic[R_co]):
     """An upload in progress, returned by `Cloudtower.upload`.
 
     Await the upload, or enter it with ``async with`` and iterate over its progress. Awaiting the
-    upload returns the result. The iteration yields the progress after each step, and ends when
+    upload returns the result. The iteration yields the progress after each chunk, and ends when
     `result` is available. Leaving the ``async with`` block earlier cancels the upload on
     the server. An upload runs only once. To send the file again, call `Cloudtower.upload` again.
     """
@@ -184,7 +185,7 @@ class Upload(Generic[R_co]):
         """State for resuming this upload; None until the server has the first chunk.
 
         To be able to resume the upload after the process was killed, store the state after each
-        step.
+        chunk.
         """
         if self._final_state is not None:
             return self._final_state
@@ -217,7 +218,7 @@ class Upload(Generic[R_co]):
         """Result of the upload.
 
         Raises:
-            CloudtowerError: The upload has not ended, a step failed, or the upload was cancelled.
+            CloudtowerError: The upload has not ended, has failed, or was cancelled.
         """
         if self._results:
             return self._results[0]

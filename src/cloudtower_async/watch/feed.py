@@ -115,9 +115,9 @@ class Change:
     def old(self) -> msgspec.Struct | dict[str, object] | None:
         """Resource before the change, such as a `models.Vm`; None for an insertion.
 
-        For a relation or an unknown type, the value is the dict `old_values`. A resource only has
-        the fields that its row contains. Fields with related resources are None; `old_values`
-        contains the ids of some of these.
+        For a relation or an unknown type, the value is the dict `old_values`. The resource
+        has only the fields of its row in the server's database. Its fields with related resources
+        are None. `old_values` contains the ids of some related resources.
         """
         return _resource(self.resource_type, self.old_values)
 
@@ -162,9 +162,9 @@ class Changes:
 
     @property
     def revision(self) -> str | None:
-        """Revision of the last returned change. To resume later, store this revision.
+        """Revision up to which all changes were returned. To resume later, store this revision.
 
-        The value is None until the server has answered once.
+        None before the first answer of the server, unless `since` was passed.
         """
         return self._told if self._page else self._feed.revision
 
@@ -172,7 +172,7 @@ class Changes:
         """Set the start of the iteration to this moment; all later changes will be returned.
 
         Returns:
-            The revision.
+            The revision after which the iteration starts.
 
         Raises:
             NoChangeFeed: The server has no change feed, or the session has no credential for it.

@@ -26,9 +26,10 @@ class Subscribers(Generic[S]):
     that is built from several queries.
 
     Args:
-        advance: Async function that waits until the source has a new state, and then calls
-            `change`. One of the waiting subscribers runs the function for all subscribers. If this
-            subscriber is cancelled, another subscriber runs the function again.
+        advance: Async function that waits until the source has a new state, and then calls the
+            method `change` of this object. One of the waiting subscribers runs the function
+            for all subscribers. If this subscriber is cancelled, another subscriber runs the
+            function again.
         state: Function that returns the current state of the source.
 
     Attributes:

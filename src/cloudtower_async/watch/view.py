@@ -54,6 +54,12 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False
 
     ``"added"`` includes existing resources that begin to match the filter. ``"removed"`` includes
     existing resources that no longer match the filter.
+
+    Attributes:
+        what: Kind of the event.
+        id: Id of the resource.
+        old: Resource before the event; None for ``"added"``.
+        new: Resource after the event; None for ``"removed"``.
     """
 
     what: What
