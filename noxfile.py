@@ -53,9 +53,9 @@ os.environ["PATH"] = os.pathsep.join(
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install the package as users do, and dependency groups.
+    """Install the package as users do, and install dependency groups.
 
-    The groups are read here, because older versions of pip cannot install them.
+    The groups are read here, because older versions of pip cannot install groups.
     """
     session.install("--quiet", ".[cli]", *nox.project.dependency_groups(PROJECT, *groups))
 
@@ -102,14 +102,14 @@ def tests_fast(session: nox.Session) -> None:
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the oldest versions of other packages; `quick` for the main ones."""
+    """Run the tests with the oldest supported dependencies; `-- quick` runs only a part."""
     install_with_uv(session, "--resolution=lowest-direct")
     run_tests(session)
 
 
 @nox.session(python=INTERPRETERS)
 def interpreters(session: nox.Session) -> None:
-    """Run the tests with other versions of Python; `quick` for the main ones."""
+    """Run the tests with other versions of Python; `-- quick` runs only a part."""
     install_with_uv(session)
     run_tests(session)
 
@@ -142,7 +142,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types with mypy and pyright, also on pages; public types must be complete."""
+    """Check types with mypy and pyright, in code and pages; public types must be complete."""
     install(session, "dev")
     session.run("mypy")
     session.run("pyright")

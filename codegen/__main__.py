@@ -98,7 +98,10 @@ def _check_syntax(path: str, text: str) -> None:
 
 
 def main() -> int:
-    """Run the command. Generating into the project itself also extends its history."""
+    """Run the command.
+
+    Without `--history` and `--package`, also save the history and write the reference pages.
+    """
     parser = argparse.ArgumentParser(prog="python -m codegen", description=__doc__)
     parser.add_argument("--schema", type=Path, required=True, help="an API schema (JSON)")
     parser.add_argument(

@@ -194,7 +194,7 @@ MEMBERS = {
 
 @cache
 def places() -> dict[str, str]:
-    """Return the page and anchor of each entry and each member, such as `tasks.md#taskfailed`."""
+    """Return the page and anchor of each public name, such as `tasks.md#taskfailed`."""
     found: dict[str, str] = {}
     for name, page in PAGES.items():
         for module, names in page.names.items():
@@ -213,7 +213,7 @@ def anchor(heading: str) -> str:
 
 
 def modules() -> dict[str, str]:
-    """Return the module from which users import each entry."""
+    """Return, for each public name, the module from which users import the name."""
     return {
         name: module
         for page in PAGES.values()
@@ -223,7 +223,7 @@ def modules() -> dict[str, str]:
 
 
 class PublicName(NamedTuple):
-    """An entry of the reference, or a member of an entry."""
+    """A name that has a heading in the reference: a class, a function, a method and so on."""
 
     name: str
     module: str
@@ -232,7 +232,7 @@ class PublicName(NamedTuple):
 
 
 def public_names() -> Iterator[PublicName]:
-    """Yield the entries of all pages, each with its members."""
+    """Yield the public names of all pages, including the members of classes."""
     for name, module in modules().items():
         for one in (name, *(f"{name}.{member}" for member in members(module, name))):
             definition = find(module, one)

@@ -54,7 +54,10 @@ def _absolute(module: str, imported: ast.ImportFrom) -> str:
 
 @cache
 def find(module: str, name: str) -> Definition | None:
-    """Return the definition of a name. Imports are followed. None: not defined in the package."""
+    """Return the definition of a name, or None if the package does not define the name.
+
+    If `module` imports the name, the definition in the other module is returned.
+    """
     owner, _, member = name.rpartition(".")
     if owner:
         found = find(module, owner)
@@ -91,7 +94,10 @@ def _defined(module: str, body: list[ast.stmt], name: str) -> Definition | None:
 
 
 def name_of(node: Node) -> str:
-    """Return the name that a node defines, or an empty string if the target is not a plain name."""
+    """Return the name that a node defines.
+
+    For an assignment to something other than a single name, return an empty string.
+    """
     match node:
         case ast.AnnAssign(ast.Name(name)) | ast.Assign([ast.Name(name)]):
             return name

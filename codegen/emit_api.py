@@ -126,7 +126,10 @@ def _rows(table: dict[str, str]) -> str:
 
 
 def _readers(api: Api) -> dict[str, str]:
-    """Return the query that lists the resources of each type that has such a query."""
+    """Return, by resource type, the query that lists the resources of the type.
+
+    Types without such a query are omitted.
+    """
     listing = dict(_listing(api))
     answered = {
         name for operation in api.operations for name in layout.own_types(api, operation.answer)

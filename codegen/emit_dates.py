@@ -28,9 +28,10 @@ DATE_FIELDS: dict[str, str] = {{
 def date_fields(api: Api) -> dict[str, str]:
     """Return the fields that are dates, by name of the record.
 
-    The schema rarely declares that a field is a date. The keys of filters show it: for a date, a
-    filter has comparisons such as `_gt`, but not `_contains`, which strings have. An argument is a
-    date if all filters that have its name use the name for a date.
+    The schema rarely declares that a field is a date. Therefore, the keys of filters are used. For
+    example, filters have the key `local_created_at_lt`, but no key `local_created_at_contains`, so
+    `local_created_at` is a date. For a string, a filter has both keys. An argument is a date if at
+    least one filter has a date with this name, and no filter has a string with this name.
     """
     inputs = [kind for name in layout.inputs(api) if isinstance(kind := api.types[name], Record)]
     filters = [record for record in inputs if emit_inputs.is_filter(record.name)]
@@ -73,7 +74,7 @@ def _as_date(node: Node) -> Node:
 
 
 def _compared(record: Record, *, as_dates: bool) -> set[str]:
-    """Return the fields that a filter compares as dates; if `as_dates` is false, as strings."""
+    """Return the fields of a filter that are dates. If `as_dates` is false, return the strings."""
     keys = {
         prop.wire
         for prop in record.properties

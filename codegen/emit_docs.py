@@ -175,8 +175,9 @@ def shapes(package: str, module: str) -> dict[str, Shape]:
 def _home(name: str, related: list[str]) -> str:
     """Return the page of a type whose module serves several related namespaces.
 
-    The type is on the page of the only namespace that needs it, or of the namespace after which it
-    is named.
+    If only one of these namespaces uses the type, the result is the page of this namespace.
+    Otherwise, the name of the type determines the namespace: `VmVolume` is on the page of
+    `vm_volume`.
     """
     if len(related) < 2:
         return related[0] if related else COMMON
@@ -190,7 +191,10 @@ def _home(name: str, related: list[str]) -> str:
 
 @cache
 def _needed(namespace: str) -> set[str]:
-    """Return the types that a namespace uses, directly or through other types, without filters."""
+    """Return the types that a namespace uses, directly or through other types.
+
+    Types that are only used through a filter are omitted.
+    """
     text = (PACKAGE / "api" / f"{namespace}.py").read_text(encoding="utf-8")
     waiting = re.findall(r"\b(?:inputs|models)\.\w+", text)
     found: set[str] = set()
@@ -399,7 +403,7 @@ def _sample(kind: str, *, inside: bool = False) -> str:
 
 
 def _typical(fields: list[Field]) -> list[Field]:
-    """Return the field for the example of a type without required fields, as a list."""
+    """Return a list with the field to show in the example of a type without required fields."""
     filters = [one for one in fields if one.kind.endswith("WhereInput")]
     names = [one for one in fields if one.name == "name"]
     return [*filters, *names, *fields][:1]

@@ -1,14 +1,14 @@
 """Renders `inputs`: the types of arguments, as TypedDicts with the keys of the API and as literals.
 
-Filters refer to each other recursively, which is slow for type checkers. So the annotation of a
-nested filter is a variant of the filter, which can only be nested to a limited depth. Below this
-depth, type checkers accept any value. At run time, every level is checked. The variants are in a
-separate module, which only type checkers read. The keys of a variant are read-only. Otherwise, a
-filter in a variable could not be used as a nested filter.
+Filters refer to each other recursively, which is slow for type checkers. For this reason, each
+filter has variants with a limited nesting depth. The annotation of a nested filter is such a
+variant. Below the maximum depth, type checkers accept any value. At run time, every level is
+checked. The variants are in a separate module, which only type checkers read. The keys of a variant
+are read-only, so that a variable with the type of the filter itself is accepted as a nested filter.
 
-mypy visits all types that a type refers to. If a TypedDict is a class, mypy does this once for each
-key with a filter; if it is made by a call of `TypedDict`, only once. So filters are made by calls,
-which are also faster for pyright.
+Filters are created by calls of `TypedDict`, because type checkers are slower with classes. For a
+class, mypy visits all related types once for each key with a filter. For a call, mypy visits the
+related types only once.
 
 The annotation of a nested filter does not allow None, although the API allows null. Most type
 checkers only report a wrong key in a dict if the annotation is a single TypedDict. Callers pass
@@ -89,7 +89,10 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def _older(history: History, modules: dict[str, str]) -> str:
-    """Return the module with the keys that only older servers accept, which the TypedDicts lack."""
+    """Return the module with the keys that only older servers accept.
+
+    The TypedDicts do not contain these keys.
+    """
     keys = {name: history.removed(name) for name in modules}
     for name, key in corrections.CHANGED_KEYS:
         if name in keys:
@@ -240,8 +243,8 @@ def _taken_apart(api: Api) -> set[str]:
 def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
     """Render the lazy imports of the packages and modules that annotations use.
 
-    At run time, an enum of another module is an attribute of `models`. An import that type checkers
-    would report as unused is written as ``name as name``, which marks it as exported.
+    An import that type checkers would report as unused is written as ``name as name``, which marks
+    it as exported. Such an import is still needed when annotations are evaluated at run time.
     """
     for module, name in (("..", "inputs"), ("..", "models"), (".", "nested")):
         mention = re.compile(rf"\b{name}\.[A-Z]")
@@ -312,8 +315,8 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
 def _variant(record: Record, depth: int) -> Iterator[str]:
     """Render a variant of a filter, in which filters can only be nested to a limited depth.
 
-    Each other variant inherits from the deepest variant, and narrows the types of some keys. It has
-    to be a class, because a call of `TypedDict` cannot inherit.
+    If possible, the variant with depth 2 is a class. The class inherits from the variant with depth
+    3 and narrows the types of some keys.
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):

@@ -5,11 +5,13 @@ module (see `families`). Types that several namespaces use:
 
 - Answers: enums, and structs that contain other types, are grouped by the first word of their
   names. Most structs without other types are references, with the id and name of a resource.
-  Loading a module takes as long as creating six references, so the references are grouped by
-  subject. References that many namespaces need have a separate module.
-- Inputs: a type is in the module of the namespace whose operation takes the type, or after which
-  the type is named. All other types are in `common`. Inputs refer to each other in cycles, but only
-  for type checkers. So loading a module with inputs never loads another.
+  References are grouped by subject, because many small modules would load slowly: loading a module
+  takes as long as creating six references. References that many namespaces need have a separate
+  module.
+- Inputs: if an operation of one namespace takes the type, the type is in the module of this
+  namespace. Otherwise, the name of the type determines the namespace. All other types are in
+  `common`. Inputs refer to each other in cycles, but only for type checkers. At run time, loading a
+  module with inputs never loads another module with inputs.
 """
 
 from __future__ import annotations
@@ -42,12 +44,12 @@ _SUBJECT_OF = {word: subject for subject, words in _SUBJECTS.items() for word in
 
 
 def families(namespaces: Iterable[str]) -> dict[str, str]:
-    """Return the module in `models` and `inputs` that has the types of each namespace.
+    """Return the name of the module for the types of each namespace.
 
-    Namespaces whose names begin with the same word share a module. The module is named after all
-    words with which their names begin. Modules are shared because small modules make the wheel
-    large: each module is compressed separately. `vm` does not share its module, because most
-    programs load it.
+    The package `models` and the package `inputs` use the same module names. Namespaces whose names
+    begin with the same word share a module. The name of the module is the common beginning of the
+    names. Modules are shared because small modules make the wheel large: each module is compressed
+    separately. `vm` does not share its module, because most programs load it.
     """
     by_word: defaultdict[str, list[str]] = defaultdict(list)
     for namespace in sorted(set(namespaces) - {"vm"}):

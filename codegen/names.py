@@ -50,9 +50,10 @@ def member(value: str) -> str:
 
 
 def aliases(enum: str, values: Sequence[str]) -> dict[str, str]:
-    """Return the names of enum members in the vendor's SDK that differ from the names by `member`.
+    """Return, for each alias of an enum member, the name of the member.
 
-    The vendor's SDK uses upper-case names, and leaves out a prefix that all values share.
+    Aliases are the names in the vendor's SDK, if they differ from the results of `member`. The
+    vendor's SDK uses upper-case names, and leaves out a prefix that all values share.
     """
     common = os.path.commonprefix(values) if len(values) > 1 else ""  # noqa: RUF071 - of letters
     prefix = corrections.MEMBER_PREFIXES.get(enum, common[: common.rfind("_") + 1])

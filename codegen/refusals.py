@@ -117,10 +117,10 @@ def _is_text(value: object) -> bool:
 
 
 def enum_type(raw: Raw) -> str:
-    """Return the declared type of an enum or, without it, the common type of its values.
+    """Return the type of the values of an enum.
 
-    The values have a common type if all of them have the same type. Otherwise, the result is an
-    empty string.
+    If the values have different types, or a type other than the declared type, return an empty
+    string.
     """
     for name, kind in TYPES.items():
         if raw.get("type") in (None, name) and all(

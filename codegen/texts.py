@@ -31,7 +31,9 @@ class Texts:
 
     @classmethod
     def load(cls, folder: Path, api: Api | None) -> Texts:
-        """Read the files in `folder`. Unless `api` is None, check that the API has all their keys.
+        """Read the files in `folder`, and check that the API has all keys of the files.
+
+        If `api` is None, the keys are not checked.
 
         :raises SchemaError: if keys or texts are wrong. The message names the file and the key.
         """

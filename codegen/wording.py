@@ -31,7 +31,7 @@ def below(text: str) -> list[str]:
 
 
 def argument(wire: str, kind: str, method: str = "") -> str:
-    """Return the text of an argument, if it depends on the method; otherwise an empty string."""
+    """Return the text of the argument `where` or `data`, or an empty string for other arguments."""
     if wire == "where":
         return (
             "Filter. Without a filter, all resources match."

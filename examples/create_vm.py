@@ -1,4 +1,4 @@
-r"""Create a VM from a template with a data disk, a NIC and cloud-init, and start it.
+r"""Create a VM from a template, add a data disk, a NIC and cloud-init, and start the VM.
 
     CLOUDTOWER_ENDPOINT=… CLOUDTOWER_USERNAME=… CLOUDTOWER_PASSWORD=… \
         python examples/create_vm.py web-9 rocky-9 NAME-OF-THE-CLUSTER NAME-OF-THE-NETWORK

@@ -103,7 +103,7 @@ class VmPage(BaseModel):
 
 
 async def only_from_here(request: Request) -> None:
-    """Reject requests that a page of another site can make a user's browser send."""
+    """Reject requests that a user's browser sends on behalf of another site (CSRF)."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers["host"]:
         raise HTTPException(403, "the request comes from another site")

@@ -37,7 +37,10 @@ def name_objects(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def leave_out_of_contents(app: Sphinx, doctree: nodes.document) -> None:
-    """Mark the pages of operations as orphans: in a table of contents, they make pages slow."""
+    """Mark the pages of operations as orphans, which are in no table of contents.
+
+    A table of contents with these pages would make every page slow.
+    """
     name = app.env.docname
     if name.startswith("reference/operations/"):
         app.env.metadata[name]["orphan"] = True

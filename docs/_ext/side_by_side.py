@@ -1,4 +1,7 @@
-"""Sets the vendor's code beside ours: a block of `py` and the block of `python` that follows it."""
+"""Shows the vendor's code beside ours.
+
+A pair is a code block with the language `py`, followed by a code block with the language `python`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ TITLES = ("cloudtower-sdk", "cloudtower-async")
 
 
 def pair_blocks(app: Sphinx, document: nodes.document) -> None:
-    """Put each such pair into a container with two halves."""
+    """Put each pair of code blocks into a container with two halves."""
     for theirs in list(document.findall(nodes.literal_block)):
         ours = theirs.next_node(descend=False, siblings=True)
         if theirs.get("language") != "py" or not isinstance(ours, nodes.literal_block):
