@@ -85,8 +85,8 @@ def types() -> Figure:
         high=high,
         unit="s",
         goal=5,
-        note=f"{own:.1f} s with the package, {base:.1f} s without; measured without the stubs of "
-        "pyarrow, which the extra does not install",
+        note=f"{own:.1f} s with the package, {base:.1f} s without; measured without type stubs "
+        "of pyarrow, because the extra `arrow` does not install them",
     )
 
 

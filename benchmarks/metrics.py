@@ -156,7 +156,7 @@ def many(address: Address, vms: int) -> Figure:
     costs = [measured("ours", vms, address) for _ in range(ROUNDS)]
     value, low, high = spread([cost.wall for cost in costs])
     middle = Cost(*(_median(each) for each in zip(*costs, strict=True)))
-    table = f"{middle.table:.2f} s for an Arrow table of the rows; " if middle.table else ""
+    table = f"{middle.table:.2f} s to build an Arrow table from the rows; " if middle.table else ""
     return Figure(
         what=f"time to read {len(METRICS)} metrics of {vms:,} VMs over {RANGE} as rows",
         value=value,

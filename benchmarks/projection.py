@@ -214,12 +214,13 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
             note=f"{peaks[0]:.0f} MB / {peaks[1]:.0f} MB",
         ),
         Figure(
-            what="CPU time of a dashboard: an unused field of each disk is invalid / all are valid",
+            what="CPU time of a dashboard: an unused field of each disk is invalid / all fields "
+            "are valid",
             value=more,
             low=more_low,
             high=more_high,
             goal=1.1,
-            note="both have the same result and log no warning",
+            note="both dashboards have the same result, and no warning is logged",
         ),
     ]
 

@@ -357,8 +357,8 @@ def show(crowd_size: int, list_size: int) -> None:
                 value=lags[-1],
                 unit="s",
                 goal=INTERVAL + cost.answering,
-                note=f"the goal is the interval of {INTERVAL:g} s plus {cost.answering:.2f} s, in "
-                "which bare aiohttp reads all tasks; our slowest request took "
+                note=f"the goal is the pause between polls ({INTERVAL:g} s) plus the time in which "
+                f"bare aiohttp reads all tasks ({cost.answering:.2f} s); our slowest request took "
                 f"{cost.round_trip:.2f} s",
             ),
             Figure(

@@ -151,7 +151,7 @@ async def measure(address: Address) -> list[Figure]:
             kinds = {
                 "with OpenTelemetry metrics and traces": plain,
                 "without": plain,
-                "with a span and a duration made by hand": partial(by_hand, plain),
+                "with hand-written code for a span and a duration": partial(by_hand, plain),
             }
             figures += await compare(kinds, calls, f"{vms}-VM response")
     return figures

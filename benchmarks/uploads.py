@@ -168,8 +168,8 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
         value=fast / bare_fast,
         goal=LEAST_SHARE,
         better="more",
-        note=f"{file.size / GIB:.3g} GiB, alternately one chunk each: {fast:,.0f} MB/s and "
-        f"{bare_fast:,.0f} MB/s; ratio by CPU time of the client: "
+        note=f"{file.size / GIB:.3g} GiB; the clients take turns after each chunk: "
+        f"{fast:,.0f} MB/s and {bare_fast:,.0f} MB/s; ratio by CPU time of the client: "
         f"{sum(bare.cpu) / sum(ours.cpu):.2f}",
     )
 

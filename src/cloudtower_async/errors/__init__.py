@@ -13,7 +13,7 @@
     │   │   ├── TLSFailed          the certificate was rejected, or the server has no TLS
     │   │   ├── ProxyFailed        the proxy was not reached, or did not reach the server
     │   │   │   └── ProxyRefused   the proxy requires credentials or forbids the server
-    │   │   ├── NoActive           no node of a pair is active
+    │   │   ├── NoActive           no node of an active/passive pair is active
     │   │   └── MultipleActive     more than one node of a pair is active
     │   ├── CredentialsUnavailable the function passed as credentials= failed
     │   ├── CallTimeout            the response was not complete in time           (TimeoutError)

@@ -98,11 +98,13 @@ CLUSTER_STORAGE_USED = _family(
     "cluster_storage_used_bytes", "Data space in use in a cluster.", *_CLUSTER
 )
 CLUSTER_STORAGE_FAILED = _family(
-    "cluster_storage_failed_bytes", "Data space of a cluster that cannot be used now.", *_CLUSTER
+    "cluster_storage_failed_bytes",
+    "Failed data space of a cluster; it cannot be used now.",
+    *_CLUSTER,
 )
 CLUSTER_STORAGE_AVAILABLE = _family(
     "cluster_storage_available_bytes",
-    "Data space of a cluster that is neither in use nor failed.",
+    "Free data space of a cluster: the capacity minus the used and the failed space.",
     *_CLUSTER,
 )
 CLUSTER_LICENSE_EXPIRY = _family(
@@ -127,7 +129,7 @@ HOST_MEMORY_USED = _family("host_memory_used_bytes", "Memory in use on a host.",
 HOST_STORAGE_CAPACITY = _family("host_storage_capacity_bytes", "Data capacity of a host.", *_HOST)
 HOST_STORAGE_USED = _family("host_storage_used_bytes", "Data space in use on a host.", *_HOST)
 HOST_STORAGE_FAILED = _family(
-    "host_storage_failed_bytes", "Data space of a host that cannot be used now.", *_HOST
+    "host_storage_failed_bytes", "Failed data space of a host; it cannot be used now.", *_HOST
 )
 
 # Other resources of a Tower.
