@@ -182,7 +182,7 @@ def both(address: Address, vms: int) -> Figure:
         low=low,
         high=high,
         better="more",
-        note=f"{vms:,} VMs, {pairs[0][0].values:,.0f} values, the same rows from both: "
+        note=f"{vms:,} VMs, {pairs[0][0].values:,.0f} values; both clients return the same rows; "
         f"{theirs:.2f} s / {mine:.3f} s",
     )
 
