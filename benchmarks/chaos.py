@@ -55,7 +55,10 @@ VMS = 400
 
 
 async def serve(seed: int, faults: float) -> None:
-    """Serve the pair. Each line of the input is a command: switch, faults, calm or count."""
+    """Serve an active/passive pair.
+
+    Each line of the input is a command: switch, faults, calm or count.
+    """
     from cloudtower_async.testing import Simulator
 
     async with Simulator(

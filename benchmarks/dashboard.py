@@ -47,7 +47,10 @@ class Stopwatch:
 
 
 async def measure(address: Address) -> Figure:
-    """Build dashboards, and return the ratio of the time of each to its slowest request."""
+    """Build several dashboards, and return the figure of their times.
+
+    The time of each dashboard is divided by the time of its slowest request.
+    """
     from cloudtower_async import Cloudtower
     from cloudtower_async.recipes import build_dashboard
 

@@ -3,8 +3,8 @@
 The simulators run in several processes, each with several Towers. The exporter runs in another
 process, and this process scrapes the exporter. For each number of Towers, this process prints the
 time of a scrape, and the memory and CPU per Tower. One more Tower accepts connections and never
-responds. This Tower must not affect the other Towers. For comparison, a full read is `fetch_all` of
-the VMs of one Tower.
+responds. This Tower must not affect the other Towers. The time of a scrape is compared with
+`fetch_all` of the VMs of one Tower.
 """
 
 from __future__ import annotations

@@ -128,7 +128,11 @@ def _goal(figure: Figure) -> str:
 
 
 def _more(figure: Figure) -> int:
-    """Return the number of additional digits that make a missed goal look missed."""
+    """Return the number of additional digits for the goal in the table.
+
+    If a goal is missed by so little that the rounded goal would equal the rounded value, more
+    digits are shown. Otherwise, the result is 0.
+    """
     more = 0
     if figure.goal is not None and not figure.met:
         while _rounded(figure.value, more) == _rounded(figure.goal, more):

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.fuzz`: check that no answer of a server raises a foreign exception.
+"""`python -m benchmarks.fuzz`: check that broken answers raise only errors of this package.
 
 Valid answers of all operations are generated from the models and then broken. Bytes and values are
-replaced, removed, inserted or duplicated. Some bodies are purely random. Decoding a body may only
-raise errors of this package.
+replaced, removed, inserted or duplicated. Some bodies are purely random.
 """
 
 # ruff: noqa: S311 - the same seed must result in the same bodies

@@ -1,9 +1,9 @@
 """`python -m benchmarks.late_chunks`: uploads through a proxy that times out before the server.
 
 The proxy responds with 504, and the server behind the proxy receives the chunk up to ten seconds
-later, or never. 200 uploads run with real delays, of which 50 run concurrently. Each upload must
-arrive complete or fail. No upload may be reported as a success if the content on the server
-differs. Every fourth upload has a settling time that is shorter than the delays; such an upload may
+later, or never. The delays are real. 200 uploads run, up to 50 of them concurrently. Each upload
+must arrive complete or fail. No upload may be reported as a success if the content on the server
+differs. Every fourth upload has a settling time that is shorter than the delays. Such an upload may
 fail.
 """
 
@@ -49,7 +49,8 @@ class LateServer:
             and the chunk is received after this delay.
         chunk_size: Chunk size in bytes that upload tasks request.
         count_from: Value of ``current_chunk`` after the first chunk.
-        count: Function that returns the value to send as ``current_chunk`` for the correct value.
+        count: Function that takes the correct value of ``current_chunk``, and returns the value to
+            send instead.
         answers: Answers in place of the upload task, by number of the request with a chunk. A
             number is a status, with which the chunk is refused. With any other answer, the chunk is
             received.
@@ -57,7 +58,8 @@ class LateServer:
             client.
         listed: Whether the server lists images.
         refuse_polls: Whether reading upload tasks fails with 503.
-        size_shown: Function that returns the size to send for an image for the correct size.
+        size_shown: Function that takes the correct size of an image, and returns the size to send
+            instead.
         requests: Requested paths, in order.
         chunks: Sizes of the received chunks in bytes, in order.
         statuses: Status of each upload task, by id.

@@ -21,7 +21,7 @@ SERVICE = 0.3  # seconds per call on the server; 3,000 reads then take about 9 s
 
 
 async def serve(seconds: float) -> None:
-    """Serve until the input ends. After its first line, print the start of each mutation."""
+    """Serve until the second line of input. After the first line, print when mutations started."""
     from aiohttp import web
 
     started: list[tuple[str, float]] = []
@@ -47,7 +47,12 @@ async def serve(seconds: float) -> None:
 
 
 async def measure(url: str, reads: int) -> tuple[list[float], list[float], float]:
-    """Return the times of sending mutations, and the seconds of each read and of a lone read."""
+    """Make calls, and return their times in seconds.
+
+    Returns:
+        The time when each mutation was sent, the duration of each read while other reads were
+        queued, and the duration of a read without other calls.
+    """
     from cloudtower_async import Cloudtower
 
     async with Cloudtower(url, token="of-the-benchmark") as tower:  # noqa: S106 - no secret

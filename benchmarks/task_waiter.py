@@ -77,10 +77,10 @@ class CrowdCost(Cost, kw_only=True):
 
 
 async def serve(number: int, least: float, most: float) -> None:
-    """Serve: print the address, start the tasks after a line of input, and end with the input.
+    """Print the address of the server, and start the tasks after the first line of input.
 
-    The end of each task is printed as a value of `time.monotonic`, which is the same clock in all
-    processes of a machine.
+    The server stops after the second line of input, or when the input ends. The end of each task is
+    printed as a value of `time.monotonic`, which is the same clock in all processes of a machine.
     """
     from cloudtower_async.simulator.tasks import Work
     from cloudtower_async.testing import Simulator

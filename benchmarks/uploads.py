@@ -5,8 +5,8 @@ The first quantity is the speed of an upload, compared with bare aiohttp that po
 Both uploads alternate chunk by chunk, so that other load on the machine affects both. The second
 quantity is the additional memory of an upload, in chunks. The third quantity is whether the content
 arrives although one request in ten fails. For this, the hash of the content and the number of
-received chunks are checked. The faults either certainly prevent execution (401, 429) or occur after
-the chunk was received. `late_chunks` covers chunks that arrive late or never.
+received chunks are checked. A fault either occurs after the chunk was received, or is an error that
+prevents execution (401, 429). `late_chunks` covers chunks that arrive late or never.
 """
 
 from __future__ import annotations
@@ -116,7 +116,12 @@ def make_file(path: Path, size: int) -> str:
 
 
 def _memory(field: str, process: int | str = "self") -> int:
-    """Return the memory of a process in bytes: now for ``VmRSS``, the peak for ``VmHWM``."""
+    """Return the memory of a process in bytes.
+
+    Args:
+        field: ``VmRSS`` for the current memory, ``VmHWM`` for the peak memory.
+        process: Id of the process. The default is this process.
+    """
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     [kilobytes] = re.findall(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
     return 1024 * int(kilobytes)
