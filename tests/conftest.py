@@ -40,7 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
 class Loop(asyncio.SelectorEventLoop):
     """An event loop whose debug mode accepts that clients abort the TLS handshake.
 
-    Clients do so when they do not trust the server. Otherwise it would be an error of the test.
+    Clients abort the handshake when they do not trust the server. The debug mode of asyncio treats
+    this as an error, and the test would fail.
 
     Attributes:
         ahead: Seconds by which a test has put the clock forward.
@@ -74,7 +75,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Show a figure after all tests, from whichever process ran the test."""
+    """Return a function that adds a line to the report after all tests.
+
+    The function also works in the processes of pytest-xdist.
+    """
 
     def note(text: str) -> None:
         request.node.user_properties.append(("told", text))

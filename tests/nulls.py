@@ -212,15 +212,15 @@ class Walk:
 async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGETHER) -> Walk:
     """Run a flow with nulls in each field of its answers.
 
-    Several fields are null in the same run as long as that changes nothing. If a run fails, calls
-    other operations than without nulls, or does not reach one of the fields, each half of the
-    fields gets a separate run, down to single fields. So a null that diverts a flow hides no other.
+    First, many fields are null in the same run. A run shows a difference if it fails, calls other
+    operations than a run without nulls, or does not reach one of the fields. In this case, each
+    half of the fields is tested in a separate run, down to single fields.
 
     Args:
-        simulators: Identical servers. Each one tests a part of the fields, concurrently: a flow
-            mainly waits for the next poll.
+        simulators: Identical servers, which test different fields concurrently. Concurrency saves
+            time, because a flow mainly waits for the next poll.
         flow: Function to run. It must raise every error of ours that is due to a null.
-        together: Number of fields that are null in the same run at first.
+        together: Number of fields that are null in the first runs.
     """
     walked = Walk()
     used = 0
@@ -275,5 +275,8 @@ async def _error(running: Awaitable[object]) -> Exception | None:
 
 
 def _is_broken(error: Exception) -> bool:
-    """Return whether an error is not one of ours about the server."""
+    """Return whether an error shows that the flow is broken.
+
+    The flow is not broken if the error is an error of this package about the server.
+    """
     return isinstance(error, InvalidInput) or not isinstance(error, CloudtowerError)

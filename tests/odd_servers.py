@@ -80,7 +80,10 @@ async def proxy(
 
 
 def capped(most: int) -> Ask:
-    """Return a change for a server that never returns more than this number of rows."""
+    """Return a change of requests that limits the number of rows in each answer.
+
+    The server then behaves like a server that never returns more than `most` rows.
+    """
 
     def ask(path: str, body: Any) -> Any:  # noqa: ANN401
         if not path.startswith("get-") or path.endswith(("-connection", "-metrics")):
@@ -92,7 +95,10 @@ def capped(most: int) -> Ask:
 
 
 def deaf_to(*names: str) -> Ask:
-    """Return a change for a server that ignores these arguments and conditions of queries."""
+    """Return a change of requests that removes arguments and conditions of queries.
+
+    The server then behaves like a server that ignores them.
+    """
 
     def without(value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, dict):

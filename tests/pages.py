@@ -1,6 +1,7 @@
 """Code of the documentation pages, extracted to be run and type-checked.
 
-`python -m tests.pages FOLDER` writes it as modules for type checkers, with the lines of the pages.
+`python -m tests.pages FOLDER` writes the code as modules for type checkers. Each line of code has
+the same line number as in the page.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 def headings(page: Path) -> list[list[str]]:
     """Return the anchors of each heading of a page and of the files that it includes.
 
-    The first item is the beginning of the page. A label is an anchor of the next heading if it
-    stands directly before that heading, otherwise of the previous one.
+    The first item is the beginning of the page. A label directly before a heading is an anchor of
+    this heading. Any other label is an anchor of the previous heading.
     """
     whole = page.read_text(encoding="utf-8")
     text = re.sub(r"^```.*?^```$", "", whole, flags=re.MULTILINE | re.DOTALL)
@@ -123,7 +124,10 @@ def dead_links(page: Path) -> list[str]:
 
 
 def modules_for_checkers(page: Path) -> dict[str, str]:
-    """The code of a page as modules, by file name; lines keep the numbers that they have there."""
+    """Return the code of a page as modules, by file name.
+
+    Each line of code has the same line number as in the page.
+    """
     name = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")))
     made: dict[str, str] = {}
     names = _VENDORS_NAMES if page == VENDOR else _NAMES

@@ -55,7 +55,10 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
 
 @asynccontextmanager
 async def serve_bytes(*pieces: bytes, hang: bool = False) -> AsyncGenerator[str]:
-    """Answer each connection with these bytes and close it; with ``hang`` keep it open."""
+    """Answer each connection with these bytes, and close the connection.
+
+    With `hang`, the connection stays open.
+    """
 
     async def answer(stream: anyio.abc.ByteStream) -> None:
         # The client may close the connection first.
@@ -163,7 +166,7 @@ async def serve_proxy(proxy: Proxy) -> AsyncGenerator[Proxy]:
 
 
 def tasks_of_clients() -> set[asyncio.Task[Any]]:
-    """Return the tasks of this event loop, except those of a server in it."""
+    """Return the tasks of this event loop, except the tasks of test servers."""
     of_servers = ("RequestHandler", "_accept_connection")
     tasks = asyncio.all_tasks()
     return {task for task in tasks if not any(name in repr(task) for name in of_servers)}
@@ -186,7 +189,7 @@ def login_variables(sim: Simulator) -> dict[str, str]:
 
 
 def set_login_variables(monkeypatch: pytest.MonkeyPatch, sim: Simulator) -> None:
-    """Set these variables for a program in this process."""
+    """Set the environment variables with which this process logs in to a simulator."""
     for name, text in login_variables(sim).items():
         monkeypatch.setenv(name, text)
 

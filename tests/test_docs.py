@@ -70,7 +70,7 @@ async def names(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, obje
 
 @pytest.fixture
 async def vendors_names(tmp_path: Path) -> AsyncIterator[dict[str, object]]:
-    """Names that both sides of the page on the vendor's client use: a pair, and a file."""
+    """Names that the code for both clients uses: the addresses of a pair, credentials, a file."""
     iso = tmp_path / "tools.iso"
     iso.write_bytes(bytes(9_000_000))
     async with Simulator(standby=True, task_duration=0) as simulator:
@@ -86,7 +86,7 @@ async def vendors_names(tmp_path: Path) -> AsyncIterator[dict[str, object]]:
 
 
 async def run(block: Block, names: dict[str, object]) -> None:
-    """Run a block as the body of a coroutine; what it defines stays in the names."""
+    """Run a block as the body of a coroutine. Names that the block defines are added to `names`."""
     code = compile(
         "\n" * block.line + block.text,  # for tracebacks: the line of the page
         block.page,
@@ -110,7 +110,7 @@ def run_blocking(block: Block, names: dict[str, object]) -> None:
 
 
 def run_tests(page: Path, folder: Path) -> None:
-    """Run the blocks of a page that are test modules, with those for them to import."""
+    """Run the test modules on a page. The page can also contain modules that the tests import."""
     files: list[str] = []
     for block in blocks(page, "python"):
         if named := NAMED.match(block.text):

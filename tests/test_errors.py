@@ -162,7 +162,7 @@ def _group() -> errors.TasksFailed:
 
 
 def _ids(group: BaseException | None) -> list[str | None]:
-    """Return the ids of the tasks in a group that still has its successes."""
+    """Return the ids of the failed tasks. Check that the group still contains task c."""
     assert isinstance(group, errors.TasksFailed)
     assert [task.id for task in group.succeeded] == ["c"]
     return [error.task_id for error in group.exceptions if isinstance(error, errors.TaskError)]

@@ -146,7 +146,7 @@ async def test_set_the_language_of_a_call_and_of_a_session(
 async def back_up(
     tower: Cloudtower, vm_name: str, snapshot_name: str
 ) -> tuple[VmSnapshot, list[IscsiLunSnapshot]]:
-    """The guide's backup: file system consistent if the VM tools support it."""
+    """Take a snapshot as the guide does. If VM tools run, it is file system consistent."""
     (vm,) = await tower.vm.get_vms(where={"name": vm_name}, first=1)
     running_tools = vm.vm_tools_status == "RUNNING"
     created = await tower.vm_snapshot.create_vm_snapshot(

@@ -44,16 +44,17 @@ class Case:
     """A loop with a server that never becomes ready.
 
     Attributes:
-        run: Runs into the loop.
+        run: Function that calls the SDK so that the loop runs.
         path: Path of the requests to count.
         loops: Locations of the covered loops: ``"module.py function"``.
-        interval: Mean seconds between requests, after the quick first ones.
-        quick: Number of requests that may come sooner.
+        interval: Average number of seconds between requests, without the first `quick` requests.
+        quick: Number of requests at the start that may follow each other faster.
         number: Number of requests to wait for; the loop may end earlier.
-        answer: Answer to these requests; None for the server's.
-        status: Status of the answers, if they fail.
+        answer: Function that changes the answers. None means the unchanged answers.
+        status: Error status of the answers to these requests. None means that they succeed.
         options: Options of the session.
-        counts: Function of the body that selects the requests to count.
+        counts: Function that returns whether a request counts. Its arguments are the path and the
+            body.
     """
 
     run: Run

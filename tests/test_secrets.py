@@ -157,7 +157,7 @@ async def test_not_by_a_broken_response_that_repeats_the_request(
 
 
 async def test_not_by_the_variables_of_frames() -> None:
-    """As rich and error trackers show tracebacks: with variables of every frame and cause."""
+    """rich and error trackers show the variables of all frames in tracebacks."""
     nowhere = f"http://127.0.0.1:{unused_port()}"
     credentials: list[dict[str, Any]] = [GIVEN, {"token": TOKENS}, {**GIVEN, "source": "LDAP"}]
     async with (

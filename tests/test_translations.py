@@ -1,4 +1,4 @@
-"""Translations are complete, of the present text, and show the same code."""
+"""Translations are complete and up to date, and contain the same code as their sources."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_no_translation_is_stale() -> None:
 
 @each_translation
 def test_the_code_of_a_translation_is_that_of_its_source(page: Path) -> None:
-    """Only comments differ, so the tests that run and type-check the source check both."""
+    """Only comments may differ. Therefore, it is enough to run the code of the source."""
     assert list(code(page)) == list(code(source_of(page)))
 
 

@@ -138,10 +138,11 @@ def links(page: Path) -> list[str]:
 
 
 def destination(page: Path, link: str) -> tuple[Path, int | str | None]:
-    """Return the target of a link: the file, of translations the source, and the heading.
+    """Return the target of a link: a file and a heading.
 
-    Headings of pages that have a translation are numbers, which are the same in both languages.
-    Other anchors are returned as they are.
+    If the link leads to a translation, the file is the source of the translation. If the file has a
+    translation, the heading is a number, which is the same in both languages. In other files, the
+    heading is the anchor itself.
     """
     file, _, anchor = link.partition("#")
     target = Path(os.path.normpath(page.parent / file)) if file else page
@@ -158,7 +159,7 @@ def destination(page: Path, link: str) -> tuple[Path, int | str | None]:
 
 
 def rewritten(translation: Path, link: str) -> str:
-    """Return a link of a translation so that it leads to a translation if there is one."""
+    """Return a link that leads to the translation of the target, if there is a translation."""
     source, place = destination(translation, link)
     target = translation_of(source) if source in SOURCES else source
     if target not in TRANSLATIONS:

@@ -1,4 +1,4 @@
-"""Values generated from an API schema, answers and arguments, independently of the generator."""
+"""Answers and arguments that are generated from an API schema, without the code generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABSENT = "the API schemas are not here; a Tower's API site serves them"
 VERSIONS = sorted(
     file.stem for pattern in ("[0-9]*.json", "latest.json") for file in SPECS.glob(pattern)
 ) or ["none"]
-"""The versions whose schemas are available; a placeholder without them, to skip tests once."""
+"""The versions whose schemas are available. Without schemas, tests skip the version ``"none"``."""
 
 
 def spec(version: str) -> Raw:
@@ -55,7 +55,11 @@ class Shape:
     items: int = 1
     """Number of elements in each nested list."""
     depth: int = 1000
-    """Depth below which records contain no records and few keys: filters are recursive."""
+    """Maximum nesting depth of complete records.
+
+    Deeper records contain few keys and no other records. The limit is necessary because filters are
+    recursive.
+    """
 
 
 class Maker:
@@ -78,11 +82,11 @@ class Maker:
         return self._value(schema, shape, 0)
 
     def argument(self, schema: Raw, shape: Shape = Shape(depth=2)) -> object:
-        """Return arguments: all keys, lists of one element, few keys in nested filters."""
+        """Return arguments with all keys. Lists have one element. Nested filters have few keys."""
         return self._value(schema, shape, 0)
 
     def names(self, schema: Raw) -> Iterator[str]:
-        """Return the names of the schema, if it has any."""
+        """Yield the names in the references that lead to the definition of a schema."""
         while "$ref" in schema or len(schema.get("allOf", ())) == 1:
             if "$ref" in schema:
                 name = schema["$ref"].rpartition("/")[2]

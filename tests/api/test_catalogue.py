@@ -115,7 +115,7 @@ def test_the_types_of_every_method_resolve(name: str) -> None:
 
 @functools.cache
 def _static_names() -> dict[str, Any]:
-    """Return the imports of the modules that are for type checkers only."""
+    """Return the names that the modules import only for type checkers, with their values."""
     from collections.abc import Mapping, Sequence
 
     names = ("ContentLanguage", "FileContent", "Texts")
@@ -172,7 +172,7 @@ def test_arguments_have_a_typed_dict_with_resolvable_types() -> None:
 
 @functools.cache
 def _inputs_and_variants() -> dict[str, Any]:
-    """Return every input by name; for a variant of a filter, the filter."""
+    """Return every type in ``inputs`` by name. The name of a variant maps to the whole filter."""
     every = {name: cast("object", getattr(inputs, name)) for name in dir(inputs)}
     filters = {name: kind for name, kind in every.items() if name.endswith("WhereInput")}
     return every | {f"{n}{depth}": kind for n, kind in filters.items() for depth in (2, 3)}

@@ -109,7 +109,7 @@ def _emptied(maker: Maker, schema: Raw, body: Any) -> Iterator[Any]:  # noqa: AN
 
 
 class Both:
-    """Our client and the vendor's, with the requests that they sent."""
+    """Our client, the vendor's client, and a recorder of their requests."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Both:
         self.recorder = recorder
 
     def differences(self, operation: Operation[Any], given_: Any) -> list[str]:  # noqa: ANN401
-        """Send the same with both clients and return how the requests differ."""
+        """Make the same call with both clients, and return the differences of the requests."""
         if operation.carries is Carries.QUERY_STRING:
             call = Call(operation.path, query=given_)
         else:

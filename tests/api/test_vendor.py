@@ -194,7 +194,7 @@ class Call:
             method(self.content, **common)
 
     def differences(self, ours: Request, vendors: Request) -> list[str]:
-        """Return how a request differs from the other one, or from the arguments."""
+        """Return the differences between both requests, and between our request and the call."""
         skipped = set[str]()
         if not self.has_language:
             # The schema declares no language here, and the vendor's client has no default language.
@@ -226,7 +226,7 @@ def _is_member(kind: Any, key: str) -> bool:  # noqa: ANN401 - it has no types
 
 
 def _vendors_enums() -> dict[str, dict[str, str]]:
-    """Return name and value of each member of the vendor's enums that answers contain."""
+    """Return the vendor's enums that answers contain: the value of each member, by name."""
     classes: list[tuple[str, Any]] = inspect.getmembers(vendor_models, inspect.isclass)
     return {
         name: {key: getattr(kind, key) for key in dir(kind) if _is_member(kind, key)}

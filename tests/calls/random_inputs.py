@@ -98,7 +98,7 @@ def _is_plain(record: Any, key: str) -> bool:  # noqa: ANN401
 
 
 class Corruption(NamedTuple):
-    """Generate arguments with one fault, which the error has to name."""
+    """Arguments with one fault. The error must name the place of the fault."""
 
     what: str
     place: str
@@ -106,7 +106,11 @@ class Corruption(NamedTuple):
 
 
 def corruptions(operation: Operation[Any], given: Any) -> list[Corruption]:  # noqa: ANN401
-    """Yield each way to corrupt the arguments once: a key, a non-list, an additional element."""
+    """Return many copies of the arguments, each with one fault at another place.
+
+    A fault is a missing key, a renamed key, a value in an additional list, or a list element in
+    place of its list.
+    """
     found = _spoilt(arguments_of(operation), given, "")
     return [Corruption(what, place(path), spoilt) for what, path, spoilt in found]
 
@@ -139,7 +143,7 @@ def _spoilt(shape: ArgType, value: Any, path: str) -> Iterator[tuple[str, str, A
 
 
 def filters(operation: Operation[Any], *, required: bool) -> Iterator[tuple[str, Any]]:
-    """Yield the place of each filter among the arguments, and arguments where it is empty."""
+    """Yield the place of each filter in the arguments, with arguments in which it is empty."""
     for path, made in _with_empty(arguments_of(operation), "", (), required=required):
         yield place(path), made
 

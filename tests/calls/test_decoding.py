@@ -66,7 +66,10 @@ def decoded(operation: Operation[Any], body: object, *, strict: bool = False) ->
 
 
 def run(reading: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
-    """Run a decoder to its end without an event loop; it only yields to other tasks."""
+    """Run a decoder to its end, and return its result.
+
+    No event loop is needed, because a decoder only yields to other tasks.
+    """
     return run_in_turns(reading)[0]
 
 

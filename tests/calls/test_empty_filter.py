@@ -1,4 +1,4 @@
-"""Filters that match everything are detected, and no mutation is sent with one."""
+"""Filters that match everything are detected, and mutations with such a filter are not sent."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ NULLS: list[Where] = [{"id": None}, {"id_not": None}, {"host": None}]
 
 
 def wheres(resource: str, simple: list[Where], depth: int = 3) -> st.SearchStrategy[Where]:
-    """Generate filters of a resource with many ways to match everything and nothing."""
+    """Generate filters of a resource. Many of them match everything or nothing."""
     fitting = [where for where in simple if "host" not in where or resource == "Vm"]
     conditions = [st.just({"flag": True}), st.sampled_from(fitting)]
     if depth:
@@ -250,7 +250,7 @@ async def test_a_recipe_refuses_a_lost_id_before_anything_is_sent() -> None:
 
 
 class ClusterFilter(msgspec.Struct, omit_defaults=True):
-    """A filter of a user's class without any set field."""
+    """A user's own class for filters. By default, no field is set."""
 
     name: str | None = None
     id: str | None = None
@@ -258,7 +258,7 @@ class ClusterFilter(msgspec.Struct, omit_defaults=True):
 
 @dataclass
 class ClusterRecord:
-    """The same as a dataclass."""
+    """A user's own dataclass for filters. By default, no field is set."""
 
     name: str | None = None
 

@@ -1,4 +1,4 @@
-"""A session belongs to one event loop and rejects others before it uses their resources."""
+"""A session belongs to one event loop, and rejects calls from other event loops immediately."""
 
 from __future__ import annotations
 

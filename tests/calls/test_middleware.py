@@ -49,7 +49,10 @@ DELETE: dict[str, Any] = {"where": {"id": "vm-1"}}
 
 
 class Server:
-    """Answers every request with `body`, or by `statuses`; records paths and bodies."""
+    """Server that records requests, and answers each request with `body`.
+
+    The statuses of the answers are the items of `statuses`. Further answers have status 200.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any]] = []
@@ -604,7 +607,7 @@ def test_redacted_arguments_are_json_whatever_they_hold() -> None:
 
 
 async def test_each_kind_of_work_passes_through() -> None:
-    """Tasks, pages, selected fields, uploads: also the calls that the SDK makes for a program."""
+    """Middleware also sees the calls that the SDK makes to wait for tasks, read pages and so on."""
     seen = Seen()
     clock = Clock(running=False, per_request=1.0)
     async with (

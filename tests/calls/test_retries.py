@@ -65,7 +65,7 @@ def session(sim: Simulator, **options: Any) -> Cloudtower:  # noqa: ANN401
 
 
 def token(sim: Simulator) -> str | None:
-    """A token obtained without a connection that could break."""
+    """Return a token without a login request, because the connection could break."""
     return sim.accounts.log_in(sim.username, sim.password, "LOCAL")
 
 

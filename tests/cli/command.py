@@ -55,7 +55,7 @@ def run_bytes(
         arguments: Arguments of the command.
         stdin: Its standard input.
         line: A line of bash, in which ``"$@"`` is the command with its arguments.
-        variables: Added to the environment.
+        variables: Additional environment variables.
     """
     prefix = ("/bin/bash", "-c", line, "bash") if line else ()
     return subprocess.run(  # noqa: S603
@@ -120,7 +120,7 @@ class Terminal:
 
     Args:
         arguments: Arguments of the command.
-        variables: Added to the environment.
+        variables: Additional environment variables.
     """
 
     def __init__(self, *arguments: str, variables: Mapping[str, str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The command exporter."""
+"""The command ``exporter``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def scrape_and_stop(**variables: str) -> tuple[Page, int, str]:
-    """Run the command until it has collected, and end it with SIGTERM."""
+    """Run the command until it has collected metrics, and end it with SIGTERM."""
     arguments = ("exporter", "--profiles", "all", "--port", "0")
     with start(*arguments, **variables) as (process, _, errors):
         told = errors.readline().decode()

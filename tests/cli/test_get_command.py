@@ -43,7 +43,7 @@ async def sim(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 
 async def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Output of the command."""
+    """Run the command ``get``, which must succeed, and return its output."""
     status = await anyio.to_thread.run_sync(main, ["get", *arguments])
     captured = capsys.readouterr()
     assert (status, captured.err) == (0, "")
@@ -51,7 +51,7 @@ async def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 async def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The line about wrong arguments."""
+    """Run the command ``get`` with wrong arguments, and return the error message."""
     status = await anyio.to_thread.run_sync(main, ["get", *arguments])
     captured = capsys.readouterr()
     assert (status, captured.out) == (2, "")
@@ -60,7 +60,7 @@ async def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def read(output: str, text: str) -> list[Any]:
-    """The output as parsed by a program."""
+    """Parse output as a program does, and return the parsed rows."""
     if output == "jsonl":
         return [json.loads(line) for line in text.splitlines()]
     rows: list[Any] = json.loads(text) if output == "json" else msgspec.yaml.decode(text)

@@ -37,7 +37,10 @@ OF_PROGRAMS = (
 
 
 def texts(*apart: str) -> Iterator[str]:
-    """Yield the strings in the package's code, except docstrings and these folders and files."""
+    """Yield the strings in the package's code, except docstrings.
+
+    Generated code, the command line, and the folders and files in `apart` are skipped.
+    """
     root = Path(cloudtower_async.__file__).parent
     for file in sorted(root.rglob("*.py")):
         if file.relative_to(root).parts[0] in ("api", "cli", "inputs", "models", *apart):

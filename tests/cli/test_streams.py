@@ -74,7 +74,7 @@ UNBUFFERED = [
 ]
 RUNS = [*((one, "") for one in WRITERS), *((one, "1") for one in UNBUFFERED)]
 SHORT = (("--version",), ("completion", "bash"))
-"""Commands that write less than the smallest file that can be full."""
+"""Commands with too little output to fill the smallest possible file."""
 
 
 def label(given: tuple[str, ...] | str) -> str:

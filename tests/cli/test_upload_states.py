@@ -37,7 +37,7 @@ STATE = UploadState(
 async def test_a_state_that_is_kept_late_does_not_outlive_the_upload(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A cancelled task leaves its writing thread behind, which may start after the deletion."""
+    """If a task is cancelled, its thread may still write the state after the state was deleted."""
     for variable in ("HOME", "LOCALAPPDATA", "USERPROFILE", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     memory = StateMemory(None)

@@ -101,7 +101,7 @@ def test_texts_stand_below_the_keys_that_users_write(package: Path) -> None:
 
 
 def _keys(package: Path) -> dict[str, Keys]:
-    """Return the annotation of each key by TypedDict, including those for checkers."""
+    """Return the annotation of each key, by TypedDict. Variants of filters are included."""
     found: dict[str, Keys] = {}
     narrower: dict[str, tuple[str, Keys]] = {}
     for file in (package / "inputs").glob("*.py*"):

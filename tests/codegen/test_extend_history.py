@@ -184,7 +184,7 @@ def test_removing_a_version_and_adding_it_again_gives_the_same(
 
 
 def without_newest(document: Raw) -> Raw:
-    """Return a history as it was before its newest version, as far as it is known."""
+    """Return a copy of a history without all traces of its newest version."""
     older = copy.deepcopy(document)
     newest = older["versions"].pop()
     older.get("sources", {}).pop(newest, None)

@@ -47,7 +47,12 @@ def test_an_answer_that_several_need_is_grouped_by_what_it_holds(api: Api) -> No
 
 
 def _shared(answers: dict[str, Raw], namespaces: int) -> Raw:
-    """A document in which so many namespaces answer with each of the types."""
+    """Return a schema in which operations of several namespaces return the same types.
+
+    Args:
+        answers: Schemas of the types.
+        namespaces: Number of namespaces that return each type.
+    """
     paths = {
         f"/get-{number}-{name}": {
             "post": operation(f"Get{number}{name}", f"Box{number}", listed(ref(name)))

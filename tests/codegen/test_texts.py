@@ -139,7 +139,12 @@ def _core(api: Api) -> set[str]:
 
 
 def _missing(api: Api, texts: Texts) -> tuple[list[str], list[str], int]:
-    """Return the core fields and other fields without a text, and the number of other fields."""
+    """Return the fields without a text.
+
+    Returns:
+        The core fields without a text, the other fields without a text, and the number of all other
+        fields.
+    """
     core, lacking, others, count = _core(api), list[str](), list[str](), 0
     for record in _documented(api):
         for prop in record.properties:

@@ -135,7 +135,7 @@ async def test_the_body_is_the_filter_of_a_change(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_no_other_site_can_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Yield requests that a page of another site can send from a user's browser."""
+    """Send the requests that a page of another site can send from a user's browser."""
     wanted = {"name_contains": "till"}
     text = json.dumps(wanted)
     form = "application/x-www-form-urlencoded"

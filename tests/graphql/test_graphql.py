@@ -52,7 +52,7 @@ async def tower(sim: Simulator) -> AsyncIterator[Cloudtower]:
 
 
 def sent(sim: Simulator) -> int:
-    """Return the GraphQL requests."""
+    """Return the number of GraphQL requests."""
     return sum(request.path == "/api" for request in sim.requests)
 
 
@@ -384,7 +384,7 @@ def test_two_keys_are_the_same_when_all_is() -> None:
 
 
 class Expiring:
-    """A GraphQL server whose first token has expired, which it reports in a body."""
+    """A GraphQL server whose first token has expired. The error is in the body of the answer."""
 
     def __init__(self, *refusals: dict[str, Any], status: int = 200, data: object = None) -> None:
         self.refusals = refusals

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GRACE = 3600.0
-"""Grace of journals whose entries are aged by tests."""
+"""Grace period in seconds of journals whose entries are made older by tests."""
 
 
 async def change(path: Path, statement: str, *values: float) -> None:
@@ -29,14 +29,14 @@ async def change(path: Path, statement: str, *values: float) -> None:
 
 
 async def let_the_grace_pass(path: Path) -> None:
-    """Age the entries, so that the grace of each has passed."""
+    """Make all entries older, so that their grace periods have passed."""
     past = time.time() - GRACE - 1
     await change(path, "UPDATE journal_entries SET since = min(since, ?)", past)
 
 
 @asynccontextmanager
 async def grace_passing(path: Path) -> AsyncGenerator[None]:
-    """Let the grace of each entry pass soon while the block runs."""
+    """While the block runs, let the grace periods of all entries pass repeatedly."""
 
     async def run() -> None:
         while True:

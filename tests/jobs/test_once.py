@@ -66,7 +66,7 @@ class Night:
     async def run(
         self, grace: float = GRACE, key: str = KEY, timeout: float | None = 60.0
     ) -> VmSnapshot:
-        """Run it like a new process."""
+        """Take the snapshot with a newly opened journal, as a new process does."""
         async with self.journal(grace) as journal:
             return await once(
                 self.tower,

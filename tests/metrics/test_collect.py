@@ -223,7 +223,7 @@ async def test_truncated_results_cause_a_warning(sim: Simulator, tower: Cloudtow
 async def test_fewer_things_are_advised_only_where_that_can_help(
     chunk_size: int, recwarn: pytest.WarningsRecorder
 ) -> None:
-    """A server that truncates points, and omits the second resource unless it is alone."""
+    """The server truncates points. For one metric, it returns only the first resource."""
     vms = [{"id": f"{one}", "local_id": f"l{one}", "name": f"{one}"} for one in range(3)]
 
     async def answer(request: web.Request) -> web.StreamResponse:

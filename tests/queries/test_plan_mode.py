@@ -404,7 +404,7 @@ async def test_recipes_can_be_rehearsed(real: Cloudtower) -> None:
 
 
 def listed(operation: Operation[Any]) -> Any:  # noqa: ANN401 - a struct
-    """Return a resource x of the type that a query lists; its parents are also called x."""
+    """Return a resource of the type that a query lists. Its id and its parents' ids are ``"x"``."""
     struct, _ = unwrapped(operation.answer())
     nested = {
         name: {"id": "x"}

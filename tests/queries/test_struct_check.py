@@ -194,7 +194,7 @@ class State(OpenEnum):
 
 
 class Branch(msgspec.Struct, kw_only=True):
-    """A struct that contains itself is compared once at each place."""
+    """A recursive struct, because the check must end for such a struct."""
 
     id: str
     host: Branch | None = None

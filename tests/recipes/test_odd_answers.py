@@ -1,4 +1,7 @@
-"""Odd answers never cost a recipe the outcomes of other VMs, and never count as success."""
+"""Recipes with odd answers for some VMs.
+
+An odd answer never counts as success, and the outcomes of other VMs are still reported.
+"""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Client:
 
 @asynccontextmanager
 async def our_client(sim: Simulator) -> AsyncGenerator[Cloudtower, None]:
-    """Our client, logged in to a running simulator; answers are compared as above."""
+    """Log in to a running simulator with our client. At the end, check the answers."""
     answers: list[tuple[str, bytes]] = []
 
     async def note(
@@ -111,7 +111,7 @@ async def our_client(sim: Simulator) -> AsyncGenerator[Cloudtower, None]:
 
 @asynccontextmanager
 async def connected(sim: Simulator) -> AsyncGenerator[Client, None]:
-    """A client that has logged in to a simulator that runs."""
+    """Run a simulator, and yield a client that has logged in."""
     async with sim, aiohttp.ClientSession() as session:
         client = Client(session, sim)
         await client.log_in()

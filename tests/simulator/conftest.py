@@ -12,7 +12,10 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the test that counts the compared answers last, and only after all others."""
+    """Run the test that counts the compared answers last.
+
+    If some tests of the simulator are not selected, skip this test.
+    """
     files = {item.path for item in items}
     options = config.option
     some = options.keyword or options.markexpr or options.deselect

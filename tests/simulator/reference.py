@@ -1,4 +1,7 @@
-"""A second, slow implementation of filters: True, False or None, which is SQL's "unknown"."""
+"""A second, slow implementation of filters.
+
+A condition is True, False or None. None stands for "unknown" in SQL.
+"""
 
 # ruff: noqa: ANN401 - a where is made of anything
 

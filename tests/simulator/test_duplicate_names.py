@@ -31,7 +31,16 @@ async def client() -> AsyncIterator[Client]:
 async def fails(
     client: Client, choice: TakenNames, path: str, body: object, call: str, task: str
 ) -> None:
-    """Send a mutation that fails because of its name, in the way that the option selects."""
+    """Send a mutation that fails because its name is in use.
+
+    Args:
+        client: Client of the simulator.
+        choice: Value of the option ``taken_names``.
+        path: Path of the mutation.
+        body: Body of the mutation.
+        call: Expected error code of a rejected request.
+        task: Expected error code of a failed task.
+    """
     answer = await client.send(path, body)
     if choice == "refused":
         assert (answer.status, answer.json["code"]) == (400, call), answer.content

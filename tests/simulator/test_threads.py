@@ -22,7 +22,10 @@ ADDED = 200
 
 @pytest.fixture(autouse=True)
 def no_blocking() -> Iterator[None]:
-    """Let threads switch often; they also wait for the lock of coverage here."""
+    """Let threads switch often.
+
+    This fixture replaces the check for blocking calls, because threads may wait for locks here.
+    """
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -1,6 +1,6 @@
-"""The vendor's client against the simulator accepts its answers.
+"""The vendor's client accepts the answers of the simulator.
 
-It validates answers while it decodes them. It blocks, so it runs in a thread.
+The vendor's client validates answers while it decodes them. It blocks, so it runs in a thread.
 """
 
 # ruff: noqa: ANN401 - the vendor's client has no types

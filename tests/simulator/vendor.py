@@ -1,6 +1,6 @@
 """The vendor's client in the installed version.
 
-It validates answers while it decodes them. It blocks, so async tests call it in a thread.
+The client validates answers while it decodes them. It blocks, so async tests call it in a thread.
 """
 
 # ruff: noqa: ANN401 - it has no types

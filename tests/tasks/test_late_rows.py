@@ -31,7 +31,12 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 class Late:
-    """Omits a VM from listings, for a number of answers that would contain it."""
+    """Proxy function that removes VMs from the first answers to ``get-vms``.
+
+    Attributes:
+        hidden: Number of further answers from which each VM is removed, by VM id.
+        asked: Bodies of the requests.
+    """
 
     def __init__(self) -> None:
         self.hidden: dict[str, int] = {}

@@ -233,7 +233,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 def run_with_jumps(main: Callable[[Callable[[], None]], Any]) -> None:
-    """Run a test that gets a function which skips 1,000 seconds."""
+    """Run a test in a `JumpingLoop`. Its argument is a function that skips 1,000 seconds."""
 
     def jump() -> None:
         loop.ahead += 1_000.0
@@ -244,7 +244,7 @@ def run_with_jumps(main: Callable[[Callable[[], None]], Any]) -> None:
 
 
 async def asked(server: OddServer, operation: str, times: int) -> None:
-    """Wait until an operation was requested this often and nothing changes any more."""
+    """Wait until the server has received `times` requests and all tasks of the test wait."""
     while server.requests[operation] < times:
         await anyio.lowlevel.checkpoint()
     await wait_all_tasks_blocked()

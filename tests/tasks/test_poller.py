@@ -326,7 +326,7 @@ TASKS = 5
 
 
 class Step(NamedTuple):
-    """One event."""
+    """One event: a waiter joins, a task ends, a waiter is cancelled, or a request fails."""
 
     what: str
     numbers: tuple[int, ...] = ()

@@ -1,5 +1,7 @@
-"""From a mutation to the resources afterwards, with the simulator, whose clock advances with every
-request, so that nothing here waits for real time."""
+"""`settle`: send a mutation, wait for its tasks, and read the changed resources.
+
+The clock of the simulator advances with every request, so no test waits for real time.
+"""
 
 from __future__ import annotations
 

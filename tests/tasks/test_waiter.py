@@ -1,5 +1,7 @@
-"""Waiting for tasks with the simulator, whose clock advances with every request, so that nothing
-here waits for real time."""
+"""Waiting for tasks with the simulator.
+
+The clock of the simulator advances with every request, so no test waits for real time.
+"""
 
 from __future__ import annotations
 

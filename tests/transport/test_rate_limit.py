@@ -96,7 +96,7 @@ async def test_reserved_slots_are_for_high_priority_only() -> None:
 
 
 async def let_in(limits: RateLimiter, waiting: Calls) -> str:
-    """Queue calls in this order; return the order in which they enter one after another."""
+    """Queue calls in this order, and return the order in which the limiter admits them."""
     order: list[str] = []
 
     async def call(name: str, of: RateLimiter, priority: Priority) -> None:
@@ -290,7 +290,8 @@ class Model:
     Args:
         in_flight: Slots of the session.
         reserved: Number of these slots that are reserved.
-        of_part: Slots of a part; the part within it has one slot.
+        of_part: Slots of a limiter within the session. A third limiter within this limiter has one
+            slot.
     """
 
     def __init__(self, in_flight: int, reserved: int, of_part: int) -> None:
@@ -321,7 +322,7 @@ class Model:
         return not self.exact or self.overtaken[priority] >= SHARE
 
     def has_entered(self, task: asyncio.Task[None], *, at_once: bool) -> None:
-        """Check that this call was the next one."""
+        """Check that the call that just entered was the next call in the queue."""
         priority, of = self.waiting.pop(task)
         assert self.may_enter(priority, of)
         rank = PRIORITIES.index(priority)
@@ -382,7 +383,7 @@ class Model:
         self.check()
 
     def check(self) -> None:
-        """Check that no call waits that could enter, and that the counts are right."""
+        """Check that all waiting calls must wait, and that the counts are right."""
         for depth, limiter in enumerate(self.limiters):
             assert limiter.free == self.slots[depth] - self.used(depth)
         assert self.session.queued == len(self.waiting)

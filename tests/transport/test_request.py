@@ -50,8 +50,9 @@ class Raw:
     """Answers queries with an empty list and mutations with 403, one connection at a time.
 
     Args:
-        stray: Sent in addition, once per connection.
-        together: Whether to send it together with the first response instead of later.
+        stray: Unrequested bytes to send, once per connection.
+        together: Whether the unrequested bytes are sent together with the first response. If False,
+            `push` sends them.
     """
 
     def __init__(self, stray: bytes = b"", *, together: bool = False) -> None:
@@ -90,7 +91,7 @@ class Raw:
         return head.split(b" ")[1].decode()
 
     async def push(self) -> None:
-        """Send the stray bytes on all connections that have not had them."""
+        """Send the unrequested bytes on all connections that have not received them yet."""
         while self._clean:
             await self._clean.pop().send(self._stray)
 

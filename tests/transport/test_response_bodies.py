@@ -77,7 +77,7 @@ def answering(
     chunked: bool = False,
     content_type: str = "application/json",
 ) -> Handler:
-    """Return a handler that answers everything except logins in this way."""
+    """Return a handler that sends this response to all requests except logins."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         await request.read()

@@ -28,14 +28,14 @@ class Loop(asyncio.SelectorEventLoop):
         return self.now
 
     async def set_clock(self, now: float) -> None:
-        """Run everything that is due by then."""
+        """Set the clock, and run all timers that are due."""
         self.now = now
         for _ in range(4):  # a timer runs, cancels a task, the task ends, its waiter resumes
             await asyncio.sleep(0)
 
 
 def run(test: Test) -> None:
-    """Run a test in such a loop."""
+    """Run a test in a `Loop`."""
     loop = Loop()
 
     async def main() -> None:
@@ -46,7 +46,7 @@ def run(test: Test) -> None:
 
 
 async def wait(scope: SessionScope, deadline: float) -> str:
-    """Wait like a call."""
+    """Wait until the deadline, as a call without an answer does."""
     try:
         with TimeLimit(scope, deadline):
             await asyncio.Event().wait()
@@ -70,7 +70,7 @@ def test_each_ends_at_its_own_time_whatever_the_order(times: list[int], steps: l
 
 
 def accumulate_from(start: float, steps: list[int]) -> list[float]:
-    """Return the times after each step, up to the last relevant one."""
+    """Return the time after each step. Times from `start` + 50 on are omitted."""
     return [start + sum(steps[: n + 1]) for n in range(len(steps)) if sum(steps[: n + 1]) < 50]
 
 

@@ -1,6 +1,6 @@
 """Types of the arguments of calls in many namespaces, right and wrong.
 
-Not run; see `calls.py` on the ignores.
+Not run; see `calls.py`.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def accepted(tower: Cloudtower) -> None:
-    """Filters with their suffixes and relations, data, entries of lists, orders."""
+    """Valid filters with suffixes and relations, valid data, list items and sort orders."""
     await tower.alert.get_alerts(where={"ended": False, "severity_in": ["CRITICAL"]})
     await tower.alert.resolve_alert(where={"id_in": ["a1"]})
     await tower.cluster.get_clusters(where={"name_not": "c", "hosts_some": {"id": "h1"}})

@@ -1,7 +1,7 @@
 """Types of calls. Not run: `nox -s types` checks it with mypy and pyright.
 
-A line that both must reject carries an ignore. If a checker accepts the line, it reports the
-ignore as unused: mypy by `warn_unused_ignores`, pyright by the comment below.
+A line that both type checkers must reject has a comment `type: ignore`. If a checker accepts the
+line, it reports the comment as unused: mypy by `warn_unused_ignores`, pyright by the comment below.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true

@@ -2,8 +2,8 @@
 
 `python -m tests.types.checkers CHECKER...` runs each checker once and prints its figures. It fails
 if a checker reports anything in a function of `right.py`, or does not name the culprit in a
-function of `wrong.py`. `KNOWN` lists the exceptions; one that no longer holds is an
-error, too.
+function of `wrong.py`. `KNOWN` lists the exceptions. An exception that is no longer needed is
+also an error.
 """
 
 from __future__ import annotations

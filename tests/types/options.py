@@ -1,4 +1,4 @@
-"""Types of the options of a session. Not run; see `calls`."""
+"""Types of the options of a session. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

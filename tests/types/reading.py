@@ -1,6 +1,6 @@
 """Types of reads. Not run: `nox -s types` checks it with mypy and pyright.
 
-As in ``calls.py``, a line that both must reject carries an ignore.
+A line that both type checkers must reject has a comment `type: ignore`; see ``calls.py``.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true

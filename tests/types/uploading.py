@@ -1,4 +1,4 @@
-"""Types of uploads. Not run; see `calls.py` on the ignores."""
+"""Types of uploads. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 

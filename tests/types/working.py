@@ -1,4 +1,4 @@
-"""Types of waits and locks. Not run; see `calls.py` on the ignores."""
+"""Types of waits and locks. Not run; see `calls.py`."""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 
@@ -49,7 +49,7 @@ async def stored(tower: Cloudtower) -> None:
 
 
 async def locked(tower: Cloudtower) -> None:
-    """Ids one by one."""
+    """`lock` takes each id as a separate argument, not a list of ids."""
     async with tower.lock("v1", "v2", timeout=3) as nothing:
         assert_type(nothing, None)
     async with tower.lock(*["v1"]):

@@ -244,7 +244,7 @@ async def test_a_feed_that_counts_from_the_beginning_again_is_noticed(
 
 
 async def test_revisions_compare_as_numbers_not_as_texts() -> None:
-    """Also where one has more digits than the other."""
+    """As texts, "10" would come before "9"."""
     events = [{"revision": one, "resource_type": "Vm"} for one in ("9", "10", "99", "100")]
     answer = {"currentRevision": "100", "compactRevision": "8", "data": events, "ec": "EOK"}
     async with feed(answer) as changes:
@@ -278,7 +278,7 @@ def said(*revisions: int, current: int, **more: object) -> dict[str, object]:
 
 
 async def test_changes_between_two_requests_are_not_missed() -> None:
-    """The server read the changes after 9, then 12 arrived, then it read the revision."""
+    """The first answer has no changes but the current revision 12: change 12 came in between."""
     async with feed(said(current=12), said(12, current=12)) as changes:
         assert [change.revision for change in await take(changes, 1)] == ["12"]
 

@@ -37,7 +37,7 @@ class OddFeed:
         revisions: Revisions of the changes, in sending order; each change has a name.
         current: Current revision, as reported; None: the latest.
         compacted: Reported revision of the compaction.
-        inclusive: A page starts with the change that has the requested revision.
+        inclusive: Whether a page includes the change with the requested revision.
         cap: Maximum number of changes in a page.
         heeds_start: Whether the requested revision has an effect.
         spoil: Called with each correct answer; returns the answer to send.

@@ -75,7 +75,14 @@ async def odd(
 
 
 def late(path: str, key: str, name: str, looks: int) -> Tell:
-    """Return a change for a server that lists a name only after this number of requests."""
+    """Return a change of answers that hides a resource in the first answers.
+
+    Args:
+        path: Path of the query.
+        key: Field with the name of the resource.
+        name: Name of the resource.
+        looks: Number of answers without the resource.
+    """
     seen = 0
 
     def tell(called: str, body: Any, answer: Any) -> Any:  # noqa: ANN401

@@ -28,7 +28,11 @@ WEEK = [hour / 24 for hour in range(24 * 7)]  # in days
 
 
 def answer(sim: Simulator, curves: dict[str, Sequence[tuple[float, float | None]]]) -> None:
-    """Answer requests for metrics of clusters with curves of days and bytes, by cluster id."""
+    """Let the simulator answer requests for metrics of clusters with these curves.
+
+    `curves` contains the curve of each cluster by cluster id. A point of a curve is a time in days
+    and a number of bytes.
+    """
     streams = [
         {
             "labels": {"_cluster": sim.store.get("Cluster", cluster)["local_id"]},
