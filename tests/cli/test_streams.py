@@ -74,7 +74,7 @@ UNBUFFERED = [
 ]
 RUNS = [*((one, "") for one in WRITERS), *((one, "1") for one in UNBUFFERED)]
 SHORT = (("--version",), ("completion", "bash"))
-"""Commands with too little output to fill the smallest possible file."""
+"""Commands whose output is shorter than the smallest possible file size limit."""
 
 
 def label(given: tuple[str, ...] | str) -> str:

@@ -184,7 +184,7 @@ def test_removing_a_version_and_adding_it_again_gives_the_same(
 
 
 def without_newest(document: Raw) -> Raw:
-    """Return a copy of a history without all traces of its newest version."""
+    """Return a copy of a history from which everything about its newest version is removed."""
     older = copy.deepcopy(document)
     newest = older["versions"].pop()
     older.get("sources", {}).pop(newest, None)

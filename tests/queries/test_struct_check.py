@@ -194,7 +194,7 @@ class State(OpenEnum):
 
 
 class Branch(msgspec.Struct, kw_only=True):
-    """A recursive struct, because the check must end for such a struct."""
+    """A struct that contains itself. The check of such a struct must end."""
 
     id: str
     host: Branch | None = None

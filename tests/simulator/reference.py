@@ -1,6 +1,6 @@
 """A second, slow implementation of filters.
 
-A condition is True, False or None. None stands for "unknown" in SQL.
+The value of a condition is True, False or None. None stands for the value "unknown" of SQL.
 """
 
 # ruff: noqa: ANN401 - a where is made of anything

@@ -31,7 +31,7 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 class Late:
-    """Proxy function that removes VMs from the first answers to ``get-vms``.
+    """Change of answers that removes VMs from the first answers to ``get-vms``.
 
     Attributes:
         hidden: Number of further answers from which each VM is removed, by VM id.

@@ -278,7 +278,7 @@ def said(*revisions: int, current: int, **more: object) -> dict[str, object]:
 
 
 async def test_changes_between_two_requests_are_not_missed() -> None:
-    """The first answer has no changes but the current revision 12: change 12 came in between."""
+    """The first answer has the current revision 12, but does not contain change 12 yet."""
     async with feed(said(current=12), said(12, current=12)) as changes:
         assert [change.revision for change in await take(changes, 1)] == ["12"]
 
