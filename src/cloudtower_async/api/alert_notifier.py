@@ -98,8 +98,8 @@ class AlertNotifierNamespace(Namespace):
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            where: Filter of the alert notifiers to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the alert notifiers to delete. To delete all alert notifiers, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ALERT_NOTIFIER,
@@ -134,10 +134,10 @@ class AlertNotifierNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -181,10 +181,10 @@ class AlertNotifierNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -227,13 +227,13 @@ class AlertNotifierNamespace(Namespace):
         `POST /update-alert-notifier`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            clusters: Filter of the clusters whose alerts are e-mailed. Since CloudTower 3.1.0.
+            clusters: Filter for the clusters whose alerts are e-mailed. Since CloudTower 3.1.0.
             disabled: True to stop sending e-mails.
             email_from: Sender address of the e-mails.
             email_tos: Recipient addresses of the e-mails.
             id: Id of the alert notifier to change. Without an id, the first alert notifier is
                 changed. Since CloudTower 3.1.0.
-            language_code: Language of the e-mails; the enum lists the values.
+            language_code: Language of the e-mails: `EN_US` or `ZH_CN`.
             name: New name of the alert notifier. Since CloudTower 3.1.0.
             notice_severities: Severities of the alerts that are e-mailed.
             smtp_server_id: Id of the mail server that sends the e-mails. Since CloudTower 3.1.0.
@@ -281,12 +281,12 @@ class AlertNotifierNamespace(Namespace):
             disabled: True to stop sending e-mails.
             email_from: Sender address of the e-mails.
             email_tos: Recipient addresses of the e-mails.
-            language_code: Language of the e-mails; the enum lists the values.
+            language_code: Language of the e-mails: `EN_US` or `ZH_CN`.
             name: New name for all matching alert notifiers.
             notice_severities: Severities of the alerts that are e-mailed.
             smtp_server_id: Id of the mail server that sends the e-mails.
-            where: Filter of the alert notifiers to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the alert notifiers to change. To change all alert notifiers, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_MANY_ALERT_NOTIFIERS,

@@ -136,7 +136,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: Name, place and networks of the new VM.
-            where: Filter of the restore point to build the new VM from; narrow it down to one.
+            where: Filter for the restore point to build the new VM from. Only one restore point
+                should match.
         """
         return await self._executor.call(
             BACKUP_REBUILD_VM,
@@ -163,7 +164,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: Options of the restore.
-            where: Filter of the restore point to restore from; narrow it down to one per VM.
+            where: Filter for the restore point to restore from. Only one restore point should match
+                for each VM.
         """
         return await self._executor.call(
             BACKUP_RESTORE_VM_IN_PLACE,
@@ -210,8 +212,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: What happens to the restore points of the plans.
-            where: Filter of the backup plans to delete. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the backup plans to delete. To delete all backup plans, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_BACKUP_PLAN,
@@ -235,8 +237,8 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the restore points to delete. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the restore points to delete. To delete all restore points, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_BACKUP_RESTORE_POINT,
@@ -262,8 +264,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: Kind of backup to run.
-            where: Filter of the backup plans to run. `{}` is refused, and `EVERYTHING` matches all
-                of them.
+            where: Filter for the backup plans to run. To run all backup plans, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EXECUTE_BACKUP_PLAN,
@@ -298,10 +300,10 @@ class BackupPlanNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -345,10 +347,10 @@ class BackupPlanNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -393,10 +395,10 @@ class BackupPlanNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -454,8 +456,8 @@ class BackupPlanNamespace(Namespace):
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the backup plans to resume. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the backup plans to resume. To resume all backup plans, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RESUME_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -475,8 +477,8 @@ class BackupPlanNamespace(Namespace):
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            where: Filter of the backup plans to pause. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the backup plans to pause. To pause all backup plans, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             SUSPEND_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -500,8 +502,8 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: New values for the backup plans that match.
-            where: Filter of the backup plans to change. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the backup plans to change. To change all backup plans, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_BACKUP_PLAN,

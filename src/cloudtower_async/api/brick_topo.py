@@ -98,8 +98,8 @@ class BrickTopoNamespace(Namespace):
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the chassis to delete. `{}` is refused, and `EVERYTHING` matches all of
-                them.
+            where: Filter for the chassis to delete. To delete all chassis, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_BRICK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -130,10 +130,10 @@ class BrickTopoNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -177,10 +177,10 @@ class BrickTopoNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -216,8 +216,8 @@ class BrickTopoNamespace(Namespace):
 
         Args:
             data: New rack and position of the chassis.
-            where: Filter of the chassis to move. `{}` is refused, and `EVERYTHING` matches all of
-                them.
+            where: Filter for the chassis to move. To move all chassis, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             MOVE_BRICK_TOPO,
@@ -243,8 +243,8 @@ class BrickTopoNamespace(Namespace):
 
         Args:
             data: New values for the chassis that match.
-            where: Filter of the chassis to change. `{}` is refused, and `EVERYTHING` matches all of
-                them.
+            where: Filter for the chassis to change. To change all chassis, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_BRICK_TOPO,

@@ -84,8 +84,8 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the application packages to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the application packages to delete. To delete all application
+                packages, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CLOUD_TOWER_APPLICATION_PACKAGE,
@@ -114,7 +114,7 @@ class CloudTowerApplicationNamespace(Namespace):
         Args:
             name: Name of the new application.
             target_package: Id of the application package to deploy.
-            vm_spec: Size, placement and network of the VM that will run it.
+            vm_spec: Size, placement and network of the VM that will run the application.
         """
         return await self._executor.call(
             DEPLOY_CLOUD_TOWER_APPLICATION,
@@ -148,10 +148,10 @@ class CloudTowerApplicationNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -195,10 +195,10 @@ class CloudTowerApplicationNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -233,8 +233,8 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /uninstall-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the applications to uninstall. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the applications to uninstall. To uninstall all applications, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UNINSTALL_CLOUD_TOWER_APPLICATION,

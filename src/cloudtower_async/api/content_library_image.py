@@ -154,10 +154,10 @@ class ContentLibraryImageNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -201,10 +201,10 @@ class ContentLibraryImageNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -238,7 +238,7 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: Where to import from and to; one item per image.
+            data: URL, name and cluster of each image to import; one item per image.
         """
         return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_IMAGE,
@@ -323,8 +323,8 @@ class ContentLibraryImageNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            clusters: Filter of the clusters that get the image, as JSON text. Send it with every
-                chunk.
+            clusters: Filter for the clusters that get the image. Encode the filter as JSON text,
+                and send it with every chunk.
             description: Free text for people; an empty string means no description.
             file: Bytes of this chunk.
             name: Name of the image. Send it only with the first chunk.

@@ -36,8 +36,8 @@ class DiscoveredHostNamespace(Namespace):
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
 
         Args:
-            cluster: Cluster for which to look for new hosts.
-            host_address: Address of a host from which to look for others.
+            cluster: Cluster that the hosts could join.
+            host_address: IP addresses at which to look for hosts.
         """
         return await self._executor.call(
             GET_DISCOVER_HOSTS,

@@ -90,8 +90,8 @@ class EntityFilterNamespace(Namespace):
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resource optimization rules to delete. `{}` is refused, and
-                `EVERYTHING` matches all of them.
+            where: Filter for the resource optimization rules to delete. To delete all resource
+                optimization rules, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ENTITY_FILTER,
@@ -125,10 +125,10 @@ class EntityFilterNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -172,10 +172,10 @@ class EntityFilterNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -211,8 +211,8 @@ class EntityFilterNamespace(Namespace):
 
         Args:
             data: New values for the resource optimization rules that match.
-            where: Filter of the resource optimization rules to change. `{}` is refused, and
-                `EVERYTHING` matches all of them.
+            where: Filter for the resource optimization rules to change. To change all resource
+                optimization rules, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_ENTITY_FILTER,

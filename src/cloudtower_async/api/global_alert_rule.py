@@ -70,10 +70,10 @@ class GlobalAlertRuleNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -117,10 +117,10 @@ class GlobalAlertRuleNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -157,8 +157,8 @@ class GlobalAlertRuleNamespace(Namespace):
 
         Args:
             data: New values for the global alert rules that match.
-            where: Filter of the global alert rules for which clusters get separate thresholds. `{}`
-                is refused, and `EVERYTHING` matches all of them.
+            where: Filter for the global alert rules to customize. To customize all global alert
+                rules, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
@@ -185,8 +185,8 @@ class GlobalAlertRuleNamespace(Namespace):
 
         Args:
             data: New values for the global alert rules that match.
-            where: Filter of the global alert rules to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the global alert rules to change. To change all global alert rules,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_ALERT_RULE,

@@ -100,9 +100,9 @@ class GlobalSettingsNamespace(Namespace):
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Setting that the clusters get.
-            where: Filter of the clusters that get the setting. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            data: Recycle bin settings that the clusters get.
+            where: Filter for the clusters that get the settings. To select all clusters, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             CREATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -126,8 +126,8 @@ class GlobalSettingsNamespace(Namespace):
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the clusters whose setting is removed. `{}` is refused, and
-                `EVERYTHING` matches all of them.
+            where: Filter for the clusters whose settings are removed. To select all clusters, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -162,10 +162,10 @@ class GlobalSettingsNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -209,10 +209,10 @@ class GlobalSettingsNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -247,10 +247,10 @@ class GlobalSettingsNamespace(Namespace):
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            access_list: Address ranges that are allowed or denied, depending on `access_mode`.
-                Without a restriction, the list has no effect.
-            access_mode: Whether `access_list` is allowed or denied, or whether there is no
-                restriction; the enum lists the values.
+            access_list: Address ranges that `access_mode` allows or denies. If `access_mode` is
+                `NONE`, the list has no effect.
+            access_mode: Which clients may connect: only clients in `access_list` (`ALLOW`), only
+                clients not in `access_list` (`DENY`), or all clients (`NONE`).
         """
         return await self._executor.call(
             UPDATE_ACCESS_RESTRICTION,
@@ -277,8 +277,8 @@ class GlobalSettingsNamespace(Namespace):
 
         Args:
             data: New values for the clusters that match.
-            where: Filter of the clusters whose setting changes. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the clusters whose settings change. To select all clusters, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_RECYCLE_BIN_SETTING,

@@ -140,7 +140,7 @@ class HostNamespace(Namespace):
 
         Args:
             data: VMs to shut down. The server moves the other VMs to other hosts.
-            where: Host that enters maintenance mode.
+            where: Filter for the host that enters maintenance mode.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE,
@@ -165,7 +165,7 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: Check task whose result is requested.
+            where: Filter for the check task: its `task_id`.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -215,7 +215,7 @@ class HostNamespace(Namespace):
 
         Args:
             data: VMs to move back or to start.
-            where: Host that leaves maintenance mode.
+            where: Filter for the host that leaves maintenance mode.
         """
         return await self._executor.call(
             EXIT_MAINTENANCE_MODE,
@@ -273,10 +273,10 @@ class HostNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -319,10 +319,10 @@ class HostNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -359,7 +359,7 @@ class HostNamespace(Namespace):
 
         Args:
             data: Power operation to perform.
-            where: Host to operate on.
+            where: Filter for the host to shut down or restart.
         """
         return await self._executor.call(
             POWER_OFF_HOST,

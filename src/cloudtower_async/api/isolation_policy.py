@@ -73,11 +73,12 @@ class IsolationPolicyNamespace(Namespace):
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            egress: Outgoing traffic that still passes, one rule per entry.
+            egress: Rules for the outgoing traffic that a `PARTIAL` isolation allows.
             everoute_cluster_id: Id of the network and security service (Everoute) that enforces the
                 policy.
-            ingress: Incoming traffic that still passes, one rule per entry.
-            mode: `ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass.
+            ingress: Rules for the incoming traffic that a `PARTIAL` isolation allows.
+            mode: `ALL` isolates the VM completely. `PARTIAL` allows the traffic that `egress` and
+                `ingress` describe.
             vm_id: Id of the VM to isolate.
         """
         return await self._executor.call(
@@ -108,8 +109,8 @@ class IsolationPolicyNamespace(Namespace):
         `POST /delete-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: Filter of the isolation policies to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the isolation policies to delete. To delete all isolation policies,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ISOLATION_POLICY,
@@ -144,10 +145,10 @@ class IsolationPolicyNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -191,10 +192,10 @@ class IsolationPolicyNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -230,8 +231,8 @@ class IsolationPolicyNamespace(Namespace):
 
         Args:
             data: New values for the isolation policies that match.
-            where: Filter of the isolation policies to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the isolation policies to change. To change all isolation policies,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_ISOLATION_POLICY,

@@ -91,7 +91,8 @@ class LabelNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Resources that get the labels, as a filter for each type.
+            data: Filters for the resources that get the labels, one filter for each type of
+                resource.
             where: Filter for the labels to add.
         """
         return await self._executor.call(
@@ -166,10 +167,10 @@ class LabelNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -212,10 +213,10 @@ class LabelNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -251,7 +252,8 @@ class LabelNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Resources that lose the labels, as a filter for each type.
+            data: Filters for the resources that lose the labels, one filter for each type of
+                resource.
             where: Filter for the labels to remove.
         """
         return await self._executor.call(

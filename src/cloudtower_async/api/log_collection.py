@@ -89,8 +89,8 @@ class LogCollectionNamespace(Namespace):
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the log collections to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the log collections to delete. To delete all log collections, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_LOG_COLLECTION,
@@ -114,8 +114,8 @@ class LogCollectionNamespace(Namespace):
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the log collections to stop. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the log collections to stop. To stop all log collections, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             FORCE_STOP_LOG_COLLECTION,
@@ -149,10 +149,10 @@ class LogCollectionNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -196,10 +196,10 @@ class LogCollectionNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """

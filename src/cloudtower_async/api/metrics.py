@@ -168,8 +168,9 @@ class MetricsNamespace(Namespace):
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter of the clusters to return metrics of.
-            metrics: Names of the metrics; see the metrics catalogue.
+            clusters: Filter for the clusters to measure.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -197,8 +198,9 @@ class MetricsNamespace(Namespace):
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            disks: Filter of the physical disks to return metrics of.
-            metrics: Names of the metrics; see the metrics catalogue.
+            disks: Filter for the physical disks to measure.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -226,8 +228,9 @@ class MetricsNamespace(Namespace):
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter of the hosts to return metrics of.
-            metrics: Names of the metrics; see the metrics catalogue.
+            hosts: Filter for the hosts to measure.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -256,8 +259,9 @@ class MetricsNamespace(Namespace):
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter of the hosts to return metrics of.
-            metrics: Names of the metrics; see the metrics catalogue.
+            hosts: Filter for the hosts to measure.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             nics: Filter for the NICs to measure. Default: all NICs of the hosts.
             range: Time range up to now, such as `24h` or `7d`.
         """
@@ -287,8 +291,9 @@ class MetricsNamespace(Namespace):
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter of the hosts to return metrics of.
-            metrics: Names of the metrics; see the metrics catalogue.
+            hosts: Filter for the hosts to measure.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
             services: Names of the system services to measure.
         """
@@ -320,7 +325,8 @@ class MetricsNamespace(Namespace):
         Args:
             hosts: Filter for the hosts to measure on. Default: all hosts of the cluster.
             luns: Filter for the LUNs to measure.
-            metrics: Names of the metrics; see the metrics catalogue.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -350,7 +356,8 @@ class MetricsNamespace(Namespace):
 
         Args:
             hosts: Filter for the hosts to measure on. Default: all hosts of the cluster.
-            metrics: Names of the metrics; see the metrics catalogue.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             nvmf_namespaces: Filter for the namespaces to measure.
             range: Time range up to now, such as `24h` or `7d`.
         """
@@ -379,8 +386,9 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            disks: Filter of the physical disks to return metrics of.
-            metrics: Names of the metrics; see the metrics catalogue.
+            disks: Filter for the physical disks to measure.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -408,8 +416,9 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter of the hosts whose storage controller VMs are measured.
-            metrics: Names of the metrics; see the metrics catalogue.
+            hosts: Filter for the hosts whose storage controller VMs are measured.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -438,8 +447,9 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter of the hosts whose storage controller VMs are measured.
-            metrics: Names of the metrics; see the metrics catalogue.
+            hosts: Filter for the hosts whose storage controller VMs are measured.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             nics: Filter for the NICs to measure. Default: all NICs of the hosts.
             range: Time range up to now, such as `24h` or `7d`.
         """
@@ -468,8 +478,9 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter of the hosts whose storage controller VMs are measured.
-            metrics: Names of the metrics; see the metrics catalogue.
+            hosts: Filter for the hosts whose storage controller VMs are measured.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
             services: Names of the system services to measure.
         """
@@ -501,8 +512,9 @@ class MetricsNamespace(Namespace):
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter of the clusters whose resources are compared.
-            metrics: Names of the metrics; see the metrics catalogue.
+            clusters: Filter for the clusters whose resources are compared.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             n: Number of resources to return.
             range: Time range up to now, such as `24h` or `7d`.
             type: Whether to return the highest (`top`) or the lowest (`bottom`) values.
@@ -532,9 +544,10 @@ class MetricsNamespace(Namespace):
         `POST /get-vm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: Names of the metrics; see the metrics catalogue.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
-            vms: Filter of the VMs to return metrics of.
+            vms: Filter for the VMs to measure.
         """
         return await self._executor.call(
             GET_VM_METRICS,
@@ -562,10 +575,11 @@ class MetricsNamespace(Namespace):
         `POST /get-vm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: Names of the metrics; see the metrics catalogue.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             nics: Filter for the virtual NICs to measure. Default: all NICs of the VMs.
             range: Time range up to now, such as `24h` or `7d`.
-            vms: Filter of the VMs to return metrics of.
+            vms: Filter for the VMs to measure.
         """
         return await self._executor.call(
             GET_VM_NET_WORK_METRICS,
@@ -592,9 +606,10 @@ class MetricsNamespace(Namespace):
         `POST /get-vm-volume-metrics`, since CloudTower 3.0.0.
 
         Args:
-            metrics: Names of the metrics; see the metrics catalogue.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
-            vm_volumes: Filter of the virtual volumes to return metrics of.
+            vm_volumes: Filter for the virtual volumes to measure.
         """
         return await self._executor.call(
             GET_VM_VOLUME_METRICS,
@@ -621,8 +636,9 @@ class MetricsNamespace(Namespace):
         `POST /get-witness-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter of the clusters whose witness nodes are measured.
-            metrics: Names of the metrics; see the metrics catalogue.
+            clusters: Filter for the clusters whose witness nodes are measured.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -651,8 +667,9 @@ class MetricsNamespace(Namespace):
         `POST /get-zone-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter of the clusters whose zones are measured.
-            metrics: Names of the metrics; see the metrics catalogue.
+            clusters: Filter for the clusters whose zones are measured.
+            metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
+                most common names.
             range: Time range up to now, such as `24h` or `7d`.
             type: Direction of the traffic between the zones.
         """

@@ -93,8 +93,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            where: Filter of the network services to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the network services to delete. To delete all network services, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_NETWORK_POLICY_RULE_SERVICE,
@@ -129,10 +129,10 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -176,10 +176,10 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -216,8 +216,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
 
         Args:
             data: New values for the network services that match.
-            where: Filter of the network services to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the network services to change. To change all network services, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_NETWORK_POLICY_RULE_SERVICE,

@@ -53,7 +53,7 @@ class OvfNamespace(Namespace):
         `POST /get-export-file-download-links`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter for the export: the `id` of the `VmExportFile`.
+            where: Filter for the exported file. Pass the `id` of a `VmExportFile`.
         """
         return await self._executor.call(
             GET_EXPORT_FILE_DOWNLOAD_LINKS,

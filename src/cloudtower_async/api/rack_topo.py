@@ -89,8 +89,8 @@ class RackTopoNamespace(Namespace):
         `POST /delete-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the racks to delete. `{}` is refused, and `EVERYTHING` matches all of
-                them.
+            where: Filter for the racks to delete. To delete all racks, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_RACK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -120,10 +120,10 @@ class RackTopoNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -166,10 +166,10 @@ class RackTopoNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -205,8 +205,8 @@ class RackTopoNamespace(Namespace):
 
         Args:
             data: New values for the racks that match.
-            where: Filter of the racks to change. `{}` is refused, and `EVERYTHING` matches all of
-                them.
+            where: Filter for the racks to change. To change all racks, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_RACK_TOPO,

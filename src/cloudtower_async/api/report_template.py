@@ -97,8 +97,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the report templates to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the report templates to delete. To delete all report templates, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_REPORT_TEMPLATE,
@@ -122,8 +122,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the report templates to generate reports from. `{}` is refused, and
-                `EVERYTHING` matches all of them.
+            where: Filter for the report templates to generate reports from. To generate reports
+                from all report templates, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             GENERATE_FROM_REPORT_TEMPLATE,
@@ -158,10 +158,10 @@ class ReportTemplateNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -205,10 +205,10 @@ class ReportTemplateNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -245,8 +245,8 @@ class ReportTemplateNamespace(Namespace):
 
         Args:
             data: New values for the report templates that match.
-            where: Filter of the report templates to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the report templates to change. To change all report templates, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_REPORT_TEMPLATE,

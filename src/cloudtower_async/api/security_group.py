@@ -77,7 +77,8 @@ class SecurityGroupNamespace(Namespace):
             description: Free text for people; an empty string means no description.
             everoute_cluster_id: Id of the network and security service (Everoute) that the group
                 belongs to.
-            label_groups: Label filters. A VM becomes a member if it has all labels of one group.
+            label_groups: Filters for labels, one for each label group. A VM becomes a member if it
+                has all labels of at least one label group.
             name: Name of the new security group.
             vms: Filter for the VMs that become members.
         """
@@ -109,8 +110,8 @@ class SecurityGroupNamespace(Namespace):
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the security groups to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the security groups to delete. To delete all security groups, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_SECURITY_GROUP,
@@ -145,10 +146,10 @@ class SecurityGroupNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -192,10 +193,10 @@ class SecurityGroupNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -232,8 +233,8 @@ class SecurityGroupNamespace(Namespace):
 
         Args:
             data: New values for the security groups that match.
-            where: Filter of the security groups to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the security groups to change. To change all security groups, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_SECURITY_GROUP,

@@ -120,8 +120,8 @@ class SecurityPolicyNamespace(Namespace):
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the security policies to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the security policies to delete. To delete all security policies, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_SECURITY_POLICY,
@@ -156,10 +156,10 @@ class SecurityPolicyNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -203,10 +203,10 @@ class SecurityPolicyNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -243,8 +243,8 @@ class SecurityPolicyNamespace(Namespace):
 
         Args:
             data: New values for the security policies that match.
-            where: Filter of the security policies to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the security policies to change. To change all security policies, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_SECURITY_POLICY,

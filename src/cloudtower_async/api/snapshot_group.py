@@ -97,8 +97,8 @@ class SnapshotGroupNamespace(Namespace):
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the snapshot groups to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the snapshot groups to delete. To delete all snapshot groups, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_GROUP,
@@ -133,10 +133,10 @@ class SnapshotGroupNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -180,10 +180,10 @@ class SnapshotGroupNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -217,8 +217,8 @@ class SnapshotGroupNamespace(Namespace):
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the snapshot groups to keep. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the snapshot groups to keep. To keep all snapshot groups, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             KEEP_SNAPSHOT_GROUP, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -239,8 +239,8 @@ class SnapshotGroupNamespace(Namespace):
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the snapshot groups to roll back. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the snapshot groups to roll back. To roll back all snapshot groups,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ROLLBACK_SNAPSHOT_GROUP,

@@ -89,8 +89,8 @@ class SnmpTransportNamespace(Namespace):
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the SNMP transports to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the SNMP transports to delete. To delete all SNMP transports, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_SNMP_TRANSPORT,
@@ -124,10 +124,10 @@ class SnmpTransportNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -171,10 +171,10 @@ class SnmpTransportNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -210,8 +210,8 @@ class SnmpTransportNamespace(Namespace):
 
         Args:
             data: New values for the SNMP transports that match.
-            where: Filter of the SNMP transports to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the SNMP transports to change. To change all SNMP transports, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRANSPORT,

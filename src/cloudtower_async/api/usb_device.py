@@ -69,10 +69,10 @@ class UsbDeviceNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -116,10 +116,10 @@ class UsbDeviceNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -155,8 +155,8 @@ class UsbDeviceNamespace(Namespace):
 
         Args:
             data: VMs that get the devices.
-            where: Filter of the USB devices to attach. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the USB devices to attach. To attach all USB devices, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             MOUNT_USB_DEVICE,
@@ -183,8 +183,8 @@ class UsbDeviceNamespace(Namespace):
 
         Args:
             data: VMs that lose the devices. Default: all.
-            where: Filter of the USB devices to detach. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the USB devices to detach. To detach all USB devices, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UNMOUNT_USB_DEVICE,

@@ -185,10 +185,10 @@ class UserNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -231,10 +231,10 @@ class UserNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -274,8 +274,8 @@ class UserNamespace(Namespace):
 
         Args:
             auth_config_id: Id of the authentication configuration; needed with the source `AUTHN`.
-            mfa_type: Second factor: `Mail`, `Sms`, `Totp` or `TotpRecoveryCode`; omit it without
-                one.
+            mfa_type: Second factor: `Mail`, `Sms`, `Totp` or `TotpRecoveryCode`. Omit it if the
+                user has no second factor.
             password: Password of the user. Treat it as a secret.
             source: Where the user is authenticated: `LOCAL`, `LDAP` (old servers), `AUTHN` or
                 `SSO`.

@@ -89,8 +89,8 @@ class ViewNamespace(Namespace):
         `POST /delete-view`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the monitoring views to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the monitoring views to delete. To delete all monitoring views, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VIEW, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -120,10 +120,10 @@ class ViewNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -167,10 +167,10 @@ class ViewNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -206,8 +206,8 @@ class ViewNamespace(Namespace):
 
         Args:
             data: New values for the monitoring views that match.
-            where: Filter of the monitoring views to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the monitoring views to change. To change all monitoring views, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VIEW,

@@ -78,12 +78,12 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         Args:
             auto_allocate_number: Number of floating IP addresses for the server to choose.
             external_subnet_group_id: Id of the group of external subnets that the addresses are
-                taken from.
-            external_subnet_id: Id of the external subnet that the addresses are taken from.
-                Alternative: `external_subnet_group_id`.
-            ip_addresses: Addresses to use, when taken from an external subnet.
-            ip_addresses_under_group: Addresses per edge gateway to use, when taken from an external
-                subnet group.
+                taken from. Pass this id or `external_subnet_id`.
+            external_subnet_id: Id of the external subnet that the addresses are taken from. Pass
+                this id or `external_subnet_group_id`.
+            ip_addresses: IP addresses to allocate from the subnet `external_subnet_id`.
+            ip_addresses_under_group: IP addresses to allocate from the group
+                `external_subnet_group_id`, for each edge gateway.
             vpc_id: Id of the VPC that gets the floating IPs.
         """
         return await self._executor.call(
@@ -141,8 +141,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the floating IPs to delete. `{}` is refused, and `EVERYTHING` matches
-                all of them.
+            where: Filter for the floating IPs to delete. To delete all floating IPs, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
@@ -176,10 +176,10 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -223,10 +223,10 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """

@@ -94,8 +94,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the routing gateways to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the routing gateways to delete. To delete all routing gateways, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
@@ -130,10 +130,10 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -177,10 +177,10 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -217,8 +217,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
 
         Args:
             data: New values for the routing gateways that match.
-            where: Filter of the routing gateways to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the routing gateways to change. To change all routing gateways, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,

@@ -94,8 +94,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter of the VPC security policies to delete. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            where: Filter for the VPC security policies to delete. To delete all VPC security
+                policies, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
@@ -129,10 +129,10 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -176,10 +176,10 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -215,9 +215,9 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         `POST /update-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            data: New values for the security policies of VPCs that match.
-            where: Filter of the VPC security policies to change. `{}` is refused, and `EVERYTHING`
-                matches all of them.
+            data: New values for the VPC security policies that match.
+            where: Filter for the VPC security policies to change. To change all VPC security
+                policies, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,

@@ -524,8 +524,8 @@ class VmNamespace(Namespace):
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            tasks: Filter for the tasks of the migrations to abort. `{}` is refused; `EVERYTHING`
-                aborts every such task.
+            tasks: Filter for the tasks of the migrations to abort. To abort all migrations, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
@@ -551,7 +551,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Values to apply.
+            data: CD-ROM drives to add.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -577,7 +577,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Values to apply.
+            data: Disks to add, and their I/O limits.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -629,7 +629,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Values to apply.
+            data: NICs to add.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -657,7 +657,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Values to apply.
+            data: Physical NICs to attach or detach.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -683,7 +683,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Values to apply.
+            data: VM folder to move the VMs to.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -952,7 +952,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Values to apply.
+            data: Format of the files, and whether to keep MAC addresses.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1008,10 +1008,10 @@ class VmNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -1075,10 +1075,10 @@ class VmNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -1122,10 +1122,10 @@ class VmNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -1351,7 +1351,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Values to apply.
+            data: CD-ROM drives to remove.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1378,7 +1378,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Values to apply.
+            data: Virtual disks to remove.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1451,7 +1451,7 @@ class VmNamespace(Namespace):
         Deprecated by the server.
 
         Args:
-            data: Values to apply.
+            data: NICs to remove.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1478,7 +1478,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            effect: VMs that may be changed. `vm_ids` is required if `where` is `EVERYTHING`.
+            effect: Ids of the VMs that may lose NICs. Required if `where` is `EVERYTHING`.
             where: Filter for the NICs to remove.
         """
         return await self._executor.call(
@@ -1505,7 +1505,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Values to apply.
+            data: Physical NICs to attach or detach.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1533,7 +1533,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Values to apply.
+            data: User name and new password.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1599,7 +1599,7 @@ class VmNamespace(Namespace):
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Values to apply.
+            data: VM snapshot to return to.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -81,8 +81,8 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the virtual volume snapshots to delete. `{}` is refused, and
-                `EVERYTHING` matches all of them.
+            where: Filter for the virtual volume snapshots to delete. To delete all virtual volume
+                snapshots, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_SNAPSHOT,
@@ -116,10 +116,10 @@ class VmVolumeSnapshotNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
@@ -163,10 +163,10 @@ class VmVolumeSnapshotNamespace(Namespace):
                 selected.
             before: Id of a resource. Only resources before this resource in the sort order are
                 selected.
-            first: Maximum number of resources, counted from the start or from `after`.
-            last: Maximum number of resources, counted from the end or from `before`.
+            first: Maximum number of resources to return, from the start of the list.
+            last: Maximum number of resources to return, from the end of the list.
             order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, pages are not stable.
+                order, consecutive pages can repeat or miss resources.
             skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """

@@ -146,7 +146,7 @@ class AlertNotifierCreationParams(TypedDict, total=False):
     """Since CloudTower 3.1.0."""
 
     clusters: Required["nested.ClusterWhereInput2"]
-    """Filter of the clusters whose alerts are e-mailed."""
+    """Filter for the clusters whose alerts are e-mailed."""
     disabled: Required[bool]
     """True to stop sending e-mails."""
     email_from: Required[str]
@@ -154,7 +154,7 @@ class AlertNotifierCreationParams(TypedDict, total=False):
     email_tos: Required[Texts]
     """Recipient addresses of the e-mails."""
     language_code: Required["NotifierLanguageCode"]
-    """Language of the e-mails; the enum lists the values."""
+    """Language of the e-mails: `EN_US` or `ZH_CN`."""
     name: Required[str]
     """Name of the new alert notifier."""
     notice_severities: Required[Sequence[Literal["CRITICAL", "NOTICE", "INFO"]]]
@@ -239,15 +239,15 @@ class GetAlertsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "AlertOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.AlertWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 if TYPE_CHECKING:

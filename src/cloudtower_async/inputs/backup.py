@@ -444,7 +444,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     keep_policy: Required["BackupPlanKeepPolicy"]
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: Required[int]
-    """Number that belongs to `keep_policy`. The unit is not documented for `TIME`."""
+    """How much to keep: a number of restore points if `keep_policy` is `COUNT`, or a length of time if it is `TIME`. The unit of the time is not documented."""
     name: Required[str]
     """Name of the new backup plan."""
     snapshot_consistent_type: Required["inputs.ConsistentType"]
@@ -520,7 +520,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     description: str
     """New description. An empty string removes the description."""
     disconnect_strategy: "BackupPlanDeleteStrategy"
-    """What happens to restore points of VMs that leave the plan: delete them or keep them."""
+    """Whether to delete or to keep the restore points of VMs that leave the plan."""
     enable_window: bool
     """True if execution is limited to a time window."""
     full_interval: int
@@ -540,7 +540,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     keep_policy: "BackupPlanKeepPolicy"
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int
-    """Number that belongs to `keep_policy`. The unit is not documented for `TIME`."""
+    """How much to keep: a number of restore points if `keep_policy` is `COUNT`, or a length of time if it is `TIME`. The unit of the time is not documented."""
     name: str
     """New name of the backup plan."""
     snapshot_consistent_type: "inputs.ConsistentType"
@@ -715,7 +715,7 @@ class BackupRestorePointWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 

@@ -85,9 +85,9 @@ class ApplicationVmSpec(TypedDict, total=False):
     image: str
     """Id of the image from which the VM boots."""
     internal: bool
-    """Whether the VM is marked as one of the system's own."""
+    """Whether the VM is marked as a VM for internal use by the system."""
     memory: int
-    """Memory in bytes, or in `memory_unit`."""
+    """Memory in bytes, unless `memory_unit` is given."""
     memory_unit: "inputs.ByteUnit"
     """Unit of `memory`. Default: bytes."""
     name: str
@@ -176,7 +176,7 @@ class ApplicationVmSpecStorage(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     size: int
-    """Size of the disk in bytes, or in `size_unit`."""
+    """Size of the disk in bytes, unless `size_unit` is given."""
     size_unit: "inputs.ByteUnit"
     """Unit of `size`. Default: bytes."""
 
@@ -221,7 +221,7 @@ class CloudTowerApplicationWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class UpgradeCloudTowerApplicationParamsData(TypedDict, total=False):

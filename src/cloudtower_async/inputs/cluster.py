@@ -605,7 +605,7 @@ class ClusterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
@@ -614,7 +614,7 @@ class DiskPoolWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
@@ -636,15 +636,15 @@ class GetClustersRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "ClusterOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.ClusterWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class HostWhereUniqueInput(TypedDict, total=False):
@@ -653,7 +653,7 @@ class HostWhereUniqueInput(TypedDict, total=False):
     chunk_id: MaybeStr
     """Id of the host's storage service (chunk)."""
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     node_topo_local_id: MaybeStr

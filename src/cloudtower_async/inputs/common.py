@@ -306,7 +306,7 @@ class NetworkPolicyRulePortInput(TypedDict, total=False):
     alg_protocol: "NetworkPolicyRuleAlgProtocol"  # since 4.4.0
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
-    """Port or range of ports as a string; unused for `ICMP`."""
+    """Port or range of ports as a string. Not used for `ICMP`."""
     protocol: Required["NetworkPolicyRulePortProtocol"]
     """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 

@@ -60,7 +60,7 @@ class ConsistencyGroupDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remain_volume_snapshot: bool
-    """Whether to keep the volume snapshots of the group's snapshots."""
+    """Whether to keep the snapshots of the single volumes. The group's own snapshots consist of such snapshots."""
 
 
 class ConsistencyGroupSnapshotCreationParams(TypedDict, total=False):
@@ -144,15 +144,15 @@ class GetConsistencyGroupsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "ConsistencyGroupOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.ConsistencyGroupWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 if TYPE_CHECKING:

@@ -195,7 +195,7 @@ class ContentLibraryVmTemplateImportParams(TypedDict, total=False):
     ha: bool
     """Whether high availability is on for VMs from the template."""
     memory: int
-    """Memory in bytes, or in `memory_unit`; optional."""
+    """Memory in bytes, unless `memory_unit` is given; optional."""
     memory_unit: "inputs.ByteUnit"
     """Unit of `memory`. Default: bytes."""
     name: Required[str]
@@ -281,13 +281,13 @@ class ContentLibraryVmdkCdromModify(TypedDict, total=False):
     """Since CloudTower 3.2.0."""
 
     boot: int
-    """New position in the boot order; the final order sorts by this number."""
+    """New position in the boot order; smaller numbers boot first."""
     enabled: bool
     """Whether the CD-ROM drive is enabled."""
     index: Required[int]
     """Position of the CD-ROM drive in the OVF; selects the drive to change."""
     removed: bool
-    """Whether to leave this CD-ROM drive out."""
+    """Whether to import the template without this CD-ROM drive."""
 
 
 class ContentLibraryVmdkCdromMount(TypedDict, total=False):
@@ -307,15 +307,15 @@ class GetContentLibraryImagesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "ContentLibraryImageOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.ContentLibraryImageWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
@@ -326,15 +326,15 @@ class GetContentLibraryVmTemplatesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "ContentLibraryVmTemplateOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.ContentLibraryVmTemplateWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ class AddClustersToDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["AddClustersToDatacenterParamsData"]
-    """Values to apply."""
+    """Clusters to add."""
     where: Required["DatacenterWhereUniqueInput"]
     """Datacenter that receives the clusters."""
 
@@ -100,7 +100,7 @@ class DatacenterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class GetDatacentersRequestBody(TypedDict, total=False):
@@ -111,22 +111,22 @@ class GetDatacentersRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "DatacenterOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.DatacenterWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class RemoveClustersFromDatacenterParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["RemoveClustersFromDatacenterParamsData"]
-    """Values to apply."""
+    """Clusters to remove."""
     where: Required["DatacenterWhereUniqueInput"]
     """Datacenter that the clusters leave."""
 

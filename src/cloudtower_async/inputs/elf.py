@@ -165,15 +165,15 @@ class GetElfDataStoresRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "ElfDataStoreOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.ElfDataStoreWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetElfImagesRequestBody(TypedDict, total=False):
@@ -184,15 +184,15 @@ class GetElfImagesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "ElfImageOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.ElfImageWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 if TYPE_CHECKING:

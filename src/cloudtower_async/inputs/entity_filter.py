@@ -47,7 +47,7 @@ class EntityFilterCreationParams(TypedDict, total=False):
     clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that the rule covers."""
     exclude_vms: "nested.VmWhereInput2"
-    """Filter of the VMs that the rule leaves out."""
+    """Filter for the VMs that the rule leaves out."""
     name: Required[str]
     """Name of the new resource optimization rule."""
     rules: Required["Sequence[FilterRuleInput]"]
@@ -62,7 +62,7 @@ class EntityFilterUpdationParamsData(TypedDict, total=False):
     clusters: "nested.ClusterWhereInput2"
     """Filter for the clusters that the rule covers."""
     exclude_vms: "nested.VmWhereInput2"
-    """Filter of the VMs that the rule leaves out."""
+    """Filter for the VMs that the rule leaves out."""
     name: str
     """New name of the resource optimization rule."""
     rules: "Sequence[FilterRuleInput]"
@@ -94,15 +94,15 @@ class FilterRuleInput(TypedDict, total=False):
     aggregation: Required["FilterRuleAggregationEnum"]
     """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: Required[int]
-    """Period over which the figure is evaluated. The unit is not documented."""
+    """Period over which the metric is evaluated. The unit is not documented."""
     metric: Required["FilterRuleMetricEnum"]
     """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: Required["FilterRuleOpEnum"]
-    """Comparison of the metric with `threshold`; the enum lists the values."""
+    """Comparison of the metric with `threshold`: `GT`, `GTE`, `LT` or `LTE`."""
     quantile: Required[int]
-    """Quantile of the metric that is compared; only for that aggregation. The unit is not documented."""
+    """Percentile to compare, from 0 to 100. Used only if `aggregation` is `QUANTILE`."""
     threshold: Required[float]
-    """Value that the figure is compared with; its unit depends on `metric`."""
+    """Value that the metric is compared with; its unit depends on `metric`."""
 
 
 class GetEntityFiltersRequestBody(TypedDict, total=False):
@@ -113,15 +113,15 @@ class GetEntityFiltersRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "EntityFilterOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.EntityFilterWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 if TYPE_CHECKING:

@@ -85,11 +85,11 @@ class CustomizeAlertRuleUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["nested.ClusterWhereInput2"]
-    """Filter for the clusters that get the changed rule."""
+    """Filter for the clusters that get the customized rule."""
     disabled: bool
     """Whether the rule is disabled, so that it raises no alerts."""
     thresholds: "Sequence[AlertRuleThresholds]"
-    """Thresholds per severity for these clusters."""
+    """Thresholds per severity for the clusters that `clusters` selects."""
 
 
 class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
@@ -100,15 +100,15 @@ class GetGlobalAlertRulesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "GlobalAlertRuleOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.GlobalAlertRuleWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GlobalAlertRuleUpdationParamsData(TypedDict, total=False):

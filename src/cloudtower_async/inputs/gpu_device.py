@@ -79,7 +79,7 @@ class GpuDeviceUsageUpdationParamsData(TypedDict, total=False):
     usage: "GpuDeviceUsage"
     """Use of the device: `PASS_THROUGH` or `VGPU`."""
     vgpu_spec: str
-    """vGPU profile to divide the device by; for the use `VGPU`."""
+    """vGPU profile of the device. Used only if `usage` is `VGPU`."""
 
 
 # fmt: off

@@ -42,70 +42,70 @@ class GraphCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     connect_id: Required[Texts]
-    """Ids of the resources that the graph shows."""
+    """Ids of the resources that the chart shows."""
     instance_ids: Texts
     """Ids of the iSCSI LUNs or NVMe-oF namespaces that the chart shows."""
     metric_count: int
-    """Number of resources shown with `TOPK` and `BOTTOMK`."""
+    """Number of resources that a `TOPK` or `BOTTOMK` chart shows."""
     metric_name: Required[str]
     """Name of the metric that the chart shows."""
     metric_type: "inputs.MetricType"
     """`NORMAL` shows all resources, `TOPK` the resources with the highest values, and `BOTTOMK` the resources with the lowest values."""
     network: "inputs.NetworkType"
-    """Network whose traffic the graph shows."""
+    """Network whose traffic the chart shows."""
     resource_type: Required[str]
-    """Kind of resource that the graph shows."""
+    """Kind of resource that the chart shows."""
     service: str
-    """System service that the graph shows."""
+    """System service that the chart shows."""
     title: Required[str]
-    """Title of the graph."""
+    """Title of the chart."""
     type: Required["GraphType"]
-    """Kind of graph: `AREA` or `STACK`."""
+    """Kind of chart: `AREA` or `STACK`."""
     view_id: Required[str]
-    """Id of the view that contains the graph."""
+    """Id of the view that contains the chart."""
 
 
 class GraphUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster: "nested.ClusterWhereInput2"
-    """Filter of the cluster that the chart shows."""
+    """Filter for the cluster that the chart shows."""
     connect_id: Texts
-    """Ids of the resources that the graph shows."""
+    """Ids of the resources that the chart shows."""
     disks: "nested.DiskWhereInput2"
-    """Filter of the physical disks that the chart shows."""
+    """Filter for the physical disks that the chart shows."""
     hosts: "nested.HostWhereInput2"
-    """Filter of the hosts that the chart shows."""
+    """Filter for the hosts that the chart shows."""
     instance_ids: Texts
     """Ids of the iSCSI LUNs or NVMe-oF namespaces that the chart shows."""
     luns: "nested.IscsiLunWhereInput2"
-    """Filter of the iSCSI LUNs that the chart shows."""
+    """Filter for the iSCSI LUNs that the chart shows."""
     metric_count: int
-    """Number of resources shown with `TOPK` and `BOTTOMK`."""
+    """Number of resources that a `TOPK` or `BOTTOMK` chart shows."""
     metric_name: str
     """Name of the metric that the chart shows."""
     metric_type: "inputs.MetricType"
     """`NORMAL` shows all resources, `TOPK` the resources with the highest values, and `BOTTOMK` the resources with the lowest values."""
     network: "inputs.NetworkType"
-    """Network whose traffic the graph shows."""
+    """Network whose traffic the chart shows."""
     nics: "nested.NicWhereInput2"
-    """Filter of the physical network ports that the chart shows."""
+    """Filter for the physical network ports that the chart shows."""
     resource_type: str
-    """Kind of resource that the graph shows."""
+    """Kind of resource that the chart shows."""
     service: str
-    """System service that the graph shows."""
+    """System service that the chart shows."""
     title: str
-    """Title of the graph."""
+    """Title of the chart."""
     type: "GraphType"
-    """Kind of graph: `AREA` or `STACK`."""
+    """Kind of chart: `AREA` or `STACK`."""
     vmNics: "nested.VmNicWhereInput2"
-    """Filter for the virtual NICs that the graph shows."""
+    """Filter for the virtual NICs that the chart shows."""
     vmVolumes: "nested.VmVolumeWhereInput2"
-    """Filter of the virtual volumes that the chart shows."""
+    """Filter for the virtual volumes that the chart shows."""
     vms: "nested.VmWhereInput2"
-    """Filter of the VMs that the chart shows."""
+    """Filter for the VMs that the chart shows."""
 
 
 # fmt: off

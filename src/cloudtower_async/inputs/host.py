@@ -205,7 +205,7 @@ class EnterMaintenanceModeInput(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     shutdown_vms: Texts
-    """UUIDs of the VMs to shut down, as in the result of the check."""
+    """UUIDs of the VMs to shut down, as `enter_maintenance_mode_precheck_result` returned them."""
 
 
 class EnterMaintenanceModeParamsWhere(TypedDict, total=False):
@@ -248,15 +248,15 @@ class GetHostsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "HostOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.HostWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class HostAuthInfo(TypedDict, total=False):
@@ -332,15 +332,15 @@ class HostCreationParamsData(TypedDict, total=False):
     hostname: Required[str]
     """Host name that the host gets."""
     ifaces: Required["Sequence[HostBatchCreateIfaceInput]"]
-    """Network settings per function."""
+    """Network interfaces of the host, and the networks that they serve."""
     ipmi: "HostBatchCreateIpmiInput"
     """IPMI account of the host."""
     platform_ip: str
     """IP address of the platform that the host runs on, such as a hypervisor."""
     platform_password: str
-    """Password for that platform. Treat it as a secret."""
+    """Password for the platform at `platform_ip`. Treat it as a secret."""
     platform_username: str
-    """User name for that platform."""
+    """User name for the platform at `platform_ip`."""
     vdses: "Sequence[HostVdsConfig]"  # since 4.2.0
     """NICs per virtual distributed switch."""
     zbs_spec: "ZbsSpec"  # since 4.2.0

@@ -254,15 +254,15 @@ class GetIscsiConnectionsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "IscsiConnectionOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.IscsiConnectionWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetIscsiLunSnapshotsRequestBody(TypedDict, total=False):
@@ -273,15 +273,15 @@ class GetIscsiLunSnapshotsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "IscsiLunSnapshotOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.IscsiLunSnapshotWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetIscsiLunsRequestBody(TypedDict, total=False):
@@ -292,15 +292,15 @@ class GetIscsiLunsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "IscsiLunOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.IscsiLunWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetIscsiTargetsRequestBody(TypedDict, total=False):
@@ -311,15 +311,15 @@ class GetIscsiTargetsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "IscsiTargetOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.IscsiTargetWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 # fmt: off
@@ -356,7 +356,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     assigned_size: Required[int]
-    """Capacity of the LUN in bytes, or in `assigned_size_unit`."""
+    """Capacity of the LUN in bytes, unless `assigned_size_unit` is given."""
     assigned_size_unit: "inputs.ByteUnit"
     """Unit of `assigned_size`. Default: bytes."""
     ec_k: float  # since 4.7.0
@@ -378,17 +378,17 @@ class IscsiLunCreationParams(TypedDict, total=False):
     allowed_initiators: str
     """IQNs of initiators that may access the LUN, separated by commas."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_max: int
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_rd_max: int
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
@@ -398,9 +398,9 @@ class IscsiLunCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "inputs.BPSUnit"
@@ -410,27 +410,27 @@ class IscsiLunCreationParams(TypedDict, total=False):
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
-    """True if the target or subsystem has the same business hosts."""
+    """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -503,7 +503,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     assigned_size: int
-    """New capacity in bytes, or in `assigned_size_unit`."""
+    """New capacity in bytes, unless `assigned_size_unit` is given."""
     assigned_size_unit: "inputs.ByteUnit"
     """Unit of `assigned_size`. Default: bytes."""
     name: str
@@ -515,17 +515,17 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     allowed_initiators: str
     """IQNs of initiators that may access the LUN, separated by commas."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_max: int
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_rd_max: int
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
@@ -535,9 +535,9 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_unit: "inputs.BPSUnit"
@@ -547,27 +547,27 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool  # since 4.7.0
-    """True if the target or subsystem has the same business hosts."""
+    """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -678,17 +678,17 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     thin_provision: Required[bool]
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_max: int
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_rd_max: int
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
@@ -698,9 +698,9 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_size: "inputs.BPSUnit"  # deprecated
@@ -720,9 +720,9 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     chap_secret: str
     """Secret of the target: 12 to 16 letters or digits. Treat it as a password."""
     configuration_adaptive: bool  # since 4.7.0
-    """True if the allowlist adapts to its configuration automatically."""
+    """True if the server adapts the allowlist automatically. When it does so is not documented."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     description: str
     """Free text about the target."""
     ec_k: float  # since 4.7.0
@@ -734,25 +734,25 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     iqn_whitelist: str
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool  # since 4.7.0
@@ -769,17 +769,17 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     thin_provision: bool
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_max: int
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_rd_max: int
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_rd_max_unit: "inputs.BPSUnit"
@@ -789,9 +789,9 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     bps_wr_max_size: "inputs.BPSUnit"  # deprecated
@@ -811,9 +811,9 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     chap_secret: str
     """Secret of the target: 12 to 16 letters or digits. Treat it as a password."""
     configuration_adaptive: bool
-    """True if the allowlist adapts to its configuration automatically."""
+    """True if the server adapts the allowlist automatically. When it does so is not documented."""
     configuration_method: "inputs.ConfigurationMethod"
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     description: str
     """New free text."""
     ec_k: float
@@ -825,25 +825,25 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     iqn_whitelist: str
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool

@@ -25,11 +25,11 @@ class IsolationPolicyUpdateParams(TypedDict, total=False):
     """Since CloudTower 4.6.0."""
 
     egress: "Sequence[inputs.SecurityPolicyIngressEgressInput]"
-    """Outgoing traffic that still passes, one rule per entry."""
+    """Rules for the outgoing traffic that a `PARTIAL` isolation allows."""
     ingress: "Sequence[inputs.SecurityPolicyIngressEgressInput]"
-    """Incoming traffic that still passes, one rule per entry."""
+    """Rules for the incoming traffic that a `PARTIAL` isolation allows."""
     mode: "inputs.IsolationMode"
-    """`ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass."""
+    """`ALL` isolates the VM completely. `PARTIAL` allows the traffic that `egress` and `ingress` describe."""
 
 
 # fmt: off

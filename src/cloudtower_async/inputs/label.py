@@ -99,7 +99,7 @@ class AddLabelsToResourcesParamsData(TypedDict, total=False):
     disks: "nested.DiskWhereInput2"
     """Filter for the physical disks that get the labels."""
     elf_images: "nested.ElfImageWhereInput2"
-    """Filter for the ISO images on clusters that get the labels."""
+    """Filter for the ISO images that get the labels."""
     gpu_devices: "nested.GpuDeviceWhereInput2"  # since 3.3.0
     """Filter for the GPU devices that get the labels."""
     hosts: "nested.HostWhereInput2"
@@ -254,7 +254,7 @@ class RemoveLabelsFromResourcesParamsData(TypedDict, total=False):
     disks: "nested.DiskWhereInput2"
     """Filter for the physical disks that lose the labels."""
     elf_images: "nested.ElfImageWhereInput2"
-    """Filter for the ISO images on clusters that lose the labels."""
+    """Filter for the ISO images that lose the labels."""
     gpu_devices: "nested.GpuDeviceWhereInput2"  # since 3.3.0
     """Filter for the GPU devices that lose the labels."""
     hosts: "nested.HostWhereInput2"

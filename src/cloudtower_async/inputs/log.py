@@ -72,7 +72,7 @@ class LogCollectionServiceGroupParams(TypedDict, total=False):
     group_name: Required[str]
     """Name of the group of services whose logs are collected."""
     services: Texts
-    """Names of the services. Default: all of the group."""
+    """Names of the services. Default: all services of the group."""
 
 
 # fmt: off

@@ -40,7 +40,7 @@ class NetworkPolicyRuleServiceMemberParams(TypedDict, total=False):
     alg_protocol: "inputs.NetworkPolicyRuleAlgProtocol"
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str
-    """Port or range of ports as a string; unused for `ICMP`."""
+    """Port or range of ports as a string. Not used for `ICMP`."""
     protocol: Required["inputs.NetworkPolicyRulePortProtocol"]
     """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 

@@ -99,15 +99,15 @@ class GetNfsExportsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "NfsExportOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.NfsExportWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class NfsExportCreationParams(TypedDict, total=False):
@@ -122,7 +122,7 @@ class NfsExportCreationParams(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     name: Required[str]
     """Display name of the new export."""
     replica_num: Required[int]
@@ -141,11 +141,11 @@ class NfsExportUpdationParamsData(TypedDict, total=False):
     ec_m: float  # since 4.7.0
     """Number of parity blocks per stripe of the erasure code."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     name: str
     """New display name."""
     replica_num: float  # since 4.7.0
-    """New default number of copies for inodes; inodes that exist keep theirs."""
+    """New default number of copies for inodes. Existing inodes keep their number of copies."""
     resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 

@@ -23,7 +23,7 @@ class NodeTopUpdationParam(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["NodeTopoUpdationParamsData"]
-    """Values to apply."""
+    """New chassis and position of the node."""
     where: Required["NodeTopoWhereUniqueInput"]
     """Filter for the node to move: its `id` or another unique field."""
 
@@ -60,7 +60,7 @@ class NodeTopoWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 

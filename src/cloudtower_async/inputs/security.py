@@ -56,7 +56,7 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     description: str
     """New description. An empty string removes the description."""
     label_groups: "Sequence[nested.LabelWhereInput2]"
-    """Label filters. A VM becomes a member if it has all labels of one group."""
+    """Filters for labels, one for each label group. A VM becomes a member if it has all labels of at least one label group."""
     name: str
     """New name of the security group."""
     vms: "nested.VmWhereInput2"
@@ -96,7 +96,7 @@ class SecurityPolicyApplyToInputTarget(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     label_groups: "Sequence[nested.LabelWhereInput2]"
-    """Label filters that select VMs; a VM must match all labels of one of the groups."""
+    """Filters for labels, one for each label group. A VM is protected if it has all labels of at least one label group."""
     security_groups: "nested.SecurityGroupWhereInput2"
     """Filter for security groups whose VMs are protected."""
 
@@ -107,7 +107,7 @@ class SecurityPolicyIngressEgressInput(TypedDict, total=False):
     ports: "Sequence[inputs.NetworkPolicyRulePortInput]"
     """Protocols and ports of the traffic. Default: all."""
     service_ids: Texts  # since 4.6.0
-    """Ids of network services that name protocols and ports."""
+    """Ids of network services. Each service defines protocols and ports."""
     target: "SecurityPolicyIngressEgressInputTarget"
     """Peers whose traffic the rule matches."""
     type: "SecurityPolicyFlowControlType"  # since 4.4.0
@@ -120,7 +120,7 @@ class SecurityPolicyIngressEgressInputTarget(TypedDict, total=False):
     ips: "Sequence[inputs.IPSecurityPolicy]"
     """IP addresses and subnets of the peers."""
     label_groups: "Sequence[nested.LabelWhereInput2]"
-    """Label filters that select peer VMs; a VM must match all labels of one of the groups."""
+    """Filters for labels, one for each label group. A VM is a peer if it has all labels of at least one label group."""
     security_groups: "nested.SecurityGroupWhereInput2"
     """Filter for security groups whose VMs are the peers."""
 

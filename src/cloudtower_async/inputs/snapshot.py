@@ -139,15 +139,15 @@ class GetSnapshotPlansRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "SnapshotPlanOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.SnapshotPlanWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class SnapshotGroupCloneParam(TypedDict, total=False):
@@ -196,13 +196,13 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     end_time: Date
     """Time after which the plan no longer runs, as an ISO 8601 UTC string. If omitted, the plan has no end."""
     exec_h_m: str
     """Time of day of the execution, as hour and minute. The format is not documented."""
     execute_intervals: Required[Sequence[int]]
-    """When the plan runs. Depending on `execute_plan_type`, the values are intervals in minutes or hours, weekdays, or days of the month."""
+    """When the plan runs. The meaning of the numbers depends on `execute_plan_type`: intervals in minutes or hours, days of the week, or days of the month."""
     execute_plan_type: Required["SnapshotPlanExecuteType"]
     """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     name: Required[str]
@@ -251,7 +251,7 @@ class SnapshotPlanUpdationParamsData(TypedDict, total=False):
     exec_h_m: str
     """Time of day of the execution, as hour and minute. The format is not documented."""
     execute_intervals: Sequence[int]
-    """When the plan runs. Depending on `execute_plan_type`, the values are intervals in minutes or hours, weekdays, or days of the month."""
+    """When the plan runs. The meaning of the numbers depends on `execute_plan_type`: intervals in minutes or hours, days of the week, or days of the month."""
     execute_plan_type: "SnapshotPlanExecuteType"
     """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     name: str

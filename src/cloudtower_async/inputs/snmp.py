@@ -88,7 +88,7 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
@@ -102,7 +102,7 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     privacy_protocol: "inputs.SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: Required["inputs.SnmpProtocol"]
-    """Transport of the SNMP agent: `UDP` or `TCP`."""
+    """Transport protocol of the SNMP agent: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: Required["inputs.SnmpVersion"]
@@ -129,7 +129,7 @@ class SnmpTransportUpdationParamsData(TypedDict, total=False):
     privacy_protocol: "inputs.SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: "inputs.SnmpProtocol"
-    """Transport of the SNMP agent: `UDP` or `TCP`."""
+    """Transport protocol of the SNMP agent: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: "inputs.SnmpVersion"
@@ -169,7 +169,7 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
@@ -191,7 +191,7 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     privacy_protocol: "inputs.SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: Required["inputs.SnmpProtocol"]
-    """Transport of the traps: `UDP` or `TCP`."""
+    """Transport protocol of the traps: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: Required["inputs.SnmpVersion"]
@@ -226,7 +226,7 @@ class SnmpTrapReceiverUpdationParamsData(TypedDict, total=False):
     privacy_protocol: "inputs.SnmpPrivacyProtocol"
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: "inputs.SnmpProtocol"
-    """Transport of the traps: `UDP` or `TCP`."""
+    """Transport protocol of the traps: `UDP` or `TCP`."""
     username: str
     """User name of the account."""
     version: "inputs.SnmpVersion"

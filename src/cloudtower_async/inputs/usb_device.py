@@ -44,15 +44,15 @@ class GetUsbDevicesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "UsbDeviceOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.UsbDeviceWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class UsbDeviceMountParamsData(TypedDict, total=False):
@@ -61,14 +61,14 @@ class UsbDeviceMountParamsData(TypedDict, total=False):
     vm_id: str  # deprecated
     """Id of the VM that gets the device."""
     vms: "nested.VmWhereInput2"
-    """Filter of the VMs that get the device; an alternative to `vm_id`."""
+    """Filter for the VMs that get the device; an alternative to `vm_id`."""
 
 
 class UsbDeviceUnmountParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     vms: Required["nested.VmWhereInput2"]
-    """Filter of the VMs that lose the device."""
+    """Filter for the VMs that lose the device."""
 
 
 # fmt: off

@@ -288,15 +288,15 @@ class GetUserAuditLogsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "UserAuditLogOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.UserAuditLogWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetUsersRequestBody(TypedDict, total=False):
@@ -307,15 +307,15 @@ class GetUsersRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "UserOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.UserWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class RoleCreationParams(TypedDict, total=False):
@@ -344,7 +344,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     api_key_name: str  # since 4.6.0
     """Name of the API key that the action was taken with."""
     cluster_id: str
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the action was about."""
     finished_at: Date
     """Time at which the action ended, as an ISO 8601 UTC string."""
     id: str  # since 4.6.0
@@ -362,7 +362,7 @@ class UserAuditLogCreationParams(TypedDict, total=False):
     started_at: Date
     """Time at which the action began, as an ISO 8601 UTC string."""
     status: Required["UserAuditLogStatus"]
-    """Whether the action succeeded; the enum lists the values."""
+    """Whether the action succeeded."""
     user_id: Required[str]
     """Id of the user who took the action."""
 
@@ -444,11 +444,11 @@ class UserUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     email_address: MaybeStr
-    """New e-mail address; None for none."""
+    """New e-mail address; None removes the address."""
     internal: bool
     """True for a user for internal use."""
     mobile_phone: MaybeStr
-    """New mobile phone number; None for none."""
+    """New mobile phone number; None removes the number."""
     name: str
     """New full name of the user."""
     password: str

@@ -41,45 +41,45 @@ class GetVdsesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "VdsOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.VdsWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class VdsCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
-    """Bonding mode of the uplink NICs. Names of the modes not documented."""
+    """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
     """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
-    """Working mode of the switch. Names of the modes not documented."""
+    """Working mode of the switch. The names of the modes are not documented."""
 
 
 class VdsCreationWithMAccessVlanParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
-    """Bonding mode of the uplink NICs. Names of the modes not documented."""
+    """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
     """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
-    """Working mode of the switch. Names of the modes not documented."""
+    """Working mode of the switch. The names of the modes are not documented."""
     vlan: Required["VdsCreationWithMAccessVlanParamsVlan"]
     """Access network to create on the switch."""
 
@@ -112,15 +112,15 @@ class VdsCreationWithMigrateVlanParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
-    """Bonding mode of the uplink NICs. Names of the modes not documented."""
+    """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
     """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
-    """Working mode of the switch. Names of the modes not documented."""
+    """Working mode of the switch. The names of the modes are not documented."""
     vlan: Required["VdsCreationWithMigrateVlanParamsVlan"]
     """Migration network to create on the switch."""
 
@@ -153,13 +153,13 @@ class VdsUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
-    """Bonding mode of the uplink NICs. Names of the modes not documented."""
+    """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     name: str
     """New name of the virtual distributed switch."""
     nicIds: Texts
     """Ids of the physical NICs that serve as uplinks."""
     work_mode: str
-    """Working mode of the switch. Names of the modes not documented."""
+    """Working mode of the switch. The names of the modes are not documented."""
 
 
 # fmt: off

@@ -29,11 +29,11 @@ class ViewCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     name: Required[str]
     """Name of the new monitoring view."""
     time_span: Required[int]
-    """Length of time that its charts show, in `time_unit`s."""
+    """Length of the time range that the charts show, in the unit `time_unit`."""
     time_unit: Required["inputs.TimeUnit"]
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 
@@ -44,7 +44,7 @@ class ViewUpdationParamsData(TypedDict, total=False):
     name: str
     """New name of the monitoring view."""
     time_span: int
-    """Length of time that its charts show, in `time_unit`s."""
+    """Length of the time range that the charts show, in the unit `time_unit`."""
     time_unit: "inputs.TimeUnit"
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""
 

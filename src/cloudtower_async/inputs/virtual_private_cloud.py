@@ -438,11 +438,11 @@ class VirtualPrivateCloudNatGatewayCreationParams(TypedDict, total=False):
     external_ip: str
     """External IP address of the gateway. If omitted, the server chooses the address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """External IP addresses per edge gateway, if primary and secondary gateway differ."""
+    """External IP addresses, one for each edge gateway. Pass them instead of `external_ip` if the primary and the secondary edge gateway need different settings."""
     external_subnet_group_id: str  # since 4.6.0
     """Id of the group of external subnets that the address is taken from."""
     external_subnet_id: str
-    """Id of the external subnet that the address is taken from. Alternative: `external_subnet_group_id`."""
+    """Id of the external subnet that the address is taken from. Pass this id or `external_subnet_group_id`."""
     name: Required[str]
     """Name of the new NAT gateway."""
     vpc_id: Required[str]
@@ -461,7 +461,7 @@ class VirtualPrivateCloudNatGatewayUpdationParamsData(TypedDict, total=False):
     external_ip: str
     """New external IP address of the gateway."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """New external IP addresses per edge gateway, if primary and secondary gateway differ."""
+    """New external IP addresses, one for each edge gateway. Pass them instead of `external_ip` if the primary and the secondary edge gateway need different settings."""
     name: str
     """New name of the NAT gateway."""
 
@@ -492,13 +492,13 @@ class VirtualPrivateCloudNetworkPolicyRuleInput(TypedDict, total=False):
     except_ip_block: MaybeTexts
     """Addresses within `ip_block` that are not allowed."""
     ip_block: MaybeStr
-    """Addresses in CIDR notation that are allowed; only for rules by IP address."""
+    """Allowed addresses in CIDR notation. Used only if `type` is `IP_BLOCK`."""
     ports: "Sequence[VirtualPrivateCloudNetworkPolicyRulePortInput] | None"
     """Protocols and ports that are allowed."""
     security_group_id: MaybeStr
-    """Id of the security group whose VMs the rule matches; used only for that type."""
+    """Id of a security group whose VMs are allowed. Used only if `type` is `SECURITY_GROUP`."""
     selector_ids: MaybeTexts
-    """Ids of the labels whose VMs are allowed; only for rules by label."""
+    """Ids of labels. VMs with these labels are allowed. Used only if `type` is `SELECTOR`."""
     type: Required["VirtualPrivateCloudNetworkPolicyRuleType"]
     """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
 
@@ -509,7 +509,7 @@ class VirtualPrivateCloudNetworkPolicyRulePortInput(TypedDict, total=False):
     port: MaybeStr
     """Port or ports that the rule allows; None if the protocol has no ports."""
     protocol: Required["VirtualPrivateCloudNetworkPolicyRulePortProtocol"]
-    """Protocol that the rule allows; the enum lists the values."""
+    """Protocol that the rule allows: `TCP`, `UDP` or `ICMP`."""
 
 
 # fmt: off
@@ -571,7 +571,7 @@ class VirtualPrivateCloudRouteParams(TypedDict, total=False):
     next_hop_local_id: Required[str]
     """Local id of the gateway or other instance that is the next hop."""
     next_hop_type: Required["VirtualPrivateCloudRouteNextHopType"]
-    """Kind of the next hop; the enum lists the values."""
+    """Kind of the next hop, such as `NAT_GATEWAY` or `ROUTER_GATEWAY`."""
 
 
 class VirtualPrivateCloudRouteTableCreationParams(TypedDict, total=False):
@@ -642,15 +642,15 @@ class VirtualPrivateCloudRouterGatewayCreationParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Required[Texts]
-    """Ids of the VPC subnets that the gateway routes."""
+    """Ids of the VPC subnets that use the gateway."""
     external_ip: str
     """IP address of the gateway's external interface. If omitted, the server chooses the address."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """IP addresses of the gateway's external interface per edge gateway, if primary and secondary gateway differ."""
+    """IP addresses of the external interface, one for each edge gateway. Pass them instead of `external_ip` if the primary and the secondary edge gateway need different settings."""
     external_subnet_group_id: str  # since 4.6.0
     """Id of the group of external subnets to which the gateway connects."""
     external_subnet_id: str
-    """Id of the external subnet to which the gateway connects. Alternative: `external_subnet_group_id`."""
+    """Id of the external subnet to which the gateway connects. Pass this id or `external_subnet_group_id`."""
     name: Required[str]
     """Name of the new routing gateway."""
     rules: Required["Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"]
@@ -676,18 +676,18 @@ class VirtualPrivateCloudRouterGatewayRuleInputType(TypedDict, total=False):
     nexthop: str
     """IP address of the next hop. Default: the external subnet's default gateway."""
     nexthops: "Sequence[VirtualPrivateCloudRouterGatewayNexthopInputType]"  # since 4.6.0
-    """Next hops per edge gateway, for the primary and the secondary edge gateway."""
+    """Next hops, one for each edge gateway."""
 
 
 class VirtualPrivateCloudRouterGatewayUpdateDataParams(TypedDict, total=False):
     """Since CloudTower 4.2.0."""
 
     associated_subnets_ids: Texts
-    """Ids of the VPC subnets that the gateway routes after the change."""
+    """Ids of all VPC subnets that use the gateway after the change."""
     external_ip: str
     """New IP address of the gateway's external interface."""
     external_ips: "Sequence[VirtualPrivateCloudExternalIpsParams]"  # since 4.6.0
-    """New IP addresses of the gateway's external interface per edge gateway, if primary and secondary gateway differ."""
+    """New IP addresses of the external interface, one for each edge gateway. Pass them instead of `external_ip` if the primary and the secondary edge gateway need different settings."""
     name: str
     """New name of the routing gateway."""
     rules: "Sequence[VirtualPrivateCloudRouterGatewayRuleInputType]"
@@ -720,11 +720,11 @@ class VirtualPrivateCloudSecurityGroupCreationParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty string means no description."""
     label_groups: "Sequence[LabelGroup]"
-    """Groups of labels. A VM also belongs to the security group if it has all labels of one group."""
+    """Label groups. A VM is a member if it has all labels of at least one label group."""
     name: Required[str]
     """Name of the new security group."""
     vm_ids: Texts
-    """Ids of the VMs in the group."""
+    """Ids of VMs that are members regardless of their labels."""
     vpc_id: Required[str]
     """Id of the VPC that gets the security group."""
 
@@ -735,11 +735,11 @@ class VirtualPrivateCloudSecurityGroupUpdationParamsData(TypedDict, total=False)
     description: str
     """New description. An empty string removes the description."""
     label_groups: "Sequence[LabelGroup]"
-    """Groups of labels. A VM also belongs to the security group if it has all labels of one group."""
+    """Label groups. A VM is a member if it has all labels of at least one label group."""
     name: str
     """New name of the security group."""
     vm_ids: Texts
-    """Ids of the VMs in the group."""
+    """Ids of VMs that are members regardless of their labels."""
 
 
 # fmt: off

@@ -182,9 +182,9 @@ class CloudInitNetWork(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     ip_address: str
-    """IPv4 address; not for the type `IPV4_DHCP`."""
+    """IPv4 address. Omit it if `type` is `IPV4_DHCP`."""
     netmask: str
-    """Subnet mask; not for the type `IPV4_DHCP`."""
+    """Subnet mask. Omit it if `type` is `IPV4_DHCP`."""
     nic_index: Required[int]
     """Position of the NIC in the VM's list of NICs, from 0 to 15."""
     routes: "Sequence[CloudInitNetWorkRoute]"
@@ -232,15 +232,15 @@ class GetVmsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "VmOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.VmWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class InstallVmtoolsParamsData(TypedDict, total=False):
@@ -294,13 +294,13 @@ class MountDisksParams(TypedDict, total=False):
     index: int
     """Position on the bus. Internal field of the server; omit it."""
     key: int
-    """Key of the disk in the VM; optional."""
+    """Key that identifies the disk in its VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -319,13 +319,13 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     index: int
     """Position on the bus. Internal field of the server; omit it."""
     key: int
-    """Key of the disk in the VM; optional."""
+    """Key that identifies the disk in its VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -383,7 +383,7 @@ class TemplateCloudInit(TypedDict, total=False):
     default_user_password: str
     """Password of the default user: `root` on Linux, the administrator on Windows. Treat it as a secret."""
     hostname: str
-    """Host name of the guest. On Windows: letters, digits and hyphens, not digits only. On Linux also a FQDN."""
+    """Host name of the guest. Windows allows letters, digits and hyphens, but not a name of digits alone. Linux also allows a fully qualified domain name."""
     nameservers: Texts
     """IP addresses of DNS servers; at most 3."""
     networks: "Sequence[CloudInitNetWork]"
@@ -427,11 +427,11 @@ class VmAddDiskParamsData(TypedDict, total=False):
     io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the VM's I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -475,7 +475,7 @@ class VmCdRomParams(TypedDict, total=False):
     index: int
     """Position on the bus. Internal field of the server; omit it."""
     key: int
-    """Key of the disk in the VM; optional."""
+    """Key that identifies the drive in its VM; optional."""
 
 
 class VmCloneParams(TypedDict, total=False):
@@ -494,7 +494,7 @@ class VmCloneParams(TypedDict, total=False):
     folder_id: str
     """Id of the VM folder that receives the new VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
+    """GPU or vGPU devices to attach. The VM then needs a `host_id`, and `ha` must be False."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -508,11 +508,11 @@ class VmCloneParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -555,13 +555,13 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the template's disks. Default: no changes. CD-ROM drives are dropped."""
+    """Changes to the template's disks. Default: no changes. The new VM does not get the CD-ROM drives of the template."""
     firmware: "VmFirmware"
     """Boot firmware: `BIOS` or `UEFI`. Default: as in the template."""
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"
-    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
+    """GPU or vGPU devices to attach. The VM then needs a `host_id`, and `ha` must be False."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -573,11 +573,11 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -616,13 +616,13 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     description: str
     """Free text for people; an empty string means no description."""
     disk_operate: "VmDiskOperate"
-    """Changes to the template's disks. Default: no changes. CD-ROM drives are dropped."""
+    """Changes to the template's disks. Default: no changes. The new VM does not get the CD-ROM drives of the template."""
     firmware: "VmFirmware"
     """Boot firmware: `BIOS` or `UEFI`. Default: as in the template."""
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
+    """GPU or vGPU devices to attach. The VM then needs a `host_id`, and `ha` must be False."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -636,11 +636,11 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -687,7 +687,7 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
+    """GPU or vGPU devices to attach. The VM then needs a `host_id`, and `ha` must be False."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -701,11 +701,11 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -748,7 +748,7 @@ class VmCreationParams(TypedDict, total=False):
     folder_id: str
     """Id of the VM folder that receives the VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
+    """GPU or vGPU devices to attach. The VM then needs a `host_id`, and `ha` must be False."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: Required[bool]
@@ -760,11 +760,11 @@ class VmCreationParams(TypedDict, total=False):
     io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -894,11 +894,11 @@ class VmImportParams(TypedDict, total=False):
     io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -951,7 +951,7 @@ class VmNicParams(TypedDict, total=False):
     gateway: str
     """IPv4 gateway to set in the guest; needs running VM tools."""
     ip_address: str
-    """IPv4 address: fixed address in a network with DHCP, or static address to set in the guest by running VM tools."""
+    """IPv4 address. In a network with DHCP, the NIC gets this fixed address. With running VM tools, the address is set in the guest as a static address."""
     local_id: str
     """UUID of the NIC on the cluster; omit it for a new NIC."""
     mac_address: str
@@ -961,7 +961,7 @@ class VmNicParams(TypedDict, total=False):
     model: "inputs.VmNicModel"
     """Model of the virtual NIC: `VIRTIO`, `E1000` or `SRIOV`."""
     nic_id: str
-    """Id of the physical NIC; for `SRIOV`."""
+    """Id of the physical NIC. Used only if `model` is `SRIOV`."""
     qos: "VmNicQosOption"  # since 3.2.0
     """Rate limits of the NIC."""
     subnet_mask: str
@@ -969,7 +969,7 @@ class VmNicParams(TypedDict, total=False):
     type: "inputs.VmNicType"  # since 4.3.0
     """Kind of network: `VLAN` or `VPC`."""
     vpc_nic: "VpcNicParams"  # since 4.3.0
-    """Settings in a virtual private cloud; for the type `VPC`."""
+    """Settings of the NIC in a virtual private cloud. Used only if `type` is `VPC`."""
 
 
 class VmNicQosOption(TypedDict, total=False):
@@ -1028,7 +1028,7 @@ class VmRebuildParams(TypedDict, total=False):
     folder_id: str
     """Id of the VM folder that receives the new VM; omit it for the top level."""
     gpu_devices: "Sequence[VmGpuOperationParams]"  # since 3.3.0
-    """GPU or vGPU devices to attach; needs `host_id`, and `ha` off."""
+    """GPU or vGPU devices to attach. The VM then needs a `host_id`, and `ha` must be False."""
     guest_os_type: "VmGuestsOperationSystem"
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     ha: bool
@@ -1042,11 +1042,11 @@ class VmRebuildParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -1093,7 +1093,7 @@ class VmRemoveNicByWhereParamsEffect(TypedDict, total=False):
     """Since CloudTower 3.3.0."""
 
     vm_ids: Texts  # not empty
-    """Ids of the only VMs that may lose NICs. Required if the filter is empty."""
+    """Ids of the VMs that may lose NICs; other VMs do not change. Required if `where` is `EVERYTHING`."""
 
 
 class VmRemoveNicParamsData(TypedDict, total=False):
@@ -1120,7 +1120,7 @@ class VmRestrictIoParamsData(TypedDict, total=False):
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
-    """Unit of `max_bandwidth`, in bytes per second and its multiples. Default: `Bps`."""
+    """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
     """Limit of I/O operations per second; None means no limit."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
@@ -1173,7 +1173,7 @@ class VmUpdateEachDiskIoPolicyParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
-    """Position of the limited disk in the boot order."""
+    """Position, in the boot order, of the disk to limit."""
     data: Required["VmRestrictIoParamsData"]
     """Limits of the disk; only for disks, not for CD-ROM drives."""
 
@@ -1193,11 +1193,11 @@ class VmUpdateIoPolicyParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     each_disk: "Sequence[VmUpdateEachDiskIoPolicyParams]"
-    """Limits per disk; for `RESTRICT_EACH_DISK`."""
+    """Limits of each disk. Used only if `io_policy` is `RESTRICT_EACH_DISK`."""
     io_policy: "inputs.VmDiskIoPolicy | None"
     """Scope of the limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     whole_vm: "VmRestrictIoParamsData"
-    """Limits of all disks together; for `RESTRICT_WHOLE_VM`."""
+    """Limits of all disks together. Used only if `io_policy` is `RESTRICT_WHOLE_VM`."""
 
 
 class VmUpdateNicAdvanceInfoParamsData(TypedDict, total=False):
@@ -1385,7 +1385,7 @@ class VmWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
@@ -1394,7 +1394,7 @@ class VmdkCdromModify(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: int
-    """Position of the drive in the boot order; only the order of the numbers counts."""
+    """Position of the drive in the boot order; lower numbers come first."""
     content_library_image_id: str
     """Id of the content library image to insert."""
     elf_image_id: str
@@ -1402,7 +1402,7 @@ class VmdkCdromModify(TypedDict, total=False):
     index: Required[int]
     """Position of the CD-ROM drive in the OVF."""
     removed: bool
-    """True to leave the drive out."""
+    """True to import the VM without the drive."""
 
 
 class VmdkDiskModify(TypedDict, total=False):

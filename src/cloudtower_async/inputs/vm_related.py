@@ -388,7 +388,7 @@ class CloneVmVolumeParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data: Required["CloneVmVolumeParamsData"]
-    """Values to apply."""
+    """Settings of the new volume."""
     where: Required["VmVolumeWhereUniqueInput"]
     """Volume to clone, by its id or local id."""
 
@@ -417,15 +417,15 @@ class GetVmPlacementGroupsRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "VmPlacementGroupOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.VmPlacementGroupWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetVmTemplatesRequestBody(TypedDict, total=False):
@@ -436,15 +436,15 @@ class GetVmTemplatesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "VmTemplateOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.VmTemplateWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class GetVmVolumesRequestBody(TypedDict, total=False):
@@ -455,15 +455,15 @@ class GetVmVolumesRequestBody(TypedDict, total=False):
     before: MaybeStr
     """Id of a resource. Only resources before this resource in the sort order are selected."""
     first: MaybeInt
-    """Maximum number of resources, counted from the start or from `after`."""
+    """Maximum number of resources to return, from the start of the list."""
     last: MaybeInt
-    """Maximum number of resources, counted from the end or from `before`."""
+    """Maximum number of resources to return, from the end of the list."""
     orderBy: "VmVolumeOrderByInput | None"
-    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, pages are not stable."""
+    """Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort order, consecutive pages can repeat or miss resources."""
     skip: MaybeInt
     """Number of matching resources to skip before the first selected resource."""
     where: "nested.VmVolumeWhereInput2 | None"
-    """Filter, which selects the resources that match all its conditions. `{}` matches all resources."""
+    """Filter. Without a filter, all resources match."""
 
 
 class ImportVmVolumeParams(TypedDict, total=False):
@@ -640,27 +640,27 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     description: str
     """Free text for people; an empty string means no description."""
     enabled: Required[bool]
     """True to put the group in force."""
     must_hosts: "nested.HostWhereInput2"
-    """Filter for the hosts of the rule for required hosts."""
+    """Filter for the hosts that `vm_host_must_policy` applies to."""
     name: Required[str]
     """Name of the group. The creation fails if the name is already used."""
     prefer_hosts: "nested.HostWhereInput2"
-    """Filter for the hosts of the rule for preferred hosts."""
+    """Filter for the hosts that `vm_host_prefer_policy` applies to."""
     vm_host_must_enabled: bool
-    """True to put the rule for required hosts in force."""
+    """True to put `vm_host_must_policy` in force."""
     vm_host_must_policy: bool
     """True if the VMs must run on `must_hosts`, False if they must not."""
     vm_host_prefer_enabled: bool
-    """True to put the rule for preferred hosts in force."""
+    """True to put `vm_host_prefer_policy` in force."""
     vm_host_prefer_policy: bool
     """True if the VMs should run on `prefer_hosts`, False if they should not."""
     vm_vm_policy: "inputs.VmVmPolicy"
-    """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
+    """Whether the VMs must (`MUST_SAME`) or should (`PREFER_SAME`) run on one host, or must (`MUST_DIFFERENT`) or should (`PREFER_DIFFERENT`) run on different hosts."""
     vm_vm_policy_enabled: bool
     """True to put `vm_vm_policy` in force."""
     vms: "nested.VmWhereInput2"
@@ -675,21 +675,21 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     enabled: bool
     """True to put the group in force, False to switch it off."""
     must_hosts: "nested.HostWhereInput2"
-    """Filter for the hosts of the rule for required hosts."""
+    """Filter for the hosts that `vm_host_must_policy` applies to."""
     name: str
     """New name of the group. No other group may have this name."""
     prefer_hosts: "nested.HostWhereInput2"
-    """Filter for the hosts of the rule for preferred hosts."""
+    """Filter for the hosts that `vm_host_prefer_policy` applies to."""
     vm_host_must_enabled: bool
-    """True to put the rule for required hosts in force."""
+    """True to put `vm_host_must_policy` in force."""
     vm_host_must_policy: bool
     """True if the VMs must run on `must_hosts`, False if they must not."""
     vm_host_prefer_enabled: bool
-    """True to put the rule for preferred hosts in force."""
+    """True to put `vm_host_prefer_policy` in force."""
     vm_host_prefer_policy: bool
     """True if the VMs should run on `prefer_hosts`, False if they should not."""
     vm_vm_policy: "inputs.VmVmPolicy"
-    """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
+    """Whether the VMs must (`MUST_SAME`) or should (`PREFER_SAME`) run on one host, or must (`MUST_DIFFERENT`) or should (`PREFER_DIFFERENT`) run on different hosts."""
     vm_vm_policy_enabled: bool
     """True to put `vm_vm_policy` in force."""
     vms: "nested.VmWhereInput2"
@@ -836,7 +836,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that contains the resource, or to which the object refers."""
+    """Id of the cluster that the object belongs to."""
     elf_ec_storage_policy: "VmVolumeCreationParamsElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
@@ -980,7 +980,7 @@ class VmVolumeWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 

@@ -28,11 +28,11 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     host: NestedHost | None = None
     """Host that the alert is about; None if the alert is not about a host."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     impact: str
     """Impact of the problem; its language follows the `content-language` header."""
     labels: dict[str, Any]
-    """Subject of the alert as names and values; not labels of CloudTower."""
+    """Names and values that describe the subject of the alert. They are not CloudTower labels."""
     local_create_time: str
     """Time at which CloudTower recorded the alert, as an ISO 8601 UTC string."""
     local_end_time: str
@@ -76,7 +76,7 @@ class NestedSmtpServer(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -87,23 +87,23 @@ class AlertNotifier(
     """Since CloudTower 3.0.0."""
 
     clusters: list[NestedCluster] | None = None
-    """Clusters whose alerts are reported."""
+    """Clusters whose alerts are e-mailed."""
     disabled: bool
-    """Whether the notification is switched off."""
+    """Whether the alert notifier is switched off."""
     email_from: str | None = None
     """Sender address of the e-mails; None if not set."""
     email_tos: list[str]
     """Addresses that receive the e-mails."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     language_code: NotifierLanguageCode | None = None
     """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: str | None = None
-    """Display name of the notification."""
+    """Display name of the alert notifier."""
     notice_severities: list[str]
-    """Severities of the alerts that are reported."""
+    """Severities of the alerts that are e-mailed."""
     security_mode: NotifierSecurityMode | None = None
     """Encryption of the connection to the mail server: `SSL`, `STARTTLS` or `UNSPECIFIED`."""
     smtp_server_config: NestedSmtpServer | None = None  # since 3.1.0
@@ -120,7 +120,7 @@ class NestedGlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -137,7 +137,7 @@ class AlertRule(Entity, kw_only=True, frozen=True, gc=False):
     global_alert_rule: NestedGlobalAlertRule
     """Global rule on which this rule is based."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     thresholds: list[NestedThresholds]
@@ -148,4 +148,4 @@ class DeleteAlertNotifier(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""

@@ -98,7 +98,7 @@ class BackupPlan(
     enable_window: bool
     """Whether backups run only within the time window."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     full_interval: int
     """Number of `full_period` units between full backups."""
     full_period: BackupPlanPeriod
@@ -106,7 +106,7 @@ class BackupPlan(
     full_time_point: NestedBackupPlanTimePoint
     """Time at which full backups start."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     incremental_interval: int | None = None
     """Number of `incremental_period` units between incremental backups."""
     incremental_period: BackupPlanPeriod
@@ -118,7 +118,7 @@ class BackupPlan(
     keep_policy: BackupPlanKeepPolicy | None = None
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
-    """Number of restore points, or length of time, to keep; depends on `keep_policy`. The unit for `TIME` is not documented."""
+    """How much to keep: a number of restore points if `keep_policy` is `COUNT`, or a length of time if it is `TIME`. The unit of the time is not documented."""
     last_execute_status: BackupPlanExecutionStatus
     """Result of the last execution."""
     last_execute_status_message: str | None = None  # since 4.5.0
@@ -169,14 +169,14 @@ class NestedBackupRestoreExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedBackupTargetExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class BackupRestorePointCreation(OpenEnum):
@@ -220,9 +220,9 @@ class BackupRestorePoint(
     creation: BackupRestorePointCreation | None = None
     """What created the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
@@ -313,9 +313,9 @@ class BackupService(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     kube_config: str
     """Internal configuration of the service. Treat it as a secret."""
     management_network_gateway: str | None = None
@@ -398,11 +398,11 @@ class BackupStoreRepository(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     error_code: str | None = None
     """Code of the error that makes the repository unusable; None or empty if there is no error."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iscsi_chap_name: str | None = None
     """User name for CHAP; None for other types."""
     iscsi_chap_secret: str | None = None
@@ -428,11 +428,11 @@ class BackupStoreRepository(
     type: BackupStoreType
     """Kind of storage: `ISCSI`, `NFS3`, `NFS4` or `BOOSTFS`."""
     update_timestamp: str | None = None
-    """Time when the figures were updated, as an ISO 8601 UTC string; None if not reported."""
+    """Time when capacity and usage were last updated, as an ISO 8601 UTC string; None if not reported."""
     used_data_space: int
-    """Space in use in bytes."""
+    """Space in use, in bytes."""
     used_data_space_usage: float | None = None
-    """Share of the capacity in use. The unit is not documented."""
+    """Used share of the capacity. The unit is not documented."""
     valid_data_space: int | None = None
     """Usable space in bytes; None if not reported."""
 
@@ -453,11 +453,11 @@ class BackupTargetExecution(
     duration: int | None = None
     """Duration of the backup. The unit is not documented."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     executed_at: str
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     parent_backup: str
@@ -486,9 +486,9 @@ class DeleteBackupPlan(
     """Since CloudTower 4.4.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteBackupRestorePoint(
@@ -497,9 +497,9 @@ class DeleteBackupRestorePoint(
     """Since CloudTower 4.4.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
@@ -512,7 +512,7 @@ class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
     disabled: bool | None = None
     """True if the feature or device is switched off."""
     max_bandwidth: float | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
@@ -614,7 +614,7 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: float | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None

@@ -56,7 +56,7 @@ class NestedBrickPower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedTagPosition(Struct, kw_only=True, frozen=True, gc=False):
@@ -84,7 +84,7 @@ class BrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     height: int
     """Height of the chassis in rack units (U)."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     model: str | None = None
@@ -102,7 +102,7 @@ class BrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     powers: list[NestedBrickPower] | None = None
     """Power supplies of the chassis."""
     rack_topo: NestedRackTopo | None = None
-    """Rack that holds the chassis; None if it is in no rack."""
+    """Rack that holds the chassis; None if the chassis is in no rack."""
     tag_position_in_brick: list[NestedTagPosition] | None = None
     """Where each node sits in the chassis."""
 
@@ -111,4 +111,4 @@ class DeleteBrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""

@@ -41,9 +41,9 @@ class BusinessHost(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     initiators: list[NestedInitiator]
     """Initiators through which the host connects, with their credentials."""
     iscsi_luns: list[NestedIscsiLun] | None = None
@@ -74,9 +74,9 @@ class BusinessHostGroup(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs that the group may use."""
     iscsi_targets: list[NestedIscsiTarget] | None = None

@@ -64,7 +64,7 @@ class NestedApplication(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class ConnectState(OpenEnum):
@@ -96,7 +96,7 @@ class NestedEcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class Hypervisor(OpenEnum):
@@ -189,14 +189,14 @@ class NestedClusterSettings(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedVcenterAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class Cluster(
@@ -211,9 +211,9 @@ class Cluster(
     access_write_compress_enabled: bool | None = None  # since 4.7.0
     """True if write compression in the access layer is on; None if unknown."""
     allocated_prioritized_space: int | None = None  # since 4.7.0
-    """Part of the space reserved for pinned volumes that is in use, in bytes."""
+    """Used part of the space that is reserved for pinned volumes, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
-    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
+    """Used share of the space that is reserved for pinned volumes. The unit is not documented."""
     application_highest_version: str | None = None
     """Highest version that advanced monitoring can be upgraded to; None if unknown."""
     applications: list[NestedApplication] | None = None
@@ -257,7 +257,7 @@ class Cluster(
     enable_tiering: bool | None = None  # since 4.7.0
     """True while the cluster is freeing cache space for storage tiering; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     everoute_cluster: NestedEverouteCluster | None = None
     """Everoute (network security) service of the cluster; None if there is none."""
     failure_cache_space: int | None = None  # since 4.7.2
@@ -273,7 +273,7 @@ class Cluster(
     hypervisor: Hypervisor | None = None
     """Hypervisor of the cluster, such as `ELF` or `VMWARE`."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ip: str
     """IP address that CloudTower uses to reach the cluster."""
     is_all_flash: bool | None = None
@@ -331,13 +331,13 @@ class Cluster(
     nvmf_enabled: bool | None = None
     """True if NVMe-oF is on; None if unknown."""
     overall_efficiency: float | None = None  # since 4.7.0
-    """Ratio of the physical space needed without any data reduction to the space in use."""
+    """Space that all volumes and snapshots would need without data reduction, divided by the space in use."""
     overprovision_ratio: float | None = None  # since 4.7.2
     """Ratio of storage overprovisioning; None if unknown. Its exact definition is not documented."""
     perf_allocated_data_space: int | None = None  # since 4.7.0
     """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int | None = None  # since 4.7.0
-    """Space of the write cache (performance tier) lost to failures, in bytes."""
+    """Space lost to failures in the write cache (performance tier), in bytes."""
     perf_total_data_capacity: int | None = None  # since 4.7.0
     """Total capacity of the write cache (performance tier) in bytes."""
     perf_used_data_space: int | None = None  # since 4.7.0
@@ -409,13 +409,13 @@ class Cluster(
     upgrade_tool_version: str | None = None
     """Version of the upgrade tool; can be None."""
     used_cache_space: int | None = None  # since 4.7.0
-    """Cache space in use in bytes."""
+    """Cache space in use, in bytes."""
     used_cpu_hz: float | None = None
-    """CPU frequency in use in Hz. Can be fractional; None if unknown."""
+    """CPU frequency in use, in Hz. Can be fractional; None if unknown."""
     used_data_space: int | None = None
-    """Storage space in use in bytes."""
+    """Storage space in use, in bytes."""
     used_memory_bytes: float | None = None
-    """Memory in use in bytes. Can be fractional; None if unknown."""
+    """Memory in use, in bytes. Can be fractional; None if unknown."""
     valid_cache_space: int | None = None  # since 4.7.0
     """Usable cache space in bytes."""
     valid_data_space: int | None = None
@@ -450,9 +450,9 @@ class ClusterImage(
     cluster: NestedCluster
     """Cluster to which the image was uploaded."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     meta_name: str
@@ -477,7 +477,7 @@ class DiskPoolPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
@@ -488,13 +488,13 @@ class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     allocated_prioritized_space: int | None = None
-    """Part of the space reserved for pinned volumes that is in use, in bytes."""
+    """Used part of the space that is reserved for pinned volumes, in bytes."""
     allocated_prioritized_space_usage: float | None = None
-    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
+    """Used share of the space that is reserved for pinned volumes. The unit is not documented."""
     disk_pools: list[DiskPoolPinInPerformanceInfo] | None = None
-    """Reservations per storage pool of the host."""
+    """Space reserved for pinned volumes in each storage pool of the host."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name of the host."""
     planned_prioritized_space: int | None = None
@@ -509,15 +509,15 @@ class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     allocated_prioritized_space: int | None = None
-    """Part of the space reserved for pinned volumes that is in use, in bytes."""
+    """Used part of the space that is reserved for pinned volumes, in bytes."""
     allocated_prioritized_space_usage: float | None = None
-    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
+    """Used share of the space that is reserved for pinned volumes. The unit is not documented."""
     downgraded_prioritized_space: int | None = None
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     hosts: list[HostPinInPerformanceInfo] | None = None
-    """Reservations per host."""
+    """Space reserved for pinned volumes on each host."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name of the cluster."""
     pin_in_performance_enabled: bool | None = None
@@ -542,11 +542,11 @@ class ClusterStorageInfo(Entity, kw_only=True, frozen=True, gc=False):
     free_data_space: int | None = None
     """Free storage space in bytes."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name of the cluster."""
     storage_cluster: "list[ClusterStorageInfo] | None" = None
-    """Figures of the connected storage clusters; for compute-only clusters."""
+    """Storage figures of the storage clusters that a compute-only cluster uses."""
     stretch: bool | None = None
     """True for an active-active cluster."""
     total_data_capacity: int | None = None
@@ -554,7 +554,7 @@ class ClusterStorageInfo(Entity, kw_only=True, frozen=True, gc=False):
     type: ClusterType
     """Product: `SMTX_OS`, `SMTX_ELF` (compute only), `SMTX_ZBS` (storage only) or `BLUESHARK`."""
     used_data_space: int | None = None
-    """Storage space in use in bytes."""
+    """Storage space in use, in bytes."""
 
 
 class ClusterTopo(Entity, kw_only=True, frozen=True, gc=False):
@@ -565,7 +565,7 @@ class ClusterTopo(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster whose hardware topology this is."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -584,7 +584,7 @@ class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=Fal
     date: str
     """Date of the upgrade as a string."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     progress: dict[str, Any]

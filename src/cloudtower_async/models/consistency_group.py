@@ -24,9 +24,9 @@ class ConsistencyGroup(
     description: str
     """Free text about the group; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs in the group; snapshots include all of them at the same moment."""
     labels: list[NestedLabel] | None = None
@@ -60,9 +60,9 @@ class ConsistencyGroupSnapshot(
     consistency_group: NestedConsistencyGroup | None = None
     """Group of which the snapshot was taken; can be None."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str

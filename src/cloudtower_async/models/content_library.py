@@ -54,9 +54,9 @@ class ContentLibraryImage(
     elf_images: list[NestedElfImage] | None = None
     """Copies of the image on single clusters."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iscsi_luns: list[NestedIscsiLun] | None = None  # since 4.3.0
     """LUNs that hold the image on storage clusters."""
     labels: list[NestedLabel] | None = None
@@ -233,13 +233,13 @@ class ContentLibraryVmTemplate(
     description: str
     """Free text about the template; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     firmware: VmFirmware | None = None  # since 4.5.0
     """Boot firmware of VMs from the template: `BIOS` or `UEFI`."""
     ha: bool | None = None  # since 4.5.0
     """Whether high availability is on for VMs from the template."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     io_policy: VmDiskIoPolicy | None = None  # since 4.5.0
     """Scope of the I/O limits: the whole VM (`RESTRICT_WHOLE_VM`) or each disk (`RESTRICT_EACH_DISK`)."""
     labels: list[NestedLabel] | None = None

@@ -9,7 +9,7 @@ class NestedOrganization(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -22,11 +22,11 @@ class Datacenter(Entity, kw_only=True, frozen=True, gc=False):
     clusters: list[NestedCluster] | None = None
     """Clusters in the datacenter."""
     failure_data_space: int | None = None
-    """Storage space of all clusters lost to failures, in bytes; None if unknown."""
+    """Storage space lost to failures on all clusters, in bytes; None if unknown."""
     host_num: int | None = None
     """Number of hosts in all clusters; None if unknown."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     name: str
@@ -40,11 +40,11 @@ class Datacenter(Entity, kw_only=True, frozen=True, gc=False):
     total_memory_bytes: int | None = None
     """Memory of all clusters in bytes; None if unknown."""
     used_cpu_hz: float | None = None
-    """CPU frequency in use in Hz. Can be fractional; None if unknown."""
+    """CPU frequency in use, in Hz. Can be fractional; None if unknown."""
     used_data_space: int | None = None
     """Storage space in use on all clusters, in bytes; None if unknown."""
     used_memory_bytes: float | None = None
-    """Memory in use in bytes. Can be fractional; None if unknown."""
+    """Memory in use, in bytes. Can be fractional; None if unknown."""
     vm_num: int | None = None
     """Number of VMs on all clusters; None if unknown."""
 

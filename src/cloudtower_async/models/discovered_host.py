@@ -14,7 +14,7 @@ class NestedDiscoveredHostDimms(Struct, kw_only=True, frozen=True, gc=False):
     fw_version: str
     """Firmware version of the module."""
     health_status: str
-    """Health of the device; the enum lists the values."""
+    """Health of the device."""
     socket_id: str
     """CPU socket that the module belongs to."""
 

@@ -87,9 +87,9 @@ class Disk(
     """Since CloudTower 3.0.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     failure_information: NestedDiskFailureInformation | None = None
-    """Detected faults of the disk; None without any."""
+    """Detected faults of the disk; None if there are no faults."""
     firmware: str
     """Firmware version of the disk."""
     function: DiskFunction | None = None
@@ -101,7 +101,7 @@ class Disk(
     host: NestedHost
     """Host that holds the disk."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
@@ -137,7 +137,7 @@ class Disk(
     type: DiskType
     """Type of the disk: `HDD`, `SSD`, `SATA_OR_SAS_SSD`, `NVMe_SSD` or `PMem`."""
     usage: DiskUsage
-    """Use in the storage: `BOOT`, `CACHE`, `DATA`, or with metadata `CACHE_AND_META`, `DATA_AND_META`."""
+    """Use in the storage: `BOOT`, `CACHE` or `DATA`. `CACHE_AND_META` and `DATA_AND_META` disks also hold metadata."""
     usage_status: DiskUsageStatus | None = None
     """Mount state, such as `MOUNTED`, `UNMOUNTED` or `ISOLATED`; None if unknown."""
 
@@ -167,7 +167,7 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     chunk_ins_id: int
     """Number of the instance of the storage service on the host."""
     data_space_usage: float
-    """Share of the data space in use. The unit is not documented."""
+    """Used share of the data space. The unit is not documented."""
     dirty_cache_space: int
     """Cache space that holds data not yet written to the capacity tier, in bytes."""
     dirty_cache_usage: float
@@ -183,7 +183,7 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that contains the pool."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
@@ -195,7 +195,7 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     perf_allocated_data_space: int
     """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int
-    """Space of the write cache (performance tier) lost to failures, in bytes."""
+    """Space lost to failures in the write cache (performance tier), in bytes."""
     perf_total_data_capacity: int
     """Total capacity of the write cache (performance tier) in bytes."""
     perf_used_data_space: int
@@ -217,9 +217,9 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     use_state: DiskPoolUseState
     """Whether the pool is `IN_USE`, `IDLE` or being removed (`REMOVING`)."""
     used_cache_space: int
-    """Cache space in use in bytes."""
+    """Cache space in use, in bytes."""
     used_data_space: int
-    """Storage space in use in bytes."""
+    """Storage space in use, in bytes."""
     valid_cache_space: int
     """Usable cache space in bytes."""
     valid_free_cache_space: int

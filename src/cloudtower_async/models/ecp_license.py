@@ -35,7 +35,7 @@ class EcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     has_remote_backup: bool | None = None
     """Whether the license includes remote backup; None if not reported."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     license_type: LicenseType | None = None
     """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     max_core_num: int

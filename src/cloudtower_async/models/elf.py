@@ -41,11 +41,11 @@ class ElfDataStore(Entity, kw_only=True, frozen=True, gc=False):
     external_use: bool
     """Whether clients outside the cluster may use the data store."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool
     """True if the system created the data store for internal use."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     iscsi_target: NestedIscsiTarget | None = None
     """iSCSI target behind the data store; None for other types."""
     local_id: str
@@ -72,13 +72,13 @@ class ElfImage(
     cluster: NestedCluster | None = None
     """Cluster that stores the image; can be None."""
     content_library_image: NestedContentLibraryImage | None = None
-    """Content library image of which this is the copy on one cluster; can be None."""
+    """Image in the content library; this ISO image is its copy on the cluster. Can be None."""
     description: str
     """Free text about the image; empty if none was given."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -109,9 +109,9 @@ class ElfStoragePolicy(
     description: str
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str

@@ -11,7 +11,7 @@ class DeleteEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class EntityType(OpenEnum):
@@ -70,15 +70,15 @@ class NestedFilterRule(Struct, kw_only=True, frozen=True, gc=False):
     aggregation: FilterRuleAggregationEnum
     """How samples are combined before the comparison: `AVG`, `MAX`, `MIN`, `SUM` or `QUANTILE`."""
     duration: int
-    """Period over which the figure is evaluated. The unit is not documented."""
+    """Period over which the metric is evaluated. The unit is not documented."""
     metric: FilterRuleMetricEnum
     """Figure that the rule evaluates, such as `VM_CPU_USAGE` or `VM_POWEROFF_DAYS`."""
     op: FilterRuleOpEnum
     """Comparison with the threshold: `GT`, `GTE`, `LT` or `LTE`."""
     quantile: int
-    """Percentile that applies when samples are combined by quantile, 0 to 100."""
+    """Percentile to compare, from 0 to 100. Used only if `aggregation` is `QUANTILE`."""
     threshold: float
-    """Value that the figure is compared with; its unit depends on `metric`."""
+    """Value that the metric is compared with; its unit depends on `metric`."""
 
 
 class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
@@ -99,7 +99,7 @@ class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     filter_status: FilterStatus
     """State of the evaluation, such as `EXECUTING` or `SUCCESSED`."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ids: list[str]
     """Ids of the VMs that the rule found."""
     last_executed_at: str | None = None

@@ -65,7 +65,7 @@ class NestedLoadBalancerService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class EverouteClusterPhase(OpenEnum):
@@ -283,13 +283,13 @@ class EverouteCluster(
     controller_template: NestedEverouteControllerTemplate | None = None
     """Settings of the controller VMs; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     global_default_action: GlobalPolicyAction
     """What happens to traffic that no policy matches: `ALLOW` or `DROP`."""
     global_whitelist: NestedEverouteClusterWhitelist | None = None
     """Traffic that is always allowed; None if not set."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     installed: bool | None = None
     """Whether the service is installed; None if not reported."""
     load_balancer_service: NestedLoadBalancerService | None = None  # since 4.4.0
@@ -314,7 +314,7 @@ class EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     expire_date: str
     """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     max_socket_num: int
     """Maximum number of licensed CPU sockets."""
     serial: str
@@ -343,9 +343,9 @@ class EveroutePackage(
     description: str
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     name: str

@@ -67,7 +67,7 @@ class DeleteClusterRecycleBin(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
@@ -84,7 +84,7 @@ class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     disabled: bool
     """Whether the rule is disabled, so that it raises no alerts."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     impact: str
     """Consequences of the problem, in the language of the request."""
     message: str
@@ -117,7 +117,7 @@ class NestedAuthSettings(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     access_list: list[str] | None = None
     """IP addresses or ranges that `access_mode` allows or denies."""
     access_mode: AccessMode | None = None
-    """Clients that may connect: only clients in `access_list` (`ALLOW`), all other clients (`DENY`), or all clients (`NONE`)."""
+    """Which clients may connect: only clients in `access_list` (`ALLOW`), only clients not in `access_list` (`DENY`), or all clients (`NONE`)."""
     enable_single_session_login: bool | None = None
     """Whether a user can have only one session at a time; None if not reported."""
     login_miss_num_threshold: int | None = None
@@ -140,8 +140,8 @@ class GlobalSettings(
     auth: NestedAuthSettings | None = None
     """Rules for logins, sessions and passwords; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None  # since 4.9.0
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     vm_recycle_bin: NestedVmRecycleBin
     """Recycle bin settings for clusters without their own."""

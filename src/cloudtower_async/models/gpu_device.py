@@ -59,17 +59,17 @@ class GpuDevice(
     driver_info: NestedGpuDriverInfo | None = None
     """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
     """True if SR-IOV is on and its virtual functions are bound to the NVIDIA driver."""
     is_nvidia_vfs_supported: bool | None = None
-    """True if SR-IOV can be switched on and its virtual functions bound to the NVIDIA driver."""
+    """True if the device can use SR-IOV with virtual functions that are bound to the NVIDIA driver."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -110,7 +110,7 @@ class GpuVmDetail(
     cpu: NestedCpu
     """CPU layout: sockets and cores per socket."""
     cpu_model: str
-    """CPU model for compatibility in live migration, as the VM is configured."""
+    """CPU model that is configured for the VM, for compatibility in live migration."""
     cpu_usage: float | None = None
     """CPU usage of the VM; None if unknown. The unit is not documented."""
     deleted_at: str | None = None
@@ -120,7 +120,7 @@ class GpuVmDetail(
     dns_servers: str | None = None
     """DNS servers of the guest as one string, as VM tools report them."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     entity_filter_results: list[NestedVmEntityFilterResult] | None = None
     """Results of the resource optimization filters for the VM."""
     firmware: VmFirmware
@@ -134,7 +134,7 @@ class GpuVmDetail(
     guest_os_type: VmGuestsOperationSystem | None = None
     """Type of the guest operating system: `LINUX`, `WINDOWS` or `UNKNOWN`."""
     guest_size_usage: float | None = None
-    """Share of the disk space in use inside the guest; None if VM tools do not report it. The unit is not documented."""
+    """Share of the disk space that the guest uses; None if VM tools do not report it. The unit is not documented."""
     guest_used_size: int | None = None
     """Disk space in use inside the guest, in bytes, as VM tools report it; None if unknown."""
     ha: bool
@@ -168,7 +168,7 @@ class GpuVmDetail(
     logical_size_bytes: int | None = None
     """Logical storage space used by the VM alone, in bytes; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
@@ -186,7 +186,7 @@ class GpuVmDetail(
     node_ip: str
     """IP address of the host that runs the VM; can be empty."""
     original_name: str | None = None
-    """Name before the VM was moved to the recycle bin; None otherwise."""
+    """Name before the VM was moved to the recycle bin; None if the VM is not in the recycle bin."""
     os: str | None = None
     """Operating system of the guest, as VM tools report it; None if unknown."""
     out_uninstall_usb: list[str]
@@ -249,17 +249,17 @@ class GpuVmInfo(
     driver_info: NestedGpuDriverInfo | None = None
     """Driver of the GPU on the host; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
     """True if SR-IOV is on and its virtual functions are bound to the NVIDIA driver."""
     is_nvidia_vfs_supported: bool | None = None
-    """True if SR-IOV can be switched on and its virtual functions bound to the NVIDIA driver."""
+    """True if the device can use SR-IOV with virtual functions that are bound to the NVIDIA driver."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str

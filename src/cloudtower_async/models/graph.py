@@ -24,7 +24,7 @@ class DeleteGraph(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class MetricType(OpenEnum):
@@ -46,7 +46,7 @@ class NestedView(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -65,52 +65,52 @@ class Graph(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster | None = None
-    """Cluster whose figures the graph shows; can be None."""
+    """Cluster whose figures the chart shows; can be None."""
     disks: list[NestedDisk] | None = None
-    """Physical disks that the graph shows."""
+    """Physical disks that the chart shows."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     hosts: list[NestedHost] | None = None
-    """Hosts that the graph shows."""
+    """Hosts that the chart shows."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     instance_ids: list[str]
-    """Ids of the LUNs or namespaces that the graph shows."""
+    """Ids of the LUNs or namespaces that the chart shows."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     luns: list[NestedIscsiLun] | None = None
-    """LUNs that the graph shows."""
+    """LUNs that the chart shows."""
     metric_count: int
-    """Number of resources that a `TOPK` or `BOTTOMK` graph shows."""
+    """Number of resources that a `TOPK` or `BOTTOMK` chart shows."""
     metric_name: str
     """Metric that is shown, such as `elf_vm_cpu_overall_usage_percent`."""
     metric_type: MetricType
     """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
     namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe over Fabrics namespaces that the graph shows."""
+    """NVMe over Fabrics namespaces that the chart shows."""
     network: NetworkType | None = None
-    """Network whose traffic the graph shows; None for other metrics."""
+    """Network whose traffic the chart shows; None for other metrics."""
     nics: list[NestedNic] | None = None
-    """Physical NICs that the graph shows."""
+    """Physical NICs that the chart shows."""
     resource_type: str
-    """Kind of resource that the graph shows."""
+    """Kind of resource that the chart shows."""
     service: str | None = None
-    """System service that the graph shows; None for other metrics."""
+    """System service that the chart shows; None for other metrics."""
     targets: dict[str, Any]
     """Settings of the shown resources as the UI stores them."""
     title: str
-    """Title of the graph."""
+    """Title of the chart."""
     type: GraphType
-    """Kind of graph: `AREA` or `STACK`."""
+    """Kind of chart: `AREA` or `STACK`."""
     view: NestedView
-    """View that contains the graph."""
+    """View that contains the chart."""
     vm_nics: list[NestedVmNic] | None = None
-    """Virtual NICs that the graph shows."""
+    """Virtual NICs that the chart shows."""
     vm_volumes: list[NestedVmVolume] | None = None
-    """Virtual volumes that the graph shows."""
+    """Virtual volumes that the chart shows."""
     vms: list[NestedVm] | None = None
-    """VMs that the graph shows."""
+    """VMs that the chart shows."""
     witnesses: list[NestedWitness] | None = None
-    """Witnesses that the graph shows."""
+    """Witnesses that the chart shows."""
     zones: list[NestedZone] | None = None
-    """Availability zones that the graph shows."""
+    """Availability zones that the chart shows."""

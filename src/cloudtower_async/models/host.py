@@ -23,7 +23,7 @@ class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     description: str
     """What the task does, as a string."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool
     """True for a task that the system started itself."""
     local_created_at: str
@@ -56,7 +56,7 @@ class EnterMaintenanceModeCheckResult(Struct, kw_only=True, frozen=True, gc=Fals
     """Since CloudTower 4.0.0."""
 
     task_id: str
-    """Id of the check task. Pass the id to the call that returns the result."""
+    """Id of the check task. Pass the id to `enter_maintenance_mode_precheck_result`."""
 
 
 class ShutdownVmID(Struct, kw_only=True, frozen=True, gc=False):
@@ -119,9 +119,9 @@ class ExitMaintenanceModeResult(
     """Since CloudTower 4.0.0."""
 
     live_migrate_vms: list[MaintenanceModeVmInfo]
-    """VMs that were moved away running and can be moved back."""
+    """VMs that were moved to other hosts while they were running. They can be moved back."""
     offline_migrate_vms: list[MaintenanceModeVmInfo]
-    """VMs that were moved away stopped and can be moved back."""
+    """VMs that were moved to other hosts while they were stopped. They can be moved back."""
     shut_down_vms: list[MaintenanceModeVmInfo]
     """VMs that were shut down and can be started again."""
 
@@ -137,7 +137,7 @@ class NestedDiskPool(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class MaintenanceModeEnum(OpenEnum):
@@ -164,7 +164,7 @@ class NestedIpmi(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class HostMergedStatus(OpenEnum):
@@ -199,7 +199,7 @@ class NestedVsphereEsxiAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class Host(
@@ -221,9 +221,9 @@ class Host(
     allocatable_memory_bytes: int
     """Memory that can be given to VMs, in bytes."""
     allocated_prioritized_space: int | None = None  # since 4.7.0
-    """Part of the space reserved for pinned volumes that is in use, in bytes."""
+    """Used part of the space that is reserved for pinned volumes, in bytes."""
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
-    """Share of the space reserved for pinned volumes that is in use. The unit is not documented."""
+    """Used share of the space that is reserved for pinned volumes. The unit is not documented."""
     chunk_id: str
     """Id of the host's chunk server in the block storage."""
     cluster: NestedCluster
@@ -261,11 +261,11 @@ class Host(
     downgraded_prioritized_space: int | None = None  # since 4.7.0
     """Data of pinned volumes that is not yet in the fast tier, in bytes."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     failure_cache_space: int | None = None  # since 4.7.2
     """Cache space lost to failures, in bytes."""
     failure_data_space: int
-    """Storage space of the host lost to failures, in bytes."""
+    """Storage space lost to failures on the host, in bytes."""
     gpu_devices: list[NestedGpuDevice] | None = None  # since 3.3.0
     """GPU devices of the host."""
     hdd_data_capacity: int
@@ -277,7 +277,7 @@ class Host(
     hypervisor_ip: str | None = None
     """IP address of the hypervisor; None if not set."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iommu: IommuStatus | None = None  # since 3.3.0
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ipmi: NestedIpmi | None = None
@@ -289,7 +289,7 @@ class Host(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     lsm_cap_disk_safe_umount: bool
-    """True if disks can be mounted and unmounted in operation."""
+    """True if disks can be mounted and unmounted while the host is running."""
     management_ip: str
     """IP address of the host in the management network."""
     merged_status: HostMergedStatus | None = None  # since 4.7.0
@@ -313,7 +313,7 @@ class Host(
     perf_allocated_data_space: int | None = None  # since 4.7.0
     """Allocated space of the write cache (performance tier) in bytes."""
     perf_failure_data_space: int | None = None  # since 4.7.0
-    """Space of the write cache (performance tier) lost to failures, in bytes."""
+    """Space lost to failures in the write cache (performance tier), in bytes."""
     perf_total_data_capacity: int | None = None  # since 4.7.0
     """Total capacity of the write cache (performance tier) in bytes."""
     perf_used_data_space: int | None = None  # since 4.7.0
@@ -355,7 +355,7 @@ class Host(
     state: HostState
     """Use of the host in its cluster: `IN_USE`, `IDLE` or `REMOVING`."""
     status: HostStatus
-    """Connection status: `CONNECTED_…` with the health, or `CONNECTING`, `INITIALIZING`, `SESSION_EXPIRED`."""
+    """Connection status: `CONNECTED_HEALTHY`, `CONNECTED_WARNING`, `CONNECTED_ERROR`, `CONNECTING`, `INITIALIZING` or `SESSION_EXPIRED`."""
     stopped_vm_num: int | None = None
     """Number of VMs in the status `STOPPED`."""
     suspended_vm_num: int | None = None
@@ -377,13 +377,13 @@ class Host(
     usb_devices: list[NestedUsbDevice] | None = None
     """USB devices plugged into the host."""
     used_cache_space: int | None = None  # since 4.7.0
-    """Cache space in use in bytes."""
+    """Cache space in use, in bytes."""
     used_cpu_hz: float | None = None
-    """CPU frequency in use in Hz. Can be fractional; None if unknown."""
+    """CPU frequency in use, in Hz. Can be fractional; None if unknown."""
     used_data_space: int
-    """Storage space in use in bytes."""
+    """Storage space in use, in bytes."""
     used_memory_bytes: float | None = None
-    """Memory in use in bytes. Can be fractional; None if unknown."""
+    """Memory in use, in bytes. Can be fractional; None if unknown."""
     valid_cache_space: int | None = None  # since 4.7.0
     """Usable cache space in bytes."""
     valid_free_cache_space: int | None = None  # since 4.7.0

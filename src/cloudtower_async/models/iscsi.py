@@ -72,7 +72,7 @@ class IscsiConnection(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that serves the connection."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     initiator_ip: str
     """IP address of the connected client."""
     iscsi_target: NestedIscsiTarget | None = None
@@ -95,31 +95,31 @@ class IscsiLun(
     assigned_size: int
     """Provisioned size in bytes."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second."""
     bps_max: int
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Limit of the total bandwidth during a burst, in bytes per second."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second."""
     bps_rd_max: int
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Limit of the read bandwidth during a burst, in bytes per second."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Limit of the write bandwidth during a burst, in bytes per second."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool | None = None  # since 4.7.0
-    """True if the target or subsystem has the same business hosts."""
+    """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     consistency_group: NestedConsistencyGroup | None = None
     """Consistency group of the resource; None if there is no group."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
@@ -131,25 +131,25 @@ class IscsiLun(
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     io_size: int
     """Size of an I/O operation. The unit is not documented."""
     iops: int
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -187,7 +187,7 @@ class IscsiLun(
     thin_provision: bool
     """True for thin provisioning, False for thick."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
+    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int
     """Space used by this resource alone, in bytes."""
     zbs_volume_id: str
@@ -206,9 +206,9 @@ class IscsiLunSnapshot(
     ec_m: int | None = None  # since 4.7.0
     """Number of parity blocks per stripe of the erasure code."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iscsi_lun: NestedIscsiLun | None = None
     """LUN from which the snapshot was taken; can be None."""
     iscsi_target: NestedIscsiTarget
@@ -250,21 +250,21 @@ class IscsiTarget(
     """Since CloudTower 3.0.0."""
 
     bps: int | None = None
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of the total bandwidth of a LUN, in bytes per second."""
     bps_max: int | None = None
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Default limit of the total bandwidth of a LUN during a burst, in bytes per second."""
     bps_max_length: int | None = None
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int | None = None
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of the read bandwidth of a LUN, in bytes per second."""
     bps_rd_max: int | None = None
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Default limit of the read bandwidth of a LUN during a burst, in bytes per second."""
     bps_rd_max_length: int | None = None
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int | None = None
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of the write bandwidth of a LUN, in bytes per second."""
     bps_wr_max: int | None = None
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Default limit of the write bandwidth of a LUN during a burst, in bytes per second."""
     bps_wr_max_length: int | None = None
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
@@ -280,9 +280,9 @@ class IscsiTarget(
     cluster: NestedCluster
     """Cluster that serves the target."""
     configuration_adaptive: bool | None = None  # since 4.7.0
-    """True if the allowlist adapts to its configuration automatically."""
+    """True if the server adapts the allowlist automatically. When it does so is not documented."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     description: str
     """Free text about the target; empty if none was given."""
     ec_k: int | None = None  # since 4.7.0
@@ -292,11 +292,11 @@ class IscsiTarget(
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_use: bool
     """True if the storage is offered to machines outside the cluster."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     initiator_chaps: list[NestedInitiatorChap] | None = None
     """CHAP credentials per initiator."""
     internal: bool
@@ -304,25 +304,25 @@ class IscsiTarget(
     io_size: int | None = None
     """Size of an I/O operation. The unit is not documented."""
     iops: int | None = None
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of I/O operations per second of a LUN."""
     iops_max: int | None = None
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int | None = None
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int | None = None
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of read operations per second of a LUN."""
     iops_rd_max: int | None = None
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int | None = None
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int | None = None
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of write operations per second of a LUN."""
     iops_wr_max: int | None = None
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int | None = None
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     iqn_name: str
     """IQN under which initiators find the target."""
     iqn_whitelist: str

@@ -11,7 +11,7 @@ class DeleteIsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class IsolationMode(OpenEnum):
@@ -29,13 +29,13 @@ class IsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that enforces the policy."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     mode: IsolationMode
-    """`ALL` isolates the VM completely; `PARTIAL` lets listed traffic pass."""
+    """`ALL` isolates the VM completely. `PARTIAL` allows the traffic that `egress` and `ingress` describe."""
     statistics: NestedSecurityPolicyStatistics | None = None  # since 4.6.0
     """Counters of traffic that matched the policy; None if not collected."""
     vm: NestedVm

@@ -48,7 +48,7 @@ class NestedVmVolumeSnapshot(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -87,9 +87,9 @@ class Label(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "
     disks: list[NestedDisk] | None = None
     """Physical disks with the label."""
     elf_image_num: int | None = None
-    """Number of ISO images on clusters with the label; None if unknown."""
+    """Number of ISO images with the label; None if unknown."""
     elf_images: list[NestedElfImage] | None = None
-    """ISO images on clusters with the label."""
+    """ISO images with the label."""
     gpu_device_num: int | None = None  # since 3.3.0
     """Number of GPU devices with the label; None if unknown."""
     gpu_devices: list[NestedGpuDevice] | None = None  # since 3.3.0
@@ -99,7 +99,7 @@ class Label(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "
     hosts: list[NestedHost] | None = None
     """Hosts with the label."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iscsi_lun_num: int | None = None
     """Number of iSCSI LUNs with the label; None if unknown."""
     iscsi_lun_snapshot_num: int | None = None

@@ -137,7 +137,7 @@ class Metric(Struct, kw_only=True, frozen=True, gc=False, rename={"typename": "_
     dropped: bool
     """Whether the server truncated the data. If so, request a shorter time range. For top-n queries, truncated data is common and harmless."""
     sample_streams: list[MetricStream] | None = None
-    """One series of points per resource; None for top-n queries, and if the metric name is unknown."""
+    """One series of points per resource. None for top-n queries and for unknown metric names."""
     samples: list[MetricSample] | None = None
     """One aggregated point per resource, for top-n queries."""
     step: int

@@ -32,11 +32,11 @@ class NfsExport(
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     export_inode_id: str
     """Id of the inode that is the root directory of the export."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     inodes: list[NestedNfsInode] | None = None
     """Files and directories in the export."""
     internal: bool
@@ -52,7 +52,7 @@ class NfsExport(
     prioritized: bool | None = None  # since 4.7.0
     """True to keep the data in the fast tier (pinned to cache)."""
     replica_num: int
-    """Default number of copies for new inodes; inodes that exist keep theirs."""
+    """Default number of copies for new inodes. Existing inodes keep their number of copies."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     thin_provision: bool
@@ -75,11 +75,11 @@ class NfsInode(
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     file: bool
     """True for a file, false for a directory."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
@@ -101,6 +101,6 @@ class NfsInode(
     snapshot_num: int
     """Number of snapshots of the file."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
+    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int
     """Space used by this resource alone, in bytes."""

@@ -35,7 +35,7 @@ class Nic(
     driver_state: NicDriverState | None = None
     """State of the driver: `READY`, `NOT_READY`, `NEED_REBOOT` or `NO_DRIVER`; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     gateway_ip: str | None = None
     """IPv4 address of the gateway; None if not set."""
     host: NestedHost
@@ -43,7 +43,7 @@ class Nic(
     ibdev: str | None = None
     """Name of the InfiniBand (RDMA) device; None if there is none."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iommu_status: IommuStatus | None = None  # since 3.4.4
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ip_address: str | None = None

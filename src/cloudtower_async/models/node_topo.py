@@ -21,15 +21,15 @@ class NodeTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     brick_topo: NestedBrickTopo | None = None
-    """Chassis that holds the node; None if it is in none."""
+    """Chassis that holds the node; None if the node is in no chassis."""
     cluster: NestedCluster
     """Cluster that the node belongs to."""
     cluster_topo: NestedClusterTopo | None = None
     """Topology of the cluster that the node belongs to."""
     host: NestedHost
-    """Host that the node is."""
+    """Host on this node."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str

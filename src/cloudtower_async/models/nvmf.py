@@ -48,31 +48,31 @@ class NvmfNamespace(
     assigned_size: int
     """Capacity that hosts see, in bytes."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second."""
     bps_max: int
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Limit of the total bandwidth during a burst, in bytes per second."""
     bps_max_length: int
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second."""
     bps_rd_max: int
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Limit of the read bandwidth during a burst, in bytes per second."""
     bps_rd_max_length: int
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second."""
     bps_wr_max: int
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Limit of the write bandwidth during a burst, in bytes per second."""
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
     """Business host groups that may access the storage object."""
     business_host_is_same_with_parent: bool | None = None  # since 4.7.0
-    """True if the target or subsystem has the same business hosts."""
+    """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
     """Business hosts that may access the storage object."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     consistency_group: NestedConsistencyGroup | None = None
     """Consistency group of the resource; None if there is no group."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
@@ -84,25 +84,25 @@ class NvmfNamespace(
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     io_size: int
     """Size of an I/O operation. The unit is not documented."""
     iops: int
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Limit of write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -144,7 +144,7 @@ class NvmfNamespace(
     thin_provision: bool
     """True for thin provisioning, False for thick."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
+    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int
     """Space used by this resource alone, in bytes."""
     zbs_volume_id: str
@@ -163,9 +163,9 @@ class NvmfNamespaceSnapshot(
     ec_m: int | None = None  # since 4.7.0
     """Number of parity blocks per stripe of the erasure code."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -199,21 +199,21 @@ class NvmfSubsystem(
     """Since CloudTower 3.0.0."""
 
     bps: int | None = None
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of the total bandwidth of a namespace, in bytes per second."""
     bps_max: int | None = None
-    """Limit of the total bandwidth during a burst in bytes per second, unless `bps_max_unit` is given."""
+    """Default limit of the total bandwidth of a namespace during a burst, in bytes per second."""
     bps_max_length: int | None = None
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int | None = None
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of the read bandwidth of a namespace, in bytes per second."""
     bps_rd_max: int | None = None
-    """Limit of the read bandwidth during a burst in bytes per second, unless `bps_rd_max_unit` is given."""
+    """Default limit of the read bandwidth of a namespace during a burst, in bytes per second."""
     bps_rd_max_length: int | None = None
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int | None = None
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of the write bandwidth of a namespace, in bytes per second."""
     bps_wr_max: int | None = None
-    """Limit of the write bandwidth during a burst in bytes per second, unless `bps_wr_max_unit` is given."""
+    """Default limit of the write bandwidth of a namespace during a burst, in bytes per second."""
     bps_wr_max_length: int | None = None
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
@@ -223,9 +223,9 @@ class NvmfSubsystem(
     cluster: NestedCluster
     """Cluster that serves the subsystem."""
     configuration_adaptive: bool | None = None  # since 4.7.0
-    """True if the allowlist adapts to its configuration automatically."""
+    """True if the server adapts the allowlist automatically. When it does so is not documented."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
-    """How access is configured: `MANUAL` allowlists or `BUSINESS_HOST` objects."""
+    """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     description: str
     """Free text about the subsystem; empty if none was given."""
     ec_k: int | None = None  # since 4.7.0
@@ -235,35 +235,35 @@ class NvmfSubsystem(
     encrypt_method: EncryptMethod | None = None  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_use: bool
     """True if the storage is offered to machines outside the cluster."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool
     """True if the system created the object for internal use."""
     io_size: int | None = None
     """Size of an I/O operation. The unit is not documented."""
     iops: int | None = None
-    """Limit of I/O operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of I/O operations per second of a namespace."""
     iops_max: int | None = None
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int | None = None
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int | None = None
-    """Limit of read operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of read operations per second of a namespace."""
     iops_rd_max: int | None = None
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int | None = None
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int | None = None
-    """Limit of write operations per second. The limit of a target or subsystem is the default for its LUNs or namespaces."""
+    """Default limit of write operations per second of a namespace."""
     iops_wr_max: int | None = None
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int | None = None
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     ip_whitelist: str
-    """IP addresses or subnets that may connect, separated by commas; `*/*` allows all on NVMe-oF subsystems."""
+    """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     iscsi_connections: list[NestedIscsiConnection] | None = None  # since 4.7.0
     """Client connections that are open to this resource."""
     labels: list[NestedLabel] | None = None

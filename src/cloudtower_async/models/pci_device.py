@@ -60,13 +60,13 @@ class PciDevice(
     device_type: str | None = None
     """Kind of device as a string; None if not reported."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     function_num: str
     """Function number in the PCI address."""
     host: NestedHost
     """Host that contains the device."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     iommu_status: IommuStatus | None = None
     """Whether the IOMMU of the host is on, off, or needs a reboot; None if not reported."""
     local_id: str

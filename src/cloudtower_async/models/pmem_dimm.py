@@ -16,11 +16,11 @@ class PmemDimm(Entity, kw_only=True, frozen=True, gc=False):
     disk: NestedDisk | None = None
     """Disk that the module provides; None if it provides none."""
     health_status: DiskHealthStatus | None = None
-    """Health of the device; the enum lists the values."""
+    """Health of the device."""
     host: NestedHost
     """Host that contains the module."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str

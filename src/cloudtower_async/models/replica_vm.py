@@ -77,7 +77,7 @@ class ReplicaVm(
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_cloudtower: NestedExternalCloudTower | None = None
     """Other CloudTower that takes part in the replication; can be None."""
     failover_test_object_descriptor: NestedReplicationObjectDescriptor | None = None
@@ -87,15 +87,15 @@ class ReplicaVm(
     failover_test_vm: NestedVm | None = None
     """VM that a failover test created; can be None."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     iscsi_lun: NestedIscsiLun | None = None
     """Replica LUN; None for other types."""
     last_out_of_sync_at: str | None = None  # since 4.9.0
-    """Time when synchronous replication last fell out of step, as an ISO 8601 UTC string; can be None."""
+    """Time when synchronous replication last lost synchronization, as an ISO 8601 UTC string; can be None."""
     last_out_of_sync_reason: str | None = None  # since 4.9.0
-    """Why synchronous replication last fell out of step; can be None."""
+    """Why synchronous replication last lost synchronization; can be None."""
     last_synced_at: str | None = None  # since 4.9.0
     """Time when the replica last matched the original, as an ISO 8601 UTC string."""
     method: ReplicationMethod | None = None  # since 4.9.0

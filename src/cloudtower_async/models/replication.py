@@ -43,21 +43,21 @@ class NestedFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedPermanentFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedReplicationPlanExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedReplicationServiceNetwork(
@@ -91,7 +91,7 @@ class ReplicationPlan(
     """Since CloudTower 4.6.0."""
 
     abort_window_unfinished: bool | None = None
-    """Whether runs that are unfinished when the time window ends are aborted."""
+    """Whether runs are aborted if they are unfinished when the time window ends."""
     activation_timestamp: str | None = None
     """Time when the plan was activated, as an ISO 8601 UTC string; None if not reported."""
     compression: bool
@@ -109,11 +109,11 @@ class ReplicationPlan(
     enable_window: bool
     """Whether replication runs only within the time window."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_cloudtower: NestedExternalCloudTower | None = None
     """Other CloudTower that takes part in the replication; can be None."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     interval: int
@@ -127,7 +127,7 @@ class ReplicationPlan(
     keep_policy: BackupPlanKeepPolicy | None = None
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
-    """Number of restore points, or length of time, to keep; depends on `keep_policy`. The unit for `TIME` is not documented."""
+    """How much to keep: a number of restore points if `keep_policy` is `COUNT`, or a length of time if it is `TIME`. The unit of the time is not documented."""
     last_execute_status: BackupPlanExecutionStatus
     """Result of the last execution."""
     last_execute_status_message: str | None = None
@@ -226,11 +226,11 @@ class ReplicationService(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     failover_executions: list[NestedFailoverExecution] | None = None
     """Failovers that the service has run."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     kube_config: str
     """Internal configuration of the service. Treat it as a secret."""
     management_network: NestedReplicationServiceNetwork

@@ -10,7 +10,7 @@ class DeleteReportTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedExecutePlan(Entity, kw_only=True, frozen=True, gc=False):
@@ -19,11 +19,11 @@ class NestedExecutePlan(Entity, kw_only=True, frozen=True, gc=False):
     enabled: bool
     """Whether the schedule is active."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     period: str
     """Interval of the schedule as a string. The format is not documented."""
     retain: int
-    """How long or how many reports are kept. The unit is not documented."""
+    """How many reports are kept, or for how many days. Which of the two applies is not documented."""
     start_at: str
     """Start of the schedule, as an ISO 8601 UTC string."""
 
@@ -32,7 +32,7 @@ class NestedReportTask(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -81,7 +81,7 @@ class ReportTemplate(
     execute_plan: list[NestedExecutePlan]
     """Schedules on which reports are generated."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Display name of the report template."""
     preset: str | None = None

@@ -18,14 +18,14 @@ class DeleteSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
@@ -65,11 +65,11 @@ class SecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that manages the group."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
     """Isolation policies that refer to the group."""
     label_groups: list[NestedLabelGroup] | None = None
-    """Groups of labels. A VM is a member if it has all labels of one group."""
+    """Label groups. A VM is a member if it has all labels of at least one label group."""
     name: str
     """Name shown in the CloudTower UI."""
     security_policies: list[NestedSecurityPolicy] | None = None
@@ -90,7 +90,7 @@ class SecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that enforces the policy."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     is_blocklist: bool | None = None  # since 4.5.0

@@ -16,7 +16,7 @@ class DeleteSnapshotGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteSnapshotPlan(Entity, kw_only=True, frozen=True, gc=False):
@@ -43,7 +43,7 @@ class NestedSnapshotGroupVmDiskInfo(Struct, kw_only=True, frozen=True, gc=False)
     """Since CloudTower 3.0.0."""
 
     disk_id: str
-    """Id of the VM disk that the snapshot is of."""
+    """Id of the VM disk."""
     disk_snapshot_status: ProtectSnapshotStatus
     """State of the disk's snapshot, such as created or failed."""
 
@@ -75,11 +75,11 @@ class SnapshotGroup(
     deleted: bool
     """Whether the snapshots of the group have been deleted."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     estimated_recycling_time: str | None = None
     """Time when the group will be deleted, as an ISO 8601 UTC string; can be None."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool | None = None
     """True if the system created the object for internal use."""
     keep: bool
@@ -140,11 +140,11 @@ class SnapshotPlan(
     end_time: str | None = None
     """Time after which the plan no longer runs, as an ISO 8601 UTC string; None without an end."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     exec_h_m: dict[str, Any] | None = None
     """Time of day of the execution, as hour and minute; None if not set."""
     execute_intervals: list[int]
-    """When the plan runs. Depending on `execute_plan_type`, the values are intervals in minutes or hours, weekdays, or days of the month."""
+    """When the plan runs. The meaning of the numbers depends on `execute_plan_type`: intervals in minutes or hours, days of the week, or days of the month."""
     execute_plan_type: SnapshotPlanExecuteType
     """Unit of the schedule: `MINUTE`, `HOUR`, `DAY`, `WEEK` or `MONTH`."""
     execution_tasks: list[NestedSnapshotPlanTask] | None = None
@@ -152,7 +152,7 @@ class SnapshotPlan(
     healthy: bool
     """True if the plan can run."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     last_execute_end_time: str | None = None
     """End of the last execution as an ISO 8601 UTC string; None if it has never run."""
     last_execute_status: SnapshotPlanExecuteStatus
@@ -168,7 +168,7 @@ class SnapshotPlan(
     manual_execute_num: int
     """Number of executions that users started."""
     mirror: bool
-    """True if the mirror mode is on."""
+    """True if the mirror mode is on. What the mirror mode does is not documented."""
     name: str
     """Name of the plan."""
     next_execute_time: str | None = None
@@ -214,19 +214,19 @@ class SnapshotPlanTask(
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Cluster on which the run takes place."""
+    """Cluster on which the execution takes place."""
     end_time: str | None = None
     """End of the execution as an ISO 8601 UTC string; can be None."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool | None = None
     """True for an execution that the system started itself; None if unknown."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     snapshot_group: NestedSnapshotGroup | None = None
-    """Snapshots that the execution made; None without any."""
+    """Snapshots that the execution made; None if it made no snapshots."""
     snapshot_plan: NestedSnapshotPlan
     """Plan that was executed."""
     start_time: str

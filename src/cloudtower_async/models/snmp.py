@@ -11,14 +11,14 @@ class DeleteSnmpTransport(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteSnmpTrapReceiver(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class SnmpLanguageCode(OpenEnum):
@@ -48,9 +48,9 @@ class SnmpTransport(
     disabled: bool
     """Whether the SNMP agent is off."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -62,7 +62,7 @@ class SnmpTransport(
     privacy_protocol: SnmpPrivacyProtocol | None = None
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: SnmpProtocol
-    """Transport of the SNMP agent: `UDP` or `TCP`."""
+    """Transport protocol of the SNMP agent: `UDP` or `TCP`."""
     username: str | None = None
     """User name for SNMP v3; can be None with v2c."""
     version: SnmpVersion
@@ -91,11 +91,11 @@ class SnmpTrapReceiver(
     engine_id: str | None = None
     """SNMP engine id of the receiver; used with v3."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     host: str
     """Host name or IP address of the receiver."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     inform: bool
     """True to send acknowledged informs, false to send plain traps."""
     language_code: SnmpLanguageCode
@@ -111,7 +111,7 @@ class SnmpTrapReceiver(
     privacy_protocol: SnmpPrivacyProtocol | None = None
     """Cipher for encryption (SNMP v3): `AES` or `DES`."""
     protocol: SnmpProtocol
-    """Transport of the traps: `UDP` or `TCP`."""
+    """Transport protocol of the traps: `UDP` or `TCP`."""
     username: str | None = None
     """User name for SNMP v3; can be None with v2c."""
     version: SnmpVersion

@@ -61,7 +61,7 @@ class SyncReplicationPlan(
     ec_m: int | None = None
     """Number of parity blocks per stripe of the erasure code."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_cloudtower: NestedExternalCloudTower | None = None
     """Other CloudTower that takes part in the replication; can be None."""
     failover_test_ip_mapping: list[NestedReplicationIPAddressMapping] | None = None
@@ -75,7 +75,7 @@ class SyncReplicationPlan(
     failover_test_network_mapping: list[NestedReplicationPlanNetworkMapping] | None = None
     """Networks that replace the original networks in a failover test."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     initialization_time_point: str | None = None
@@ -89,7 +89,7 @@ class SyncReplicationPlan(
     keep_policy: BackupPlanKeepPolicy | None = None
     """Retention of restore points: by `COUNT`, by `TIME` or `FOREVER`."""
     keep_policy_value: int | None = None
-    """Number of restore points, or length of time, to keep; depends on `keep_policy`. The unit for `TIME` is not documented."""
+    """How much to keep: a number of restore points if `keep_policy` is `COUNT`, or a length of time if it is `TIME`. The unit of the time is not documented."""
     name: str
     """Display name of the synchronous replication plan."""
     network_mapping: list[NestedReplicationPlanNetworkMapping]

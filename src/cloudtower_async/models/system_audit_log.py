@@ -10,13 +10,13 @@ class SystemAuditLog(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     action: str
-    """What happened, as the name of the action."""
+    """Name of the action."""
     cluster: NestedCluster | None = None
-    """Cluster on which it happened; can be None."""
+    """Cluster on which the action took place; can be None."""
     finished_at: str | None = None
     """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str

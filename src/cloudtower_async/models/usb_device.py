@@ -23,11 +23,11 @@ class UsbDevice(
     description: str
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     host: NestedHost
     """Host that the device is plugged into."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str

@@ -13,7 +13,7 @@ class DeleteRole(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteUser(Entity, kw_only=True, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class NestedUserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -82,7 +82,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     email_address: str | None = None
     """E-mail address of the user; None or empty if not set."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool
     """True for a user that the system created for internal use."""
     ldap_dn: str | None = None
@@ -111,17 +111,17 @@ class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created
     """Since CloudTower 3.0.0."""
 
     action: str
-    """What the user did, as the name of the action."""
+    """Name of the action that the user took."""
     auth_type: str | None = None  # since 3.4.4
     """Authentication source of the user as a string; None if not reported."""
     cluster: NestedCluster | None = None
-    """Cluster on which it happened; can be None."""
+    """Cluster on which the action took place; can be None."""
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     finished_at: str | None = None
     """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ip_address: str
     """IP address from which the user connected."""
     message: str
@@ -135,7 +135,7 @@ class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created
     status: UserAuditLogStatus | None = None
     """Result: `SUCCESSED` or `FAILED`; can be None."""
     user: NestedUser | None = None
-    """User who did it; can be None."""
+    """User who took the action; can be None."""
     username: str | None = None  # since 3.4.4
     """Name of the user, also when the user no longer exists; can be None."""
 
@@ -166,12 +166,12 @@ class UserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     actions: list[str]
     """Permissions of the role; `*` stands for all."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Display name of the role."""
     platform: UserRolePlatform
     """Where the role applies: `MANAGEMENT` or `SELF_SERVICE`."""
     preset: UserRolePreset | None = None
-    """Predefined role that this is; can be None."""
+    """Predefined role, such as `ADMIN` or `READ_ONLY`; can be None."""
     users: list[NestedUser] | None = None
     """Users who have the role."""

@@ -21,15 +21,15 @@ class Vds(
     """Since CloudTower 3.0.0."""
 
     bond_mode: str
-    """Bonding mode of the uplink NICs. Names of the modes not documented."""
+    """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster: NestedCluster
     """Cluster that the switch belongs to."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     everoute_cluster: NestedEverouteCluster | None = None
     """Everoute service that manages the switch; None if there is none."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     internal: bool
     """True for a switch that the system created for its own networks."""
     labels: list[NestedLabel] | None = None
@@ -49,4 +49,4 @@ class Vds(
     vlans_num: int
     """Number of virtual networks of the switch."""
     work_mode: str | None = None
-    """Working mode of the switch. Names of the modes not documented."""
+    """Working mode of the switch. The names of the modes are not documented."""

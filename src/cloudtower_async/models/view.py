@@ -10,14 +10,14 @@ class DeleteView(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedGraph(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class TimeUnit(OpenEnum):
@@ -37,16 +37,16 @@ class View(
     cluster: NestedCluster
     """Cluster that the view belongs to."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     graphs: list[NestedGraph] | None = None
     """Graphs in the view."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the view."""
     time_span: int
-    """Length of the displayed time range, in `time_unit`."""
+    """Length of the time range that the charts show, in the unit `time_unit`."""
     time_unit: TimeUnit
     """Unit of `time_span`: `MINUTE`, `HOUR`, `DAY` or `MONTH`."""

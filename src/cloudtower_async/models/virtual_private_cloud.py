@@ -42,56 +42,56 @@ class DeleteVirtualPrivateCloud(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudFloatingIp(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudNatGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudRouteTable(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudRouterGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class DeleteVirtualPrivateCloudSubnet(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedVirtualPrivateCloudEdgeGatewayInstanceStatus(
@@ -124,7 +124,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     gateway: str
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     nat_gateway_cidr: str | None = None
     """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None
@@ -137,7 +137,7 @@ class NestedVirtualPrivateCloudIsolationPolicy(Entity, kw_only=True, frozen=True
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     vm: NestedVm
     """VM that the resource belongs to."""
 
@@ -211,7 +211,7 @@ class NestedVirtualPrivateCloudRoute(Entity, kw_only=True, frozen=True, gc=False
     destination: str
     """Destination subnet that the route matches, in CIDR notation."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     next_hop_local_id: str
     """Local id of the gateway that traffic is sent to."""
     next_hop_type: VirtualPrivateCloudRouteNextHopType
@@ -222,7 +222,7 @@ class NestedVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True,
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -266,7 +266,7 @@ class NestedVpcRouterGatewayRuleType(Struct, kw_only=True, frozen=True, gc=False
     nexthop: str | None = None
     """IP address of the next hop."""
     nexthops: list[NestedVpcRouterGatewayRuleNextHopsItemType] | None = None  # since 4.6.0
-    """Next hops per edge gateway, for the primary and the secondary edge gateway."""
+    """Next hops, one for each edge gateway."""
 
 
 class NestedVpcSubnetIpPooType(Struct, kw_only=True, frozen=True, gc=False):
@@ -288,9 +288,9 @@ class VirtualPrivateCloud(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     isolation_policies: list[NestedVirtualPrivateCloudIsolationPolicy] | None = None
     """Isolation policies in the VPC."""
     local_id: str
@@ -306,7 +306,7 @@ class VirtualPrivateCloud(
     security_policies: list[NestedVirtualPrivateCloudSecurityPolicy] | None = None
     """Security policies in the VPC."""
     subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
-    """VPC subnets that belong to the VPC or use the table."""
+    """Subnets of the VPC."""
     vpc_service: NestedVirtualPrivateCloudService | None = None  # since 4.5.0
     """VPC service that hosts the VPC."""
 
@@ -319,9 +319,9 @@ class VirtualPrivateCloudClusterBinding(
     cluster: NestedCluster
     """Cluster that takes part in the VPC service."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     mtu: int | None = None
     """Maximum transmission unit of the VPC system network in bytes; None if not reported."""
     vds: NestedVds
@@ -342,9 +342,9 @@ class VirtualPrivateCloudEdgeGateway(
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup | None = None  # since 4.8.0
     """Group that the edge gateway belongs to; None if the edge gateway belongs to no group."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Display name of the edge gateway."""
     status: NestedVirtualPrivateCloudEdgeGatewayStatus | None = None
@@ -367,9 +367,9 @@ class VirtualPrivateCloudEdgeGatewayGroup(
     edge_gateways: list[NestedVirtualPrivateCloudEdgeGateway] | None = None
     """Edge gateways in the group."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Display name of the group of edge gateways."""
     primary_edge_gateway_id: str | None = None
@@ -390,7 +390,7 @@ class VirtualPrivateCloudExternalSubnet(
     edge_gateway: NestedVirtualPrivateCloudEdgeGateway | None = None  # since 4.5.0
     """Edge gateway that connects the VPC to the outside."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     exclusive: bool | None = None  # since 4.5.0
     """Whether only one VPC uses the external subnet or group."""
     floating_ip_cidr: str | None = None
@@ -400,7 +400,7 @@ class VirtualPrivateCloudExternalSubnet(
     gateway: str
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -429,7 +429,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
     """Edge gateways that connect the subnets."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     exclusive: bool
     """Whether only one VPC uses the external subnet or group."""
     external_subnets_spec: list[NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec]
@@ -437,7 +437,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     floating_ips: list[NestedVirtualPrivateCloudFloatingIp] | None = None
     """Floating IP addresses taken from the external subnet or group."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -458,17 +458,17 @@ class VirtualPrivateCloudFloatingIp(
     """Since CloudTower 4.2.0."""
 
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_ip: str | None = None
-    """External IP address; can be None, such as with `external_ips`."""
+    """External IP address. Can be None, for example if `external_ips` contains the addresses."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
-    """External IP addresses per edge gateway, for primary and secondary gateways."""
+    """External IP addresses, one for each edge gateway."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
     """External subnet of the floating IP's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
     """External subnet group of the floating IP's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     vpc: NestedVirtualPrivateCloud
@@ -487,17 +487,17 @@ class VirtualPrivateCloudNatGateway(
     enable_snat: bool | None = None
     """Whether internal addresses are translated for outgoing traffic (SNAT)."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_ip: str | None = None
-    """External IP address; can be None, such as with `external_ips`."""
+    """External IP address. Can be None, for example if `external_ips` contains the addresses."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
-    """External IP addresses per edge gateway, for primary and secondary gateways."""
+    """External IP addresses, one for each edge gateway."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
     """External subnet of the NAT gateway's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
     """External subnet group of the NAT gateway's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -512,13 +512,13 @@ class VirtualPrivateCloudRouteTable(
     """Since CloudTower 4.2.0."""
 
     default_for_vpc: bool | None = None
-    """Whether this object is the default of the VPC."""
+    """True if this is the default route table of the VPC."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -526,7 +526,7 @@ class VirtualPrivateCloudRouteTable(
     routes: list[NestedVirtualPrivateCloudRoute] | None = None
     """Routes of the table."""
     subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
-    """VPC subnets that belong to the VPC or use the table."""
+    """VPC subnets that use the route table."""
     vpc: NestedVirtualPrivateCloud
     """VPC that the route table belongs to."""
 
@@ -539,17 +539,17 @@ class VirtualPrivateCloudRouterGateway(
     associated_subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
     """VPC subnets that use the router gateway."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_ip: str | None = None
-    """External IP address; can be None, such as with `external_ips`."""
+    """External IP address. Can be None, for example if `external_ips` contains the addresses."""
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
-    """External IP addresses per edge gateway, for primary and secondary gateways."""
+    """External IP addresses, one for each edge gateway."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
     """External subnet of the router gateway's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
     """External subnet group of the router gateway's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -568,15 +568,15 @@ class VirtualPrivateCloudSecurityGroup(
     """Since CloudTower 4.2.0."""
 
     default_for_vpc: bool | None = None
-    """Whether this object is the default of the VPC."""
+    """True if this is the default security group of the VPC."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     label_groups: list[NestedVirtualPrivateCloudLabelGroup] | None = None
-    """Groups of labels. A VM is a member if it has all labels of one group."""
+    """Label groups. A VM is a member if it has all labels of at least one label group."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -606,9 +606,9 @@ class VirtualPrivateCloudSecurityPolicy(
     egress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
     """Rules for outgoing traffic."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ingress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     local_id: str
@@ -631,11 +631,11 @@ class VirtualPrivateCloudSubnet(
     description: str | None = None
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     gateway: str | None = None
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ip_pools: list[NestedVpcSubnetIpPooType] | None = None
     """Ranges of IP addresses in the subnet that VMs can get."""
     local_id: str

@@ -77,14 +77,14 @@ class DeleteVmVolumeSnapshot(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -116,7 +116,7 @@ class NestedSvtImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -150,7 +150,7 @@ class NestedVirtualPrivateCloudNic(Entity, kw_only=True, frozen=True, gc=False):
     floating_ip: NestedVirtualPrivateCloudFloatingIp | None = None  # since 4.3.0
     """Floating IP bound to the NIC; None if not set."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ip_addresses: list[str] | None = None  # since 4.3.0
     """IP addresses of the NIC in the VPC subnet."""
     local_id: str | None = None  # since 4.3.0
@@ -181,9 +181,9 @@ class VmDisk(Entity, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier of the virtual disk. The id can change when CloudTower synchronizes with the cluster, so find a disk by VM and volume."""
     key: int | None = None
-    """Key of the disk in its VM; None if unknown."""
+    """Key that identifies the disk in its VM; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
@@ -216,7 +216,7 @@ class VmEntityFilterResult(
     entity_filter: NestedEntityFilter
     """Resource optimization rule that found the VM."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     result: list[float]
     """Value of each condition for the VM; units depend on the metrics of the rule."""
     vm: NestedVm
@@ -229,7 +229,7 @@ class VmFolder(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster that the folder belongs to."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str | None = None
     """UUID of the folder on its cluster; None if unknown."""
     name: str
@@ -322,9 +322,9 @@ class VmPlacementGroup(
     enabled: bool
     """True if the group is in force."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
@@ -336,19 +336,19 @@ class VmPlacementGroup(
     usage: VmPlacementGroupUsage | None = None  # since 4.8.0
     """System use of the group: `SVM` for service VMs; None for an ordinary group."""
     vm_host_must_enabled: bool
-    """True if the rule for required hosts is in force."""
+    """True if `vm_host_must_policy` is in force."""
     vm_host_must_host_uuids: list[NestedHost] | None = None
-    """Hosts of the rule for required hosts."""
+    """Hosts that `vm_host_must_policy` applies to."""
     vm_host_must_policy: bool
-    """True if the VMs must run on the hosts of the rule, False if they must not."""
+    """True if the VMs must run on the hosts in `vm_host_must_host_uuids`, False if they must not."""
     vm_host_prefer_enabled: bool
-    """True if the rule for preferred hosts is in force."""
+    """True if `vm_host_prefer_policy` is in force."""
     vm_host_prefer_host_uuids: list[NestedHost] | None = None
-    """Hosts of the rule for preferred hosts."""
+    """Hosts that `vm_host_prefer_policy` applies to."""
     vm_host_prefer_policy: bool
-    """True if the VMs should run on the hosts of the rule, False if they should not."""
+    """True if the VMs should run on the hosts in `vm_host_prefer_host_uuids`, False if they should not."""
     vm_vm_policy: VmVmPolicy
-    """Whether the VMs must or should share a host: `MUST_SAME`, `MUST_DIFFERENT`, `PREFER_SAME`, `PREFER_DIFFERENT`."""
+    """Whether the VMs must (`MUST_SAME`) or should (`PREFER_SAME`) run on one host, or must (`MUST_DIFFERENT`) or should (`PREFER_DIFFERENT`) run on different hosts."""
     vm_vm_policy_enabled: bool
     """True if `vm_vm_policy` is in force."""
     vms: list[NestedVm] | None = None
@@ -373,7 +373,7 @@ class VmSnapshot(
     description: str
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     firmware: VmFirmware
     """Boot firmware: `BIOS` or `UEFI`."""
     ha: bool
@@ -381,7 +381,7 @@ class VmSnapshot(
     ha_priority: VmHaPriority | None = None  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     labels: list[NestedLabel] | None = None
@@ -391,7 +391,7 @@ class VmSnapshot(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
@@ -409,7 +409,7 @@ class VmSnapshot(
     vcpu: int
     """Number of vCPUs at the time of the snapshot."""
     vm: NestedVm | None = None
-    """VM that the snapshot was taken of; None if it was deleted."""
+    """VM that the snapshot was taken of; None if the VM was deleted."""
     vm_disks: list[NestedFrozenDisks] | None = None
     """Disks and CD-ROM drives at the time of the snapshot."""
     vm_nics: list[NestedFrozenNic] | None = None
@@ -438,13 +438,13 @@ class VmTemplate(
     description: str
     """Free text for people; an empty string means no description."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     firmware: VmFirmware
     """Boot firmware: `BIOS` or `UEFI`."""
     ha: bool
     """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     labels: list[NestedLabel] | None = None
@@ -454,7 +454,7 @@ class VmTemplate(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None
@@ -510,13 +510,13 @@ class VmVolume(
     elf_storage_policy_thin_provision: bool | None = None  # since 4.7.0
     """True for thin provisioning, False for thick."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     guest_size_usage: float | None = None
-    """Share of the disk space in use inside the guest; None if VM tools do not report it. The unit is not documented."""
+    """Share of the disk space that the guest uses; None if VM tools do not report it. The unit is not documented."""
     guest_used_size: int | None = None
     """Space in use inside the guest, in bytes; None if VM tools do not report it."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -540,11 +540,11 @@ class VmVolume(
     type: VmVolumeType | None = None
     """How the hypervisor reaches the volume: `KVM_VOLUME` or `KVM_VOLUME_ISCSI`; None if unknown."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space used by this resource alone, in bytes; with thick provisioning, the space divided by the number of replicas. Can be fractional."""
+    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int | None = None
     """Space used by this resource alone, in bytes."""
     used_size: int | None = None  # since 4.6.0
-    """Storage space in use in bytes; None if unknown."""
+    """Storage space in use, in bytes; None if unknown."""
     used_size_usage: float | None = None  # since 4.6.0
     """Used share of the provisioned size; None if unknown. The unit is not documented."""
     vm_disks: list[NestedVmDisk] | None = None
@@ -588,9 +588,9 @@ class VmVolumeSnapshot(
     elf_storage_policy_thin_provision: bool | None = None  # since 4.7.0
     """True for thin provisioning, False for thick."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     labels: list[NestedLabel] | None = None  # since 3.3.0
     """Labels attached to the resource."""
     local_created_at: str

@@ -11,7 +11,7 @@ class VsphereEsxiAccount(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host on which ESXi runs."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     ip: str
     """IP address of the ESXi host."""
     is_valid: bool

@@ -9,13 +9,13 @@ class Witness(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Stretched cluster that the witness serves."""
+    """Active-active cluster that the witness serves."""
     cpu_hz_per_core: int
     """Frequency of one CPU core in Hz."""
     data_ip: str
     """IP address in the storage network."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     management_ip: str
@@ -38,7 +38,7 @@ class WitnessService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name of the service on the witness."""
     role: str

@@ -10,7 +10,7 @@ class Zone(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     cluster: NestedCluster
-    """Stretched cluster that the availability zone belongs to."""
+    """Active-active cluster that the availability zone belongs to."""
     datacenter: NestedDatacenter
     """Datacenter that the availability zone belongs to."""
     failure_data_space: int | None = None
@@ -20,9 +20,9 @@ class Zone(Entity, kw_only=True, frozen=True, gc=False):
     hosts: list[NestedHost] | None = None
     """Hosts in the availability zone."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     is_preferred: bool
-    """Whether this is the preferred zone of the stretched cluster."""
+    """Whether this is the preferred zone of the active-active cluster."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     provisioned_cpu_cores: int | None = None
@@ -50,7 +50,7 @@ class Zone(Entity, kw_only=True, frozen=True, gc=False):
     total_memory_bytes: int | None = None
     """Total memory in bytes."""
     used_data_space: int | None = None
-    """Storage space in use in bytes."""
+    """Storage space in use, in bytes."""
     valid_data_space: int | None = None
     """Usable storage space in bytes."""
     vm_num: int | None = None
@@ -65,7 +65,7 @@ class ZoneTopo(Entity, kw_only=True, frozen=True, gc=False):
     cluster_topo: NestedClusterTopo
     """Topology of the cluster."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     rack_topoes: list[NestedRackTopo] | None = None

@@ -10,14 +10,14 @@ class NestedAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedCloudTowerApplication(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -26,7 +26,7 @@ class NestedContentLibraryImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -35,7 +35,7 @@ class NestedElfImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -46,7 +46,7 @@ class NestedFrozenVlan(Struct, kw_only=True, frozen=True, gc=False):
     name: str
     """Name of the virtual network."""
     network_ids: list[str] | None = None  # since 4.5.0
-    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; None otherwise."""
+    """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; None for other networks."""
     vds_ovs: str
     """Name of the Open vSwitch bridge."""
     vlan_id: int
@@ -59,7 +59,7 @@ class NestedReportTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Display name of the report template."""
 
@@ -79,7 +79,7 @@ class NestedUser(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -88,7 +88,7 @@ class NestedVlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -97,14 +97,14 @@ class NestedVmEntityFilterResult(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedVmFolder(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -113,14 +113,14 @@ class NestedVmNic(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedVmPlacementGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -138,6 +138,6 @@ class NestedVmTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""

@@ -10,7 +10,7 @@ class NestedBackupPlanExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedBackupRestoreExecutionNetworkMapping(Struct, kw_only=True, frozen=True, gc=False):
@@ -26,14 +26,14 @@ class NestedBackupRestorePoint(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedBackupService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -42,7 +42,7 @@ class NestedBackupStoreRepository(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -51,7 +51,7 @@ class NestedExternalCloudTower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -60,7 +60,7 @@ class NestedReplicaVm(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedReplicationClusterDescriptor(Struct, kw_only=True, frozen=True, gc=False):
@@ -71,7 +71,7 @@ class NestedReplicationClusterDescriptor(Struct, kw_only=True, frozen=True, gc=F
     cluster_name: str | None = None
     """Name that the cluster has in CloudTower."""
     tower_deploy_id: str | None = None
-    """Id of the CloudTower deployment at that site."""
+    """Id of the CloudTower that manages the object."""
 
 
 class NestedReplicationNetworkConfigure(Struct, kw_only=True, frozen=True, gc=False):
@@ -101,7 +101,7 @@ class NestedReplicationObjectDescriptor(Struct, kw_only=True, frozen=True, gc=Fa
     parent_object_name: str | None = None
     """Name of the object's parent, such as the target of a LUN; None if the object has no parent."""
     tower_deploy_id: str | None = None
-    """Id of the CloudTower deployment at that site."""
+    """Id of the CloudTower that manages the object."""
     zbs_volume_id: str | None = None
     """Id of the replicated volume in the storage layer (ZBS); None if the object is not a volume."""
 
@@ -110,7 +110,7 @@ class NestedReplicationPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -119,27 +119,27 @@ class NestedReplicationRestorePoint(Entity, kw_only=True, frozen=True, gc=False)
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedReplicationService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedReplicationTargetExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
 
 
 class NestedSyncReplicationPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.9.0."""
 
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     name: str
     """Name shown in the CloudTower UI."""

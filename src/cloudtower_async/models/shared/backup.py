@@ -33,11 +33,11 @@ class BackupPlanExecution(
     duration: int | None = None
     """Duration of the run. The unit is not documented."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     executed_at: str | None = None
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
@@ -66,11 +66,11 @@ class BackupRestoreExecution(
     duration: int | None = None
     """Duration of the restore. The unit is not documented."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     executed_at: str
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     mode: BackupRestoreExecutionMode
     """Whether the VM was restored in place (`INPLACE`) or rebuilt as a new VM (`REBUILD`)."""
     name: str

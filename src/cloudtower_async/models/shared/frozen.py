@@ -25,9 +25,9 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     index: int
     """Position in the list. Internal field of the server."""
     key: int | None = None
-    """Key of the disk in the VM; None if unknown."""
+    """Key that identifies the disk in its VM; None if unknown."""
     max_bandwidth: int | None = None
-    """I/O bandwidth limit in bytes per second, or in the unit `max_bandwidth_unit` if the call has this argument; None means no limit."""
+    """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_iops: int | None = None

@@ -18,7 +18,7 @@ class NestedNetworkPolicyRulePort(Struct, kw_only=True, frozen=True, gc=False):
     alg_protocol: NetworkPolicyRuleAlgProtocol | None = None  # since 4.4.0
     """Application-level gateway protocol (`FTP` or `TFTP`); used only when `protocol` is `ALG`."""
     port: str | None = None
-    """Port or range of ports as a string; None or empty for all, and unused for `ICMP`."""
+    """Port or range of ports as a string. None or an empty string means all ports. Not used for `ICMP`."""
     protocol: NetworkPolicyRulePortProtocol
     """Protocol to match: `TCP`, `UDP`, `ICMP`, `IPIP` or an application-level gateway (`ALG`)."""
 

@@ -53,11 +53,11 @@ class VmExportFile(
     data_port_id: str
     """Id of the data port to download through."""
     entity_async_status: EntityAsyncStatus | None = None
-    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None once the resource has settled."""
+    """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     files: list[VmExportFileFile]
     """Files of the export."""
     id: str
-    """Identifier in CloudTower. Use it in filters, and in arguments of other calls whose names end with `_id`."""
+    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
     storage_cluster_id: str
     """Id of the cluster that stores the file."""
     type: VmExportFileType
