@@ -605,7 +605,7 @@ class ClusterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
@@ -614,7 +614,7 @@ class DiskPoolWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 
@@ -653,7 +653,7 @@ class HostWhereUniqueInput(TypedDict, total=False):
     chunk_id: MaybeStr
     """Id of the host's storage service (chunk)."""
     id: MaybeStr
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     node_topo_local_id: MaybeStr

@@ -100,7 +100,7 @@ class DatacenterWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class GetDatacentersRequestBody(TypedDict, total=False):

@@ -60,7 +60,7 @@ class NodeTopoWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     id: MaybeStr
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: MaybeStr
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
 

@@ -44,7 +44,7 @@ class VmExportFileWhereUniqueInput(TypedDict, total=False):
     data_port_id: MaybeStr
     """Id of the server's record of the transfer."""
     id: MaybeStr
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     host: NestedHost | None = None
     """Host that the alert is about; None if the alert is not about a host."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     impact: str
     """Impact of the problem; its language follows the `content-language` header."""
     labels: dict[str, Any]
@@ -76,7 +76,7 @@ class NestedSmtpServer(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -97,7 +97,7 @@ class AlertNotifier(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     language_code: NotifierLanguageCode | None = None
     """Language of the notifications: `EN_US` or `ZH_CN`."""
     name: str | None = None
@@ -120,7 +120,7 @@ class NestedGlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -137,7 +137,7 @@ class AlertRule(Entity, kw_only=True, frozen=True, gc=False):
     global_alert_rule: NestedGlobalAlertRule
     """Global rule on which this rule is based."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     thresholds: list[NestedThresholds]
@@ -148,4 +148,4 @@ class DeleteAlertNotifier(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.1.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""

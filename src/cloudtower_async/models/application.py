@@ -33,7 +33,7 @@ class Application(Entity, kw_only=True, frozen=True, gc=False):
     error_message: str | None = None
     """Message of the last error; None or empty if there was none."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     image_name: str | None = None
     """Name of the image from which the application was deployed."""
     local_id: str

@@ -106,7 +106,7 @@ class BackupPlan(
     full_time_point: NestedBackupPlanTimePoint
     """Time at which full backups start."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     incremental_interval: int | None = None
     """Number of `incremental_period` units between incremental backups."""
     incremental_period: BackupPlanPeriod
@@ -169,14 +169,14 @@ class NestedBackupRestoreExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedBackupTargetExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class BackupRestorePointCreation(OpenEnum):
@@ -222,7 +222,7 @@ class BackupRestorePoint(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
@@ -315,7 +315,7 @@ class BackupService(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     kube_config: str
     """Internal configuration of the service. Treat it as a secret."""
     management_network_gateway: str | None = None
@@ -402,7 +402,7 @@ class BackupStoreRepository(
     error_code: str | None = None
     """Code of the error that makes the repository unusable; None or empty if there is no error."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_chap_name: str | None = None
     """User name for CHAP; None for other types."""
     iscsi_chap_secret: str | None = None
@@ -457,7 +457,7 @@ class BackupTargetExecution(
     executed_at: str
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     parent_backup: str
@@ -488,7 +488,7 @@ class DeleteBackupPlan(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteBackupRestorePoint(
@@ -499,7 +499,7 @@ class DeleteBackupRestorePoint(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):

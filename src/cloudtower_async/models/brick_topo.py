@@ -56,7 +56,7 @@ class NestedBrickPower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedTagPosition(Struct, kw_only=True, frozen=True, gc=False):
@@ -84,7 +84,7 @@ class BrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     height: int
     """Height of the chassis in rack units (U)."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     model: str | None = None
@@ -111,4 +111,4 @@ class DeleteBrickTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""

@@ -43,7 +43,7 @@ class BusinessHost(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     initiators: list[NestedInitiator]
     """Initiators through which the host connects, with their credentials."""
     iscsi_luns: list[NestedIscsiLun] | None = None
@@ -76,7 +76,7 @@ class BusinessHostGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs that the group may use."""
     iscsi_targets: list[NestedIscsiTarget] | None = None

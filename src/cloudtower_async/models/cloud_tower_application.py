@@ -13,7 +13,7 @@ class NestedCloudTowerApplicationPackage(Entity, kw_only=True, frozen=True, gc=F
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -55,7 +55,7 @@ class CloudTowerApplication(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     instance_statuses: dict[str, Any]
     """State of each VM of the application."""
     name: str
@@ -90,7 +90,7 @@ class CloudTowerApplicationPackage(
     containers: dict[str, Any]
     """Containers that the package runs."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     images: dict[str, Any]
     """Container images in the package."""
     name: str
@@ -105,4 +105,4 @@ class DeleteCloudTowerApplicationPackage(Entity, kw_only=True, frozen=True, gc=F
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""

@@ -64,7 +64,7 @@ class NestedApplication(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class ConnectState(OpenEnum):
@@ -96,7 +96,7 @@ class NestedEcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class Hypervisor(OpenEnum):
@@ -189,14 +189,14 @@ class NestedClusterSettings(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedVcenterAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class Cluster(
@@ -273,7 +273,7 @@ class Cluster(
     hypervisor: Hypervisor | None = None
     """Hypervisor of the cluster, such as `ELF` or `VMWARE`."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ip: str
     """IP address that CloudTower uses to reach the cluster."""
     is_all_flash: bool | None = None
@@ -452,7 +452,7 @@ class ClusterImage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     meta_name: str
@@ -477,7 +477,7 @@ class DiskPoolPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     planned_prioritized_space: int | None = None
     """Space reserved for pinned volumes in the fast tier, in bytes."""
     prio_space_percentage: float | None = None
@@ -494,7 +494,7 @@ class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     disk_pools: list[DiskPoolPinInPerformanceInfo] | None = None
     """Space reserved for pinned volumes in each storage pool of the host."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name of the host."""
     planned_prioritized_space: int | None = None
@@ -517,7 +517,7 @@ class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     hosts: list[HostPinInPerformanceInfo] | None = None
     """Space reserved for pinned volumes on each host."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name of the cluster."""
     pin_in_performance_enabled: bool | None = None
@@ -542,7 +542,7 @@ class ClusterStorageInfo(Entity, kw_only=True, frozen=True, gc=False):
     free_data_space: int | None = None
     """Free storage space in bytes."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name of the cluster."""
     storage_cluster: "list[ClusterStorageInfo] | None" = None
@@ -565,7 +565,7 @@ class ClusterTopo(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster whose hardware topology this is."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -584,7 +584,7 @@ class ClusterUpgradeHistory(EntityWithSecrets, kw_only=True, frozen=True, gc=Fal
     date: str
     """Date of the upgrade as a string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     progress: dict[str, Any]

@@ -26,7 +26,7 @@ class ConsistencyGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_luns: list[NestedIscsiLun] | None = None
     """LUNs in the group; snapshots include all of them at the same moment."""
     labels: list[NestedLabel] | None = None
@@ -62,7 +62,7 @@ class ConsistencyGroupSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str

@@ -56,7 +56,7 @@ class ContentLibraryImage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_luns: list[NestedIscsiLun] | None = None  # since 4.3.0
     """LUNs that hold the image on storage clusters."""
     labels: list[NestedLabel] | None = None
@@ -239,7 +239,7 @@ class ContentLibraryVmTemplate(
     ha: bool | None = None  # since 4.5.0
     """Whether high availability is on for VMs from the template."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     io_policy: VmDiskIoPolicy | None = None  # since 4.5.0
     """Scope of the I/O limits: the whole VM (`RESTRICT_WHOLE_VM`) or each disk (`RESTRICT_EACH_DISK`)."""
     labels: list[NestedLabel] | None = None

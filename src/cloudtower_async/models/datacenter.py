@@ -9,7 +9,7 @@ class NestedOrganization(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -26,7 +26,7 @@ class Datacenter(Entity, kw_only=True, frozen=True, gc=False):
     host_num: int | None = None
     """Number of hosts in all clusters; None if unknown."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     name: str

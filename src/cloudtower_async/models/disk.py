@@ -101,7 +101,7 @@ class Disk(
     host: NestedHost
     """Host that holds the disk."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str
@@ -183,7 +183,7 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that contains the pool."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str

@@ -35,7 +35,7 @@ class EcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     has_remote_backup: bool | None = None
     """Whether the license includes remote backup; None if not reported."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     license_type: LicenseType | None = None
     """Type of the license: `TRIAL`, `SUBSCRIPTION` or `PERPETUAL`."""
     max_core_num: int

@@ -11,7 +11,7 @@ class DeleteEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class EntityType(OpenEnum):
@@ -99,7 +99,7 @@ class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     filter_status: FilterStatus
     """State of the evaluation, such as `EXECUTING` or `SUCCESSED`."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ids: list[str]
     """Ids of the VMs that the rule found."""
     last_executed_at: str | None = None

@@ -65,7 +65,7 @@ class NestedLoadBalancerService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class EverouteClusterPhase(OpenEnum):
@@ -289,7 +289,7 @@ class EverouteCluster(
     global_whitelist: NestedEverouteClusterWhitelist | None = None
     """Traffic that is always allowed; None if not set."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     installed: bool | None = None
     """Whether the service is installed; None if not reported."""
     load_balancer_service: NestedLoadBalancerService | None = None  # since 4.4.0
@@ -314,7 +314,7 @@ class EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     expire_date: str
     """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     max_socket_num: int
     """Maximum number of licensed CPU sockets."""
     serial: str
@@ -345,7 +345,7 @@ class EveroutePackage(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     name: str

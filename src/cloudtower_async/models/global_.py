@@ -67,7 +67,7 @@ class DeleteClusterRecycleBin(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
@@ -84,7 +84,7 @@ class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     disabled: bool
     """Whether the rule is disabled, so that it raises no alerts."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     impact: str
     """Consequences of the problem, in the language of the request."""
     message: str
@@ -142,6 +142,6 @@ class GlobalSettings(
     entity_async_status: EntityAsyncStatus | None = None  # since 4.9.0
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     vm_recycle_bin: NestedVmRecycleBin
     """Recycle bin settings for clusters without their own."""

@@ -63,7 +63,7 @@ class GpuDevice(
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
@@ -253,7 +253,7 @@ class GpuVmInfo(
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None

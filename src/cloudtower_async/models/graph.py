@@ -24,7 +24,7 @@ class DeleteGraph(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class MetricType(OpenEnum):
@@ -46,7 +46,7 @@ class NestedView(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -73,7 +73,7 @@ class Graph(
     hosts: list[NestedHost] | None = None
     """Hosts that the chart shows."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     instance_ids: list[str]
     """Ids of the LUNs or namespaces that the chart shows."""
     local_id: str

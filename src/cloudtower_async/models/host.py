@@ -23,7 +23,7 @@ class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     description: str
     """What the task does, as a string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool
     """True for a task that the system started itself."""
     local_created_at: str
@@ -137,7 +137,7 @@ class NestedDiskPool(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class MaintenanceModeEnum(OpenEnum):
@@ -164,7 +164,7 @@ class NestedIpmi(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class HostMergedStatus(OpenEnum):
@@ -199,7 +199,7 @@ class NestedVsphereEsxiAccount(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class Host(
@@ -277,7 +277,7 @@ class Host(
     hypervisor_ip: str | None = None
     """IP address of the hypervisor; None if not set."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iommu: IommuStatus | None = None  # since 3.3.0
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ipmi: NestedIpmi | None = None

@@ -11,7 +11,7 @@ class Ipmi(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that the management controller belongs to."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ip: str
     """IP address of the management controller (IPMI)."""
     local_id: str

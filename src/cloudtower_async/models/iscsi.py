@@ -72,7 +72,7 @@ class IscsiConnection(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that serves the connection."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     initiator_ip: str
     """IP address of the connected client."""
     iscsi_target: NestedIscsiTarget | None = None
@@ -133,7 +133,7 @@ class IscsiLun(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     io_size: int
     """Size of an I/O operation. The unit is not documented."""
     iops: int
@@ -208,7 +208,7 @@ class IscsiLunSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_lun: NestedIscsiLun | None = None
     """LUN from which the snapshot was taken; can be None."""
     iscsi_target: NestedIscsiTarget
@@ -296,7 +296,7 @@ class IscsiTarget(
     external_use: bool
     """True if the storage is offered to machines outside the cluster."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     initiator_chaps: list[NestedInitiatorChap] | None = None
     """CHAP credentials per initiator."""
     internal: bool

@@ -11,7 +11,7 @@ class DeleteIsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class IsolationMode(OpenEnum):
@@ -29,7 +29,7 @@ class IsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that enforces the policy."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     labels: list[NestedLabel] | None = None

@@ -48,7 +48,7 @@ class NestedVmVolumeSnapshot(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.3.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -99,7 +99,7 @@ class Label(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "
     hosts: list[NestedHost] | None = None
     """Hosts with the label."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_lun_num: int | None = None
     """Number of iSCSI LUNs with the label; None if unknown."""
     iscsi_lun_snapshot_num: int | None = None

@@ -12,7 +12,7 @@ class License(Entity, kw_only=True, frozen=True, gc=False):
     expire_date: str
     """Date on which the license expires, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     license_serial: str
     """Serial number of the license."""
     maintenance_end_date: str | None = None

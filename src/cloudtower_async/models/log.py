@@ -14,7 +14,7 @@ class DeleteLogCollection(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class LogCollectionStatus(OpenEnum):
@@ -36,7 +36,7 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     hosts: list[NestedHost] | None = None
     """Hosts whose logs are collected."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     log_ended_at: str

@@ -21,7 +21,7 @@ class NamespaceGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_create_time: str

@@ -9,7 +9,7 @@ class DeleteNetworkPolicyRuleService(Entity, kw_only=True, frozen=True, gc=False
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NetworkPolicyRuleService(Entity, kw_only=True, frozen=True, gc=False):
@@ -18,7 +18,7 @@ class NetworkPolicyRuleService(Entity, kw_only=True, frozen=True, gc=False):
     description: str | None = None
     """Free text for people; an empty string means no description."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     members: list[NestedNetworkPolicyRulePort]
     """Protocols and ports that make up the service."""
     name: str

@@ -36,7 +36,7 @@ class NfsExport(
     export_inode_id: str
     """Id of the inode that is the root directory of the export."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     inodes: list[NestedNfsInode] | None = None
     """Files and directories in the export."""
     internal: bool
@@ -79,7 +79,7 @@ class NfsInode(
     file: bool
     """True for a file, false for a directory."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str

@@ -43,7 +43,7 @@ class Nic(
     ibdev: str | None = None
     """Name of the InfiniBand (RDMA) device; None if there is none."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iommu_status: IommuStatus | None = None  # since 3.4.4
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ip_address: str | None = None

@@ -86,7 +86,7 @@ class NvmfNamespace(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     io_size: int
     """Size of an I/O operation. The unit is not documented."""
     iops: int
@@ -165,7 +165,7 @@ class NvmfNamespaceSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -239,7 +239,7 @@ class NvmfSubsystem(
     external_use: bool
     """True if the storage is offered to machines outside the cluster."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool
     """True if the system created the object for internal use."""
     io_size: int | None = None

@@ -9,7 +9,7 @@ class DeleteOrganization(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class Organization(Entity, kw_only=True, frozen=True, gc=False):
@@ -18,6 +18,6 @@ class Organization(Entity, kw_only=True, frozen=True, gc=False):
     datacenters: list[NestedDatacenter] | None = None
     """Datacenters of the organization."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""

@@ -66,7 +66,7 @@ class PciDevice(
     host: NestedHost
     """Host that contains the device."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iommu_status: IommuStatus | None = None
     """Whether the IOMMU of the host is on, off, or needs a reboot; None if not reported."""
     local_id: str

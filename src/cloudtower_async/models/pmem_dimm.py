@@ -20,7 +20,7 @@ class PmemDimm(Entity, kw_only=True, frozen=True, gc=False):
     host: NestedHost
     """Host that contains the module."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str

@@ -10,7 +10,7 @@ class DeleteRackTopo(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class RackTopo(Entity, kw_only=True, frozen=True, gc=False):
@@ -23,7 +23,7 @@ class RackTopo(Entity, kw_only=True, frozen=True, gc=False):
     height: int
     """Height of the rack in rack units (U)."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str

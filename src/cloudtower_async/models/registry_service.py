@@ -27,7 +27,7 @@ class RegistryService(
     hostname: str
     """Host name under which the registry is reachable."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
     usage: RegistryServiceUsage

@@ -87,7 +87,7 @@ class ReplicaVm(
     failover_test_vm: NestedVm | None = None
     """VM that a failover test created; can be None."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     iscsi_lun: NestedIscsiLun | None = None

@@ -43,21 +43,21 @@ class NestedFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedPermanentFailoverExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.7.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedReplicationPlanExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedReplicationServiceNetwork(
@@ -113,7 +113,7 @@ class ReplicationPlan(
     external_cloudtower: NestedExternalCloudTower | None = None
     """Other CloudTower that takes part in the replication; can be None."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     interval: int
@@ -230,7 +230,7 @@ class ReplicationService(
     failover_executions: list[NestedFailoverExecution] | None = None
     """Failovers that the service has run."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     kube_config: str
     """Internal configuration of the service. Treat it as a secret."""
     management_network: NestedReplicationServiceNetwork

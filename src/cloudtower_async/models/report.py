@@ -10,7 +10,7 @@ class DeleteReportTemplate(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedExecutePlan(Entity, kw_only=True, frozen=True, gc=False):
@@ -19,7 +19,7 @@ class NestedExecutePlan(Entity, kw_only=True, frozen=True, gc=False):
     enabled: bool
     """Whether the schedule is active."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     period: str
     """Interval of the schedule as a string. The format is not documented."""
     retain: int
@@ -32,7 +32,7 @@ class NestedReportTask(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -81,7 +81,7 @@ class ReportTemplate(
     execute_plan: list[NestedExecutePlan]
     """Schedules on which reports are generated."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Display name of the report template."""
     preset: str | None = None

@@ -18,14 +18,14 @@ class DeleteSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
@@ -65,7 +65,7 @@ class SecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that manages the group."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     isolation_policies: list[NestedIsolationPolicy] | None = None
     """Isolation policies that refer to the group."""
     label_groups: list[NestedLabelGroup] | None = None
@@ -90,7 +90,7 @@ class SecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     everoute_cluster: NestedEverouteCluster
     """Everoute service that enforces the policy."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     is_blocklist: bool | None = None  # since 4.5.0

@@ -20,7 +20,7 @@ class SmtpServer(Entity, kw_only=True, frozen=True, gc=False):
     host: str
     """Host name or IP address of the mail server."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Display name of the mail server."""
     port: int

@@ -16,7 +16,7 @@ class DeleteSnapshotGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteSnapshotPlan(Entity, kw_only=True, frozen=True, gc=False):
@@ -79,7 +79,7 @@ class SnapshotGroup(
     estimated_recycling_time: str | None = None
     """Time when the group will be deleted, as an ISO 8601 UTC string; can be None."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool | None = None
     """True if the system created the object for internal use."""
     keep: bool
@@ -152,7 +152,7 @@ class SnapshotPlan(
     healthy: bool
     """True if the plan can run."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     last_execute_end_time: str | None = None
     """End of the last execution as an ISO 8601 UTC string; None if it has never run."""
     last_execute_status: SnapshotPlanExecuteStatus
@@ -220,7 +220,7 @@ class SnapshotPlanTask(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool | None = None
     """True for an execution that the system started itself; None if unknown."""
     local_id: str

@@ -75,7 +75,7 @@ class SyncReplicationPlan(
     failover_test_network_mapping: list[NestedReplicationPlanNetworkMapping] | None = None
     """Networks that replace the original networks in a failover test."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     initialization_time_point: str | None = None

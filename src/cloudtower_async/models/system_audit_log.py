@@ -16,7 +16,7 @@ class SystemAuditLog(Entity, kw_only=True, frozen=True, gc=False):
     finished_at: str | None = None
     """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_created_at: str | None = None
     """Creation time as an ISO 8601 UTC string."""
     local_id: str

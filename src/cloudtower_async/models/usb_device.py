@@ -27,7 +27,7 @@ class UsbDevice(
     host: NestedHost
     """Host that the device is plugged into."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str

@@ -13,7 +13,7 @@ class DeleteRole(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteUser(Entity, kw_only=True, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class NestedUserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -82,7 +82,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     email_address: str | None = None
     """E-mail address of the user; None or empty if not set."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool
     """True for a user that the system created for internal use."""
     ldap_dn: str | None = None
@@ -121,7 +121,7 @@ class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created
     finished_at: str | None = None
     """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ip_address: str
     """IP address from which the user connected."""
     message: str
@@ -166,7 +166,7 @@ class UserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     actions: list[str]
     """Permissions of the role; `*` stands for all."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Display name of the role."""
     platform: UserRolePlatform

@@ -32,7 +32,7 @@ class V2EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     feature_type: EverouteFeatureType
     """Licensed feature: distributed firewall (`DFW`), load balancer (`LB`) or `VPC`."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     max_socket_num: int | None = None
     """Maximum number of CPU sockets for the distributed firewall; None if the license does not state it."""
     max_vcpu_num: int | None = None

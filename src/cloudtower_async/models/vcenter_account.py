@@ -11,7 +11,7 @@ class VcenterAccount(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster that vCenter manages."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ip: str
     """IP address of vCenter."""
     is_valid: bool

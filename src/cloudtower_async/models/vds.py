@@ -29,7 +29,7 @@ class Vds(
     everoute_cluster: NestedEverouteCluster | None = None
     """Everoute service that manages the switch; None if there is none."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool
     """True for a switch that the system created for its own networks."""
     labels: list[NestedLabel] | None = None

@@ -42,56 +42,56 @@ class DeleteVirtualPrivateCloud(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudFloatingIp(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudNatGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudRouteTable(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudRouterGateway(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class DeleteVirtualPrivateCloudSubnet(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedVirtualPrivateCloudEdgeGatewayInstanceStatus(
@@ -124,7 +124,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     gateway: str
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     nat_gateway_cidr: str | None = None
     """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None
@@ -137,7 +137,7 @@ class NestedVirtualPrivateCloudIsolationPolicy(Entity, kw_only=True, frozen=True
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     vm: NestedVm
     """VM that the resource belongs to."""
 
@@ -211,7 +211,7 @@ class NestedVirtualPrivateCloudRoute(Entity, kw_only=True, frozen=True, gc=False
     destination: str
     """Destination subnet that the route matches, in CIDR notation."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     next_hop_local_id: str
     """Local id of the gateway that traffic is sent to."""
     next_hop_type: VirtualPrivateCloudRouteNextHopType
@@ -222,7 +222,7 @@ class NestedVirtualPrivateCloudSecurityPolicy(Entity, kw_only=True, frozen=True,
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -290,7 +290,7 @@ class VirtualPrivateCloud(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     isolation_policies: list[NestedVirtualPrivateCloudIsolationPolicy] | None = None
     """Isolation policies in the VPC."""
     local_id: str
@@ -321,7 +321,7 @@ class VirtualPrivateCloudClusterBinding(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     mtu: int | None = None
     """Maximum transmission unit of the VPC system network in bytes; None if not reported."""
     vds: NestedVds
@@ -344,7 +344,7 @@ class VirtualPrivateCloudEdgeGateway(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Display name of the edge gateway."""
     status: NestedVirtualPrivateCloudEdgeGatewayStatus | None = None
@@ -369,7 +369,7 @@ class VirtualPrivateCloudEdgeGatewayGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Display name of the group of edge gateways."""
     primary_edge_gateway_id: str | None = None
@@ -400,7 +400,7 @@ class VirtualPrivateCloudExternalSubnet(
     gateway: str
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -437,7 +437,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     floating_ips: list[NestedVirtualPrivateCloudFloatingIp] | None = None
     """Floating IP addresses taken from the external subnet or group."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -468,7 +468,7 @@ class VirtualPrivateCloudFloatingIp(
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
     """External subnet group of the floating IP's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     vpc: NestedVirtualPrivateCloud
@@ -497,7 +497,7 @@ class VirtualPrivateCloudNatGateway(
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
     """External subnet group of the NAT gateway's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -518,7 +518,7 @@ class VirtualPrivateCloudRouteTable(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -549,7 +549,7 @@ class VirtualPrivateCloudRouterGateway(
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
     """External subnet group of the router gateway's addresses; None if the address comes from a single subnet."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
@@ -574,7 +574,7 @@ class VirtualPrivateCloudSecurityGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     label_groups: list[NestedVirtualPrivateCloudLabelGroup] | None = None
     """Label groups. A VM is a member if it has all labels of at least one label group."""
     local_id: str
@@ -608,7 +608,7 @@ class VirtualPrivateCloudSecurityPolicy(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ingress: list[NestedVirtualPrivateCloudNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     local_id: str
@@ -635,7 +635,7 @@ class VirtualPrivateCloudSubnet(
     gateway: str | None = None
     """IPv4 address of the gateway."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ip_pools: list[NestedVpcSubnetIpPooType] | None = None
     """Ranges of IP addresses in the subnet that VMs can get."""
     local_id: str

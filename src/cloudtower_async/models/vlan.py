@@ -28,7 +28,7 @@ class Vlan(
     gateway_subnetmask: str | None = None
     """Subnet mask of the gateway's network; None if not set."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_id: str

@@ -252,7 +252,7 @@ class VmGpuDetail(
     host: NestedHost
     """Host that holds the GPU."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     is_nvidia_tools_ready: bool | None = None
     """True if the NVIDIA tools on the host are ready."""
     is_nvidia_vfs_enabled: bool | None = None
@@ -291,7 +291,7 @@ class VmGpuInfo(Entity, kw_only=True, frozen=True, gc=False):
     gpu_devices: list[VmGpuDetail]
     """GPU devices attached to the VM."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str

@@ -77,14 +77,14 @@ class DeleteVmVolumeSnapshot(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedEntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -116,7 +116,7 @@ class NestedSvtImage(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -150,7 +150,7 @@ class NestedVirtualPrivateCloudNic(Entity, kw_only=True, frozen=True, gc=False):
     floating_ip: NestedVirtualPrivateCloudFloatingIp | None = None  # since 4.3.0
     """Floating IP bound to the NIC; None if not set."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     ip_addresses: list[str] | None = None  # since 4.3.0
     """IP addresses of the NIC in the VPC subnet."""
     local_id: str | None = None  # since 4.3.0
@@ -216,7 +216,7 @@ class VmEntityFilterResult(
     entity_filter: NestedEntityFilter
     """Resource optimization rule that found the VM."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     result: list[float]
     """Value of each condition for the VM; units depend on the metrics of the rule."""
     vm: NestedVm
@@ -229,7 +229,7 @@ class VmFolder(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster
     """Cluster that the folder belongs to."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str | None = None
     """UUID of the folder on its cluster; None if unknown."""
     name: str
@@ -324,7 +324,7 @@ class VmPlacementGroup(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
@@ -381,7 +381,7 @@ class VmSnapshot(
     ha_priority: VmHaPriority | None = None  # since 4.7.0
     """Order in which high availability restarts VMs: `LEVEL_1_LOW`, `LEVEL_2_MEDIUM` or `LEVEL_3_HIGH`. Needs `ha`."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     labels: list[NestedLabel] | None = None
@@ -444,7 +444,7 @@ class VmTemplate(
     ha: bool
     """True if high availability is on: the VM is restarted on another host when its host fails. Not possible with GPU or vGPU devices."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     labels: list[NestedLabel] | None = None
@@ -516,7 +516,7 @@ class VmVolume(
     guest_used_size: int | None = None
     """Space in use inside the guest, in bytes; None if VM tools do not report it."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None
     """Labels attached to the resource."""
     local_created_at: str
@@ -590,7 +590,7 @@ class VmVolumeSnapshot(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     labels: list[NestedLabel] | None = None  # since 3.3.0
     """Labels attached to the resource."""
     local_created_at: str

@@ -15,7 +15,7 @@ class Witness(Entity, kw_only=True, frozen=True, gc=False):
     data_ip: str
     """IP address in the storage network."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str | None = None
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     management_ip: str
@@ -38,7 +38,7 @@ class WitnessService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name of the service on the witness."""
     role: str

@@ -20,7 +20,7 @@ class Zone(Entity, kw_only=True, frozen=True, gc=False):
     hosts: list[NestedHost] | None = None
     """Hosts in the availability zone."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     is_preferred: bool
     """Whether this is the preferred zone of the active-active cluster."""
     local_id: str | None = None
@@ -65,7 +65,7 @@ class ZoneTopo(Entity, kw_only=True, frozen=True, gc=False):
     cluster_topo: NestedClusterTopo
     """Topology of the cluster."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     rack_topoes: list[NestedRackTopo] | None = None

@@ -10,14 +10,14 @@ class NestedIsolationPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedNetworkPolicyRuleService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -26,7 +26,7 @@ class NestedSecurityGroup(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -35,7 +35,7 @@ class NestedSecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -65,7 +65,7 @@ class NestedVirtualPrivateCloudEdgeGateway(Entity, kw_only=True, frozen=True, gc
     """Since CloudTower 4.5.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -74,7 +74,7 @@ class NestedVirtualPrivateCloudEdgeGatewayGroup(Entity, kw_only=True, frozen=Tru
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -83,7 +83,7 @@ class NestedVirtualPrivateCloudRouteTable(Entity, kw_only=True, frozen=True, gc=
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -92,7 +92,7 @@ class NestedVirtualPrivateCloudSecurityGroup(Entity, kw_only=True, frozen=True, 
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -116,6 +116,6 @@ class NestedVirtualPrivateCloudSubnet(Entity, kw_only=True, frozen=True, gc=Fals
     """Since CloudTower 4.2.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""

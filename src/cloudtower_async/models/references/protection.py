@@ -10,7 +10,7 @@ class NestedBackupPlanExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedBackupRestoreExecutionNetworkMapping(Struct, kw_only=True, frozen=True, gc=False):
@@ -26,14 +26,14 @@ class NestedBackupRestorePoint(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedBackupService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -42,7 +42,7 @@ class NestedBackupStoreRepository(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.4.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -51,7 +51,7 @@ class NestedExternalCloudTower(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -60,7 +60,7 @@ class NestedReplicaVm(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedReplicationClusterDescriptor(Struct, kw_only=True, frozen=True, gc=False):
@@ -110,7 +110,7 @@ class NestedReplicationPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -119,27 +119,27 @@ class NestedReplicationRestorePoint(Entity, kw_only=True, frozen=True, gc=False)
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedReplicationService(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedReplicationTargetExecution(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedSyncReplicationPlan(Entity, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.9.0."""
 
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""

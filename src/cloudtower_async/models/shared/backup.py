@@ -37,7 +37,7 @@ class BackupPlanExecution(
     executed_at: str | None = None
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_created_at: str
     """Creation time as an ISO 8601 UTC string."""
     local_id: str
@@ -70,7 +70,7 @@ class BackupRestoreExecution(
     executed_at: str
     """Execution time as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     mode: BackupRestoreExecutionMode
     """Whether the VM was restored in place (`INPLACE`) or rebuilt as a new VM (`REBUILD`)."""
     name: str

@@ -29,6 +29,6 @@ class ClusterSettings(Entity, kw_only=True, frozen=True, gc=False):
     enabled_iscsi: bool | None = None
     """True if the cluster's block storage is offered to other machines over iSCSI."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     vm_recycle_bin: NestedVmRecycleBin | None = None
     """Settings of the recycle bin; None if not set."""

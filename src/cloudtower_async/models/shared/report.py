@@ -12,7 +12,7 @@ class ReportTask(Entity, kw_only=True, frozen=True, gc=False, rename={"created_a
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool
     """True if the system created the object for internal use."""
     name: str

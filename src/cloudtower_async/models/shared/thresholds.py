@@ -10,7 +10,7 @@ class NestedThresholds(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     quantile: int | None = None
-    """Percentile of the samples, from 0 to 100, that is compared with the threshold; can be None."""
+    """Percentile from 0 to 100. The threshold is compared with this percentile of the samples. Can be None."""
     severity: SeverityEnum | None = None
     """Severity of an alert that this threshold raises; None if not reported."""
     value: float | None = None

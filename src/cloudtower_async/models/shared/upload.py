@@ -21,7 +21,7 @@ class UploadTask(
     finished_at: str | None = None
     """End time as an ISO 8601 UTC string; None before the end."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     resource_type: UploadResourceType
     """What is uploaded, such as `ELF_IMAGE`, `CONTENT_LIBRARY_IMAGE` or `SVT_IMAGE`."""
     size: int

@@ -18,7 +18,7 @@ class NestedVirtualPrivateCloudExternalSubnet(Entity, kw_only=True, frozen=True,
     floating_ip_cidr: str | None = None
     """Range within the subnet for floating IP addresses, in CIDR notation; None if not set."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
     nat_gateway_cidr: str | None = None  # since 4.3.0
@@ -33,7 +33,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroup(Entity, kw_only=True, frozen=
     edge_gateway_group: NestedVirtualPrivateCloudEdgeGatewayGroup
     """Edge gateways that connect the subnets."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -46,7 +46,7 @@ class NestedVirtualPrivateCloudFloatingIp(Entity, kw_only=True, frozen=True, gc=
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses of the floating IP, per edge gateway."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 
 
 class NestedVirtualPrivateCloudNatGateway(Entity, kw_only=True, frozen=True, gc=False):
@@ -57,7 +57,7 @@ class NestedVirtualPrivateCloudNatGateway(Entity, kw_only=True, frozen=True, gc=
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -70,7 +70,7 @@ class NestedVirtualPrivateCloudRouterGateway(Entity, kw_only=True, frozen=True, 
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     name: str
     """Name shown in the CloudTower UI."""
 
@@ -81,7 +81,7 @@ class NestedVirtualPrivateCloudService(Entity, kw_only=True, frozen=True, gc=Fal
     everoute_cluster: NestedEverouteCluster | None = None  # since 4.8.0
     """Everoute service that provides the VPC service."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal_cidr: str | None = None  # since 4.5.0
     """Subnet for internal use by the service, in CIDR notation."""
     tep_ip_pools: list[NestedVirtualPrivateCloudServiceTepIpPool] | None = None  # since 4.5.0

@@ -57,7 +57,7 @@ class VmExportFile(
     files: list[VmExportFileFile]
     """Files of the export."""
     id: str
-    """Identifier in CloudTower. Filters and arguments such as `cluster_id` take this value."""
+    """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     storage_cluster_id: str
     """Id of the cluster that stores the file."""
     type: VmExportFileType
