@@ -74,7 +74,7 @@ class Nulls:
     A field becomes null in every other object, so that both values and nulls occur.
 
     Attributes:
-        places: The fields to replace; None to only record fields.
+        places: The fields to replace. With None, fields are only recorded.
         seen: The fields of the answers so far that code may read.
         used: The fields that were replaced.
         asked: The operations that were called.
@@ -264,7 +264,7 @@ async def walk(simulators: Sequence[Simulator], flow: Flow, together: int = TOGE
 
 
 async def _error(running: Awaitable[object]) -> Exception | None:
-    """Return the error that a flow raises; it must have a message."""
+    """Return the error that a flow raises, or None. Check that the error has a message."""
     try:
         with anyio.fail_after(20):
             await running

@@ -65,7 +65,7 @@ class Block(NamedTuple):
 
     @property
     def is_module(self) -> bool:
-        """Whether it is a separate file: a program, tests, or a module that these import."""
+        """Whether the block is a separate file: a program, a test module, or an imported module."""
         own = TESTS.search(self.text) or NAMED.match(self.text) or PROGRAM.search(self.text)
         return bool(own)
 

@@ -85,8 +85,8 @@ class Proxy:
 
     Attributes:
         heads: Request line and headers of each connection.
-        status: Reject every request with this status; None to serve requests.
-        credential: The required `Proxy-Authorization`; None to require none.
+        status: Status with which all requests are rejected. With None, requests are served.
+        credential: Required value of `Proxy-Authorization`. With None, no value is required.
         url: Address of the proxy.
     """
 
@@ -204,7 +204,7 @@ def settings(endpoint: str | Sequence[str] = "tower.example", **options: object)
 
 
 def settings_of(**options: object) -> Settings:
-    """Return settings with these options and defaults for the others."""
+    """Return settings with these options. All other options have their defaults."""
     return Settings(**cast("dict[str, Any]", options))
 
 
@@ -245,7 +245,10 @@ class Countdown:
 
 
 async def cancelled_at(number: int, call: Coroutine[Any, Any, object]) -> bool:
-    """Run a call and cancel it at its nth wait; return False if it has fewer waits."""
+    """Run a call, cancel the call at one of its waits, and return whether it was cancelled.
+
+    `number` is the number of waits before the cancellation.
+    """
     with anyio.CancelScope() as scope:
         await _interrupted(call, number, scope)
     return scope.cancelled_caught

@@ -1,4 +1,4 @@
-"""Answers of every known server version decode, and every value that was sent reads back."""
+"""Answers of every known server version can be decoded, and no sent value is lost."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _SHARED = ("models.enums", "models.references", "models.shared")
 
 
 def _for_checkers(module: str) -> dict[str, str]:
-    """Return the module of each import in the stub; each is re-exported under the same name."""
+    """Return the module of each name that the stub re-exports."""
     tree = ast.parse((_PACKAGE / module / "__init__.pyi").read_text())
     found: dict[str, str] = {}
     for node in tree.body:

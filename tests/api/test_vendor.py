@@ -77,7 +77,7 @@ class Recorder:
 
 
 async def _content(request: web.BaseRequest) -> object:
-    """Return the JSON of a request, or the fields of its form; None without a body."""
+    """Return the decoded JSON of a request, the fields of its form, or None without a body."""
     if request.content_type.startswith("multipart/"):
         fields: dict[str, str | bytes] = {}
         async for part in await request.multipart():

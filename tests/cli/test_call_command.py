@@ -1,4 +1,4 @@
-"""``cloudtower-async call``, as a process with a simulator and within this one."""
+"""``cloudtower-async call``, in a separate process and in the process of the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cloudtower-async dashboard``, as a process and within this one."""
+"""``cloudtower-async dashboard``, in a separate process and in the process of the test."""
 
 from __future__ import annotations
 

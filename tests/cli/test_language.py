@@ -1,4 +1,4 @@
-"""The language of the command line: which one, and that its texts are translated."""
+"""The choice of the language of the command line, and the translations of its texts."""
 
 from __future__ import annotations
 

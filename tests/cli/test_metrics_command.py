@@ -1,4 +1,4 @@
-"""``cloudtower-async metrics``, as a process with a simulator and within this one."""
+"""``cloudtower-async metrics``, in a separate process and in the process of the test."""
 
 from __future__ import annotations
 

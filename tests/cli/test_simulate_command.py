@@ -1,4 +1,4 @@
-"""``cloudtower-async simulate``, as a process."""
+"""``cloudtower-async simulate``, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cloudtower-async task wait``, as a process with a simulator."""
+"""``cloudtower-async task wait``, in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``cloudtower-async upload``, as a process with a simulator."""
+"""``cloudtower-async upload``, in a separate process."""
 
 from __future__ import annotations
 

@@ -144,7 +144,10 @@ async def test_answers_that_are_lost_miss_none_and_double_none(tmp_path: Path) -
 
 @asynccontextmanager
 async def crashed(tmp_path: Path) -> AsyncGenerator[tuple[Simulator, str]]:
-    """One VM, and a bot that crashed after storing that it begins."""
+    """Yield a simulator with one VM, after a crash of the bot, and the id of the VM.
+
+    The bot crashed after the journal entry for the snapshot, and before the request.
+    """
     async with Simulator(vms=1, task_duration=0.01) as sim:
         [vm_id] = sim.store.table("Vm")
         async with night_of(sim, tmp_path) as (tower, journal, state):

@@ -453,7 +453,7 @@ async def measure_odd(
     chunk_size: int = 50,
     metrics: tuple[str, ...] = ("m",),
 ) -> tuple[Measurements, set[str]]:
-    """Measure VMs on a server that answers with these streams; return the warnings too."""
+    """Measure VMs on a server with these streams; return the measurements and the warnings."""
     metric = {"unit": "PERCENT", "step": 1, "dropped": False}
 
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Waits, settled resources and views of servers that return fewer rows than requested."""
+"""Waits, `settle` and views with servers that return fewer rows than requested."""
 
 from __future__ import annotations
 

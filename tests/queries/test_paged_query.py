@@ -1,4 +1,4 @@
-"""Paged reads of every query of the API with pagination, in each of its orders."""
+"""Paged reads with every query that supports pagination, in every sort order."""
 
 from __future__ import annotations
 

@@ -46,7 +46,10 @@ def factory_of(client: Client) -> Factory:
 
 
 def seed(sim: Simulator, factory: Factory, resource: str) -> str:
-    """Return the id of a document of a resource; create one with its dependencies if needed."""
+    """Return the id of a document of a resource type.
+
+    If there is no unlocked document, create a document with its dependencies.
+    """
     for identifier, document in sim.store.table(resource).items():
         if document.get("entityAsyncStatus") is None:
             return identifier

@@ -1,4 +1,4 @@
-"""Limits of values, locks and languages by version, and paths of GraphQL."""
+"""Limits of values, locks and languages of older servers, and the URL paths of GraphQL."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ async def client() -> AsyncIterator[Client]:
 
 
 def body_of(client: Client, path: str, vm: Document) -> Any:  # noqa: ANN401
-    """Return the body of each of the mutations below."""
+    """Return a valid body of a mutation that changes the VM."""
     store = client.sim.store
     where = {"id": vm["id"]}
     host = {"host_id": store.select("Cluster", {"id_not": vm["cluster"]})[0]["hosts"][0]}

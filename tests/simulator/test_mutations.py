@@ -1,4 +1,4 @@
-"""Effects of mutations on the simulated fleet, and their times."""
+"""Effects of mutations on the simulated fleet, and the times of these effects."""
 
 from __future__ import annotations
 

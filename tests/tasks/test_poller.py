@@ -307,7 +307,10 @@ class Waiter:
         self.done.set()
 
     def expected(self, ended: dict[str, bool]) -> object:
-        """Return the result of the wait, given the ended tasks; None if it continues."""
+        """Return the expected result of the wait, or None if the wait continues.
+
+        `ended` contains the ended tasks by id. The value is False for failed tasks.
+        """
         each = list(dict.fromkeys(self.wanted))
         failed = [task_id for task_id in each if ended.get(task_id) is False]
         succeeded = [task_id for task_id in each if ended.get(task_id)]

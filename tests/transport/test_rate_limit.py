@@ -218,7 +218,7 @@ def run_jumping(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def starts(calls: Calls) -> list[tuple[str, float]]:
-    """Let calls enter and leave; return when each entered, in seconds from now."""
+    """Let calls enter and leave, and return the seconds until each call entered."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     entered: list[tuple[str, float]] = []

@@ -17,7 +17,7 @@ CPU = "elf_vm_cpu_overall_usage_percent"
 
 
 async def measured(tower: Cloudtower) -> None:
-    """The query is checked like that of the method itself."""
+    """`measure` takes the arguments of the method, and its result is typed."""
     found = await tower.measure(
         tower.metrics.get_vm_metrics, vms={"name": "web"}, metrics=[CPU], range="24h"
     )

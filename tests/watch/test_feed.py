@@ -35,7 +35,7 @@ class OddFeed:
 
     Attributes:
         revisions: Revisions of the changes, in sending order; each change has a name.
-        current: Current revision, as reported; None: the latest.
+        current: Current revision that the feed reports. None means the latest revision.
         compacted: Reported revision of the compaction.
         inclusive: Whether a page includes the change with the requested revision.
         cap: Maximum number of changes in a page.

@@ -328,7 +328,10 @@ async def test_cancelling_anywhere_leaves_nothing_and_loses_nothing(
 
 
 async def cut_short(tower: Cloudtower, function: Any) -> int:  # noqa: ANN401
-    """Cancel a function later and later until it completes; return the number of cancellations."""
+    """Run a function repeatedly, and cancel each run one iteration of the event loop later.
+
+    When a run completes, return the number of cancelled runs.
+    """
     done: list[object] = []
 
     async def to_the_end() -> None:
