@@ -251,7 +251,7 @@ def _described(
     for prop in record.properties:
         text = (
             texts.own(record, prop)
-            or wording.argument(prop.wire, kind(operation), method)
+            or wording.argument(prop, kind(operation), method)
             or texts.field(record, prop)
         )
         later = history.property_since(record, prop)

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 COMMON = "common"
 INTRODUCTION = """\
-Every operation also takes `content_language`, `external_cloudtower_id` and `timeout` (seconds for
+Every operation has three more arguments: `content_language` (language of texts in the answer),
+`external_cloudtower_id` (value of the header `external-cloudtower-id`) and `timeout` (seconds for
 the whole call).
 
-[All operations](../api.md) · [Types of several namespaces](common.md)"""
+[All operations](../api.md) · [Types that several namespaces use](common.md)"""
 OF_EVERY_CALL = {"self", "content_language", "external_cloudtower_id", "timeout"}
 
 _SUFFIXES = ("contains", "starts_with", "ends_with", "in", "lt", "lte", "gt", "gte")
@@ -257,7 +258,7 @@ def homes() -> dict[str, dict[str, Shape]]:
 def page_of(name: str) -> Iterator[str]:
     """Yield the lines of a page, which is about a namespace or about shared types."""
     if name == COMMON:
-        yield from ("# Types of several namespaces", "")
+        yield from ("# Types that several namespaces use", "")
     else:
         yield from (f"# tower.{name}", "", INTRODUCTION, "", "## Operations", "")
         for method in _methods(name):
@@ -278,7 +279,8 @@ def _shape(page: str, name: str) -> Iterator[str]:
     package = name.partition(".")[0]
     shape = homes()[page][name]
     if name.endswith("WhereInput"):
-        yield "Filter. Fields that conditions can refer to, by type:"
+        yield "Filter. Each key is one of these fields, alone or with a suffix such as `_in`."
+        yield "The fields are listed by type:"
         yield ""
         by_kind: defaultdict[str, list[str]] = defaultdict(list)
         for field in shape.fields:

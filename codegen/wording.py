@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 
 from . import names
-from .schema import Operation
+from .schema import Operation, Property, Ref
 
 # Maximum width of a docstring's lines, without the indentation of a method.
 _WIDTH = 92
@@ -30,15 +30,18 @@ def below(text: str) -> list[str]:
     return [f'"""{text}"""'] if text else []
 
 
-def argument(wire: str, kind: str, method: str = "") -> str:
+def argument(prop: Property, kind: str, method: str = "") -> str:
     """Return the text of the argument `where` or `data`, or an empty string for other arguments."""
-    if wire == "where":
-        return (
-            "Filter. Without a filter, all resources match."
-            if kind == "QUERY"
-            else "Filter of the resources to act on."
-        )
-    return "Fields to set." if wire == "data" and method.startswith("update_") else ""
+    if prop.wire == "where":
+        if isinstance(prop.node, Ref) and prop.node.name.endswith("WhereUniqueInput"):
+            return "Filter for one resource: its `id` or another unique field."
+        if kind != "QUERY":
+            return "Filter of the resources to act on."
+        if prop.required:
+            return "Filter. `{}` matches all resources."
+        return "Filter. Without a filter, all resources match."
+    is_update = prop.wire == "data" and method.startswith("update_")
+    return "Dict with the fields to change and their new values." if is_update else ""
 
 
 def docstring(

@@ -6,7 +6,7 @@ import pytest
 
 from cloudtower_async.calls.namespace import Namespace
 from codegen import wording
-from codegen.schema import ListOf, Operation, Ref
+from codegen.schema import ListOf, Operation, Property, Ref
 
 _CUT = Operation(
     id="CutVmNicHair",
@@ -28,18 +28,28 @@ def test_a_number_takes_the_plural(number: int, said: str) -> None:
     assert wording.counted(number, "call") == said
 
 
+def _given(wire: str, kind: str = "HairWhereInput", *, required: bool = False) -> Property:
+    return Property(wire, Ref(kind), required=required, nullable=False, deprecated=False)
+
+
 @pytest.mark.parametrize(
-    ("wire", "kind", "said"),
+    ("argument", "kind", "said"),
     [
-        ("where", "QUERY", "Filter. Without a filter, all resources match."),
-        ("where", "MUTATION", "Filter of the resources to act on."),
-        ("colour", "QUERY", ""),
+        (_given("where"), "QUERY", "Filter. Without a filter, all resources match."),
+        (_given("where", required=True), "QUERY", "Filter. `{}` matches all resources."),
+        (
+            _given("where", "HairWhereUniqueInput", required=True),
+            "QUERY",
+            "Filter for one resource: its `id` or another unique field.",
+        ),
+        (_given("where", required=True), "MUTATION", "Filter of the resources to act on."),
+        (_given("colour"), "QUERY", ""),
     ],
 )
 def test_the_text_of_a_filter_depends_on_the_kind_of_the_method(
-    wire: str, kind: str, said: str
+    argument: Property, kind: str, said: str
 ) -> None:
-    assert wording.argument(wire, kind) == said
+    assert wording.argument(argument, kind) == said
 
 
 def test_the_text_comes_first_or_else_the_name() -> None:
@@ -83,9 +93,12 @@ def test_the_base_of_namespaces_describes_what_their_methods_share() -> None:
         assert name in (Namespace.__doc__ or "")
 
 
-@pytest.mark.parametrize(("method", "said"), [("update_hair", "Fields to set."), ("cut_hair", "")])
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("update_hair", "Dict with the fields to change and their new values."), ("cut_hair", "")],
+)
 def test_data_is_what_to_set_only_of_updates(method: str, said: str) -> None:
-    assert wording.argument("data", "MUTATION", method) == said
+    assert wording.argument(_given("data"), "MUTATION", method) == said
 
 
 def test_a_separate_credential_is_documented() -> None:

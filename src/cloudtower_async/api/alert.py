@@ -52,8 +52,8 @@ class AlertNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.Alert]:
         """Return the alerts that match `where`, including ended alerts. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. The texts of an alert follow
-        `content_language`.
+        result; `first`, `skip` and `after` select a page. `content_language` selects the language
+        of the alert texts.
 
         `POST /get-alerts`, since CloudTower 3.0.0.
 
@@ -140,8 +140,8 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Alert]]:
-        """Mark every alert that matches `where` as resolved. Each task ends when the alert counts
-        as ended. The cause of the alert remains, so it can raise a new alert.
+        """Mark every alert that matches `where` as resolved. Each alert has a task, which ends when
+        the alert is marked as ended. The cause of the alert remains, so it can raise a new alert.
 
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -92,8 +92,8 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteAlertNotifier]]:
-        """Permanently delete every alert notifier that matches `where`. Each task ends when the
-        object is deleted. The notifier sends no more e-mails.
+        """Permanently delete every alert notifier that matches `where`. Each notifier has a task,
+        which ends when the notifier is deleted. The notifier sends no more e-mails.
 
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
@@ -220,9 +220,9 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.AlertNotifier]:
-        """Change recipients, severities, clusters, language or `disabled` of the alert notifier
-        with the given `id`. Without an `id`, the server changes the first alert notifier. The task
-        ends when the change is made.
+        """Change recipients, severities, clusters, language or `disabled` of one alert notifier.
+        `id` selects the notifier. If you omit `id`, the server changes the first notifier. The
+        operation starts a task, which ends when the change is complete.
 
         `POST /update-alert-notifier`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -271,9 +271,9 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
-        """Make the same change (of recipients, severities, language, `disabled` …) to every alert
-        notifier that matches `where`. Each changed object has a task, which ends when the change is
-        complete.
+        """Change recipients, severities, language or `disabled` of every alert notifier that
+        matches `where`. All these notifiers get the same values. Each changed object has a task,
+        which ends when the change is complete.
 
         `POST /update-many-alert-notifiers`, since CloudTower 3.1.0. Changes the server's state.
 

@@ -44,8 +44,8 @@ class AlertRuleNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.AlertRule]:
         """Return the cluster-specific alert rules that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. These rules have thresholds that differ from the
-        global alert rule.
+        `first`, `skip` and `after` select a page. The thresholds of such a rule replace the
+        thresholds of the global alert rule for one cluster.
 
         `POST /get-alert-rules`, since CloudTower 3.0.0.
 

@@ -29,8 +29,8 @@ class ApiInfoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> str:
-        """Return the version of the server's API as a string. The call needs no login, so it is
-        also a check whether a server answers.
+        """Return the version of the server's API as a string. The call needs no login. You can also
+        use it to check whether a server answers.
 
         `GET /get-version`, since CloudTower 3.0.0.
         """

@@ -129,8 +129,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
         """Build a new VM from the restore point that matches `where`, on the given cluster, host
-        and networks. The backed-up VM is not changed. The task ends when the VM is restored. To
-        start the VM, set `startup_after_restore`.
+        and networks. The backed-up VM is not changed. The operation starts a task, which ends when
+        the VM is restored. To start the VM, set `startup_after_restore`.
 
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -156,9 +156,9 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupRestoreExecution]]:
-        """Restore the original VM from the restore point that matches `where`. Destructive: data
-        written to the VM since the backup is lost. The task ends when the VM is restored. To start
-        the VM, set `startup_after_restore`.
+        """Restore the original VM from the restore point that matches `where`. Destructive: the VM
+        loses all data that is newer than the backup. The operation starts a task, which ends when
+        the VM is restored. To start the VM, set `startup_after_restore`.
 
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -206,7 +206,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBackupPlan]]:
         """Permanently delete every backup plan that matches `where`. `delete_strategy` decides
-        whether the restore points are kept or deleted. Each task ends when the plan is deleted.
+        whether the restore points are kept or deleted. Each plan has a task, which ends when the
+        plan is deleted.
 
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -232,7 +233,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[list[models.DeleteBackupRestorePoint]]]:
         """Permanently delete every restore point that matches `where`: its VM can no longer be
-        restored to that point in time. Each task ends when the restore point is deleted.
+        restored to that point in time. Each restore point has a task, which ends when the restore
+        point is deleted.
 
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -257,8 +259,9 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlanExecution]]:
-        """Run every backup plan that matches `where` now, outside its schedule. `type` selects a
-        full or an incremental backup. The run and its task show the progress.
+        """Start a backup now for every backup plan that matches `where`. The schedules of the plans
+        do not matter. `type` selects a full or an incremental backup. Each plan has a task, which
+        shows the progress of the backup.
 
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -432,7 +435,7 @@ class BackupPlanNamespace(Namespace):
         `POST /get-backup-restore-point-metadata`, since CloudTower 4.5.0.
 
         Args:
-            where: Filter. Without a filter, all resources match.
+            where: Filter for one resource: its `id` or another unique field.
         """
         return await self._executor.call(
             GET_BACKUP_RESTORE_POINT_METADATA,
@@ -451,7 +454,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Resume every suspended backup plan that matches `where`, so that its scheduled backups
-        run again. Each task ends when the plan is active.
+        run again. Each plan has a task, which ends when the plan is active.
 
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -471,8 +474,9 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
-        """Pause every backup plan that matches `where`: no scheduled backup starts until
-        `resume_backup_plan`. Restore points stay. Each task ends when the plan is paused.
+        """Pause every backup plan that matches `where`. No scheduled backup starts until you call
+        `resume_backup_plan`. Restore points are kept. Each plan has a task, which ends when the
+        plan is paused.
 
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 

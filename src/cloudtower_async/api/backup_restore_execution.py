@@ -44,8 +44,8 @@ class BackupRestoreExecutionNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.BackupRestoreExecution]:
         """Return the restore runs that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A run brings a VM back from a restore point, in place or as a new
-        VM.
+        and `after` select a page. A run restores one VM from a restore point: either the original
+        VM, or a new VM.
 
         `POST /get-backup-restore-executions`, since CloudTower 4.4.0.
 

@@ -44,8 +44,8 @@ class BackupRestorePointNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.BackupRestorePoint]:
         """Return the backup restore points that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A restore point is the state of a VM that a
-        backup has stored.
+        `first`, `skip` and `after` select a page. A backup stores the state of a VM in a restore
+        point.
 
         `POST /get-backup-restore-points`, since CloudTower 4.4.0.
 

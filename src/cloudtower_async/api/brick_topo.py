@@ -92,8 +92,8 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBrickTopo]]:
-        """Permanently delete every chassis that matches `where`. Each task ends when the object is
-        deleted. Only the rack topology changes. The hosts keep running.
+        """Permanently delete every chassis that matches `where`. Each chassis has a task, which
+        ends when the chassis is deleted. Only the rack topology changes. The hosts keep running.
 
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -210,7 +210,7 @@ class BrickTopoNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
         """Move every chassis that matches `where` to a position in a rack of the topology. Each
-        item has a task, which ends when the topology is changed.
+        chassis has a task, which ends when the topology is changed.
 
         `POST /move-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 

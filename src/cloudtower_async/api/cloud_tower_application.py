@@ -79,7 +79,7 @@ class CloudTowerApplicationNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.DeleteCloudTowerApplicationPackage]:
         """Permanently delete every application package that matches `where`. The answer lists the
-        ids. No task is started.
+        ids of the deleted packages. No task is started.
 
         `POST /delete-cloudtower-application-package`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -253,9 +253,9 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.CloudTowerApplication:
-        """Upgrade one application to the package `targetPackage`. `where` must identify the
-        application. The answer is the application, and no task is started. Poll the application
-        until its version has changed.
+        """Upgrade one application. `where` must identify the application, and `targetPackage` in
+        `data` selects the package to upgrade to. The answer is the application, and no task is
+        started. Poll the application until its version has changed.
 
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 

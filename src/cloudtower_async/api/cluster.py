@@ -144,8 +144,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Connect existing clusters to CloudTower, one per item, by address and credentials. Each
-        item has a task, which ends when the cluster is connected. The resources of a cluster appear
-        in listings after they have been synchronized.
+        item starts a task, which ends when the cluster is connected. The resources of a cluster
+        appear in listings after CloudTower has synchronized the cluster.
 
         `POST /connect-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -165,9 +165,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
-        """Remove clusters from CloudTower: every cluster that matches `where`, with the records of
-        its VMs, hosts and storage. Each task ends when the cluster is removed. The effect of
-        `force` is not documented.
+        """Disconnect every cluster that matches `where`, and delete CloudTower's records of its
+        VMs, hosts and storage. Each cluster has a task, which ends when the cluster is removed from
+        CloudTower. The effect of `force` is not documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -192,7 +192,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn off pinning of volumes to the cache tier for every cluster that matches `where`.
-        Each task ends when pinning is off.
+        Each cluster has a task, which ends when pinning is off.
 
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -217,13 +217,13 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn on pinning of volumes to the cache tier for every cluster that matches `where`. A
-        share of each host's cache is reserved for pinned volumes. Each task ends when pinning is
-        on.
+        share of each host's cache is reserved for pinned volumes. Each cluster has a task, which
+        ends when pinning is on.
 
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -242,14 +242,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterPinInPerformanceInfo]:
-        """Return, for each cluster that matches `where`, whether volumes can be pinned to the cache
-        tier, how much cache is reserved for pinned volumes, and how much of the reserved cache is
-        used.
+        """Return the state of pinning to the cache tier for each cluster that matches `where`. The
+        answer says whether volumes can be pinned. It also says how much cache is reserved for
+        pinned volumes, and how much of the reserved cache is used.
 
         `POST /get-cluster-pin-in-performance-info`, since CloudTower 4.7.0.
 
         Args:
-            where: Filter. Without a filter, all resources match.
+            where: Filter. `{}` matches all resources.
         """
         return await self._executor.call(
             GET_CLUSTER_PIN_IN_PERFORMANCE_INFO,
@@ -276,7 +276,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             effect: Storage policies to estimate the allocatable capacity for.
-            where: Filter. Without a filter, all resources match.
+            where: Filter. `{}` matches all resources.
         """
         return await self._executor.call(
             GET_CLUSTER_STORAGE_INFO,
@@ -393,7 +393,7 @@ class ClusterNamespace(Namespace):
         `POST /get-meta-leader`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter. Without a filter, all resources match.
+            where: Filter. `{}` matches all resources.
         """
         return await self._executor.call(
             GET_META_LEADER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -409,13 +409,13 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Change address, credentials, datacenter or zones of every cluster that matches `where`.
-        Each changed object has a task, which ends when the change is complete. This changes how
-        CloudTower reaches the cluster, not the cluster itself.
+        Each changed object has a task, which ends when the change is complete. The operation
+        changes only how CloudTower reaches and groups the cluster.
 
         `POST /update-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -436,8 +436,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Turn the block storage service on or off, for every cluster that matches `where`. Each
-        task ends when the service is switched. When the service is off, storage clients may lose
-        access.
+        cluster has a task, which ends when the service is switched. When the service is off,
+        storage clients may lose access.
 
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -462,9 +462,9 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Turn high availability on or off for every cluster that matches `where`. Each task ends
-        when the setting has changed. High availability starts the VMs of a failed host on other
-        hosts.
+        """Turn high availability on or off for every cluster that matches `where`. Each cluster has
+        a task, which ends when the setting has changed. High availability starts the VMs of a
+        failed host on other hosts.
 
         `POST /update-cluster-ha-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -489,13 +489,13 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Install a license text on every cluster that matches `where`. Each task ends when the
-        cluster has accepted it.
+        """Install a license text on every cluster that matches `where`. Each cluster has a task,
+        which ends when the cluster has accepted the license.
 
         `POST /update-cluster-license`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -516,13 +516,13 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Change DNS and NTP servers, virtual IPs or the management network of every cluster that
-        matches `where`. Each task ends when the change is made. A wrong management address cuts the
-        cluster off.
+        matches `where`. Each cluster has a task, which ends when the change is complete. With a
+        wrong management address, the cluster can no longer be reached.
 
         `POST /update-cluster-network-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -542,13 +542,14 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Set the CPU compatibility model of VMs and auto-converge of live migrations for every
-        cluster that matches `where`. Each task ends when the change is made.
+        """Change two settings of every cluster that matches `where`: the CPU compatibility model
+        for VMs, and whether live migrations use auto-converge. Each cluster has a task, which ends
+        when the change is complete.
 
         `POST /update-cluster-virtualization-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -85,9 +85,9 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroup]]:
-        """Permanently delete every consistency group that matches `where`. Each task ends when the
-        object is deleted. The LUNs and namespaces of the group are kept. `remain_volume_snapshot`
-        decides whether their snapshots are kept, too.
+        """Permanently delete every consistency group that matches `where`. Each group has a task,
+        which ends when the group is deleted. The LUNs and namespaces of the group are kept.
+        `remain_volume_snapshot` decides whether their snapshots are kept, too.
 
         `POST /delete-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 

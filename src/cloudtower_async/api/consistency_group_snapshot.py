@@ -64,7 +64,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
         """Take snapshots of consistency groups, one per item. The snapshots of all members are
-        taken at the same moment. Each task ends when the snapshots of all members exist.
+        taken at the same moment. Each item starts a task, which ends when the snapshots of all
+        members exist.
 
         `POST /create-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -88,9 +89,9 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroupSnapshot]]:
-        """Permanently delete every consistency group snapshot that matches `where`. Each task ends
-        when the object is deleted. `remain_volume_snapshot` keeps the snapshots of the single
-        members.
+        """Permanently delete every consistency group snapshot that matches `where`. Each snapshot
+        has a task, which ends when the snapshot is deleted. `remain_volume_snapshot` decides
+        whether the snapshots of the individual LUNs and namespaces are kept.
 
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -121,8 +122,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroupSnapshot]:
         """Return the consistency group snapshots that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. Such a snapshot freezes all members of its group
-        at one moment.
+        `first`, `skip` and `after` select a page. Such a snapshot holds the state of all members of
+        its group at the same moment.
 
         `POST /get-consistency-group-snapshots`, since CloudTower 3.0.0.
 
@@ -210,8 +211,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
         """For every snapshot that matches `where`, roll all members of its consistency group back
-        to the snapshot. Destructive: data written to the LUNs and namespaces since the snapshot is
-        lost. Each task ends when all members are rolled back.
+        to the snapshot. Destructive: the LUNs and namespaces lose all data that is newer than the
+        snapshot. Each snapshot has a task, which ends when all members are rolled back.
 
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -87,8 +87,8 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryImage]]:
-        """Permanently delete every content library ISO image that matches `where`. Each task ends
-        when the object is deleted. To remove an image only from some clusters, use
+        """Permanently delete every content library ISO image that matches `where`. Each image has a
+        task, which ends when the image is deleted. To remove an image only from some clusters, use
         `remove_content_library_image_clusters`.
 
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
@@ -113,8 +113,8 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Copy every content library image that matches `where` to further clusters. Each task ends
-        when all these clusters have a copy.
+        """Copy every content library image that matches `where` to more clusters. `data` selects
+        these clusters. Each image has a task, which ends when all these clusters have a copy.
 
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -233,7 +233,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.UploadTask:
         """Have the server download an ISO image from a URL into the content library. The answer is
-        an upload task instead of a task. Poll the upload task with `get_upload_tasks`.
+        an upload task. Poll the upload task with `get_upload_tasks`.
 
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -257,8 +257,9 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
-        """Remove the copies of every content library image that matches `where` from the given
-        clusters. Other clusters keep their copies. Each task ends when the copies are removed.
+        """Remove content library images from some clusters. `where` selects the images, and `data`
+        selects the clusters that lose their copies. Other clusters keep their copies. Each image
+        has a task, which ends when the copies are removed.
 
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -284,8 +285,8 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Change name or description of every content library image that matches `where`. Each
-        changed object has a task, which ends when the change is complete. Servers before 4.0.0 fail
-        without a name.
+        changed object has a task, which ends when the change is complete. Before CloudTower 4.0.0,
+        the operation fails if `data` has no name.
 
         `POST /update-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -103,8 +103,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Copy VMs into new content library templates, one per item. The VMs are kept. Each task
-        ends when the template exists in all its clusters.
+        """Copy VMs into new content library templates, one per item. The VMs are kept. Each item
+        starts a task, which ends when the template exists in all its clusters.
 
         `POST /clone-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -128,7 +128,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Convert stopped VMs into content library templates, one per item. Destructive: the
-        conversion removes the VM. Each task ends when the template exists.
+        conversion removes the VM. Each item starts a task, which ends when the template exists.
 
         `POST /convert-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -151,9 +151,9 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryVmTemplate]]:
-        """Permanently delete every content library VM template that matches `where`. Each task ends
-        when the object is deleted. To remove a template only from some clusters, use
-        `remove_content_library_vm_template_clusters`.
+        """Permanently delete every content library VM template that matches `where`. Each template
+        has a task, which ends when the template is deleted. To remove a template only from some
+        clusters, use `remove_content_library_vm_template_clusters`.
 
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -177,8 +177,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Copy every content library template that matches `where` to further clusters. Each task
-        ends when all these clusters have a copy.
+        """Copy every content library template that matches `where` to more clusters. `data` selects
+        these clusters. Each template has a task, which ends when all these clusters have a copy.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -202,9 +202,9 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every content library template that matches `where` to files. Each task ends when
-        the files can be downloaded. `ovf.get_export_file_download_links` returns the links of the
-        files.
+        """Export every content library template that matches `where` to files. Each template has a
+        task, which ends when the files can be downloaded. `ovf.get_export_file_download_links`
+        returns the links of the files.
 
         `POST /export-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -322,7 +322,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Create content library templates, one per item, each from a parsed OVF and its uploaded
-        disk files. Each task ends when the template exists.
+        disk files. Each item starts a task, which ends when the template exists.
 
         `POST /import-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -346,8 +346,9 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
-        """Remove the copies of every content library template that matches `where` from the given
-        clusters. Other clusters keep their copies. Each task ends when the copies are removed.
+        """Remove content library templates from some clusters. `where` selects the templates, and
+        `data` selects the clusters that lose their copies. Other clusters keep their copies. Each
+        template has a task, which ends when the copies are removed.
 
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -80,7 +80,8 @@ class DatacenterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
         """Add clusters to datacenters. Each item names one datacenter, and its `data.clusters` is a
-        filter that selects the clusters. Each task ends when the clusters belong to the datacenter.
+        filter that selects the clusters. Each item starts a task, which ends when the clusters
+        belong to the datacenter.
 
         `POST /add-clusters-to-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -119,8 +120,9 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteDatacenter]]:
-        """Permanently delete every datacenter that matches `where`. Each task ends when the object
-        is deleted. A datacenter only groups clusters.
+        """Permanently delete every datacenter that matches `where`. Each datacenter has a task,
+        which ends when the datacenter is deleted. A datacenter only groups clusters, so the
+        clusters are kept.
 
         `POST /delete-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -234,8 +236,8 @@ class DatacenterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
         """Remove clusters from datacenters. Each item names one datacenter, and its `data.clusters`
-        is a filter that selects the clusters. The clusters stay connected. Each task ends when the
-        clusters are removed.
+        is a filter that selects the clusters. The clusters stay connected. Each item starts a task,
+        which ends when the clusters are removed.
 
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -260,12 +262,13 @@ class DatacenterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
         """Change name or clusters of every datacenter that matches `where`. Each changed object has
-        a task, which ends when the change is complete. `clusters` is a filter.
+        a task, which ends when the change is complete. `clusters` in `data` is a filter that
+        selects the clusters of the datacenter.
 
         `POST /update-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -44,8 +44,8 @@ class DeployNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.Deploy]:
         """Return the CloudTower installations that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A record holds the version and the license of the
-        CloudTower itself.
+        `first`, `skip` and `after` select a page. Each record holds the version and the license of
+        one CloudTower.
 
         `POST /get-deploys`, since CloudTower 3.0.0.
 

@@ -31,7 +31,8 @@ class DiscoveredHostNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.DiscoveredHost]:
         """Look for hosts that could join the given cluster, in its network or at `host_address`,
-        and return their hardware. Nothing is changed; `create_host` adds them.
+        and return their hardware. Nothing is changed. To add a host to the cluster, call
+        `create_host`.
 
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
 

@@ -148,9 +148,9 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
-        """Mount every physical disk that matches `where` for storage, as cache, data or system disk
-        (`function`). Each task ends when the disk is mounted. Destructive: data on the disk may be
-        erased.
+        """Mount every physical disk that matches `where`, so that the cluster can use the disk.
+        `function` in `data` selects the use of the disk, such as `CACHE` or `DATA`. Each disk has a
+        task, which ends when the disk is mounted. Destructive: data on the disk may be erased.
 
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -174,9 +174,9 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
-        """Take every physical disk that matches `where` out of storage use, so that it can be
-        pulled. Each task ends when the disk is unmounted. The cluster loses the capacity of the
-        disk.
+        """Unmount every physical disk that matches `where`. You can then pull the disk out of its
+        host. Each disk has a task, which ends when the disk is unmounted. The cluster loses the
+        capacity of the disk.
 
         `POST /unmount-disk`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -62,8 +62,8 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteElfImage]]:
-        """Permanently delete every cluster-local ISO image that matches `where`. Each task ends
-        when the object is deleted.
+        """Permanently delete every cluster-local ISO image that matches `where`. Each image has a
+        task, which ends when the image is deleted.
 
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 

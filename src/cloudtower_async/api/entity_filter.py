@@ -84,8 +84,9 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteEntityFilter]]:
-        """Permanently delete every resource optimization rule that matches `where`. Each task ends
-        when the object is deleted. The results of the rule are deleted, too. VMs do not change.
+        """Permanently delete every resource optimization rule that matches `where`. Each rule has a
+        task, which ends when the rule is deleted. The results of the rule are deleted, too. VMs do
+        not change.
 
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -95,7 +95,8 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Create a recycle bin setting (on or off, days to keep) for every cluster that matches
-        `where`. The setting overrides the global setting. Each task ends when the setting applies.
+        `where`. The setting overrides the global setting. Each cluster has a task, which ends when
+        the setting applies.
 
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -121,7 +122,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteClusterRecycleBin]]:
         """Remove the recycle bin setting of every cluster that matches `where`, so that the global
-        setting applies again. Each task ends when the global setting applies.
+        setting applies again. Each cluster has a task, which ends when the global setting applies.
 
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -241,8 +242,9 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Replace the list of client addresses that may, or may not, reach CloudTower. With a wrong
-        list, this program may lose access, too. The task ends when the change applies.
+        """Replace the list of client addresses that CloudTower allows or denies. `access_mode`
+        decides between these two uses of the list. With a wrong list, your program can also lose
+        access. The operation starts a task, which ends when the change applies.
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -269,8 +271,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Change whether deleted VMs go to the recycle bin, and for how many days, for every
-        cluster that matches `where` and has a separate setting. Each task ends when the setting
+        """Change the recycle bin setting (on or off, days to keep) of every cluster that matches
+        `where` and has its own setting. Each cluster has a task, which ends when the setting
         applies.
 
         `POST /update-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
@@ -297,8 +299,9 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Change whether deleted VMs go to the recycle bin, and for how many days, for clusters
-        without a separate setting. The task ends when the setting applies.
+        """Change the global recycle bin setting (on or off, days to keep). The global setting
+        applies to every cluster without its own setting. The operation starts a task, which ends
+        when the setting applies.
 
         `POST /update-global-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -326,7 +329,8 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
         """Set password complexity and expiry, the allowed number of failed logins, and the time in
-        which they are counted. 0 turns a limit off. The task ends when the rules apply.
+        which they are counted. 0 turns a limit off. The operation starts a task, which ends when
+        the rules apply.
 
         `POST /update-password-security`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -359,8 +363,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Set how long an unused login stays valid, in milliseconds; 0 means forever. The task ends
-        when the change applies.
+        """Set how long an unused login stays valid, in milliseconds; 0 means forever. The operation
+        starts a task, which ends when the change applies.
 
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
 

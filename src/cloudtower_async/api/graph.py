@@ -83,8 +83,8 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteGraph]]:
-        """Permanently delete every monitoring chart that matches `where`. Each task ends when the
-        object is deleted. The recorded metrics stay.
+        """Permanently delete every monitoring chart that matches `where`. Each chart has a task,
+        which ends when the chart is deleted. The recorded metrics stay.
 
         `POST /delete-graph`, since CloudTower 3.0.0. Changes the server's state.
 

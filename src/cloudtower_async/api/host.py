@@ -111,8 +111,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchHosts]]:
-        """Add discovered hosts to clusters, one cluster per item. Each task ends when the hosts are
-        part of the cluster, which takes a long time. The answer has the task, but not the hosts.
+        """Add discovered hosts to clusters, one cluster per item. Each item starts a task, which
+        ends when the hosts are part of the cluster, which takes a long time. The answer has the
+        task, but not the hosts.
 
         `POST /create-host`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -132,9 +133,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Put the host with id `host_id` into maintenance mode: the VMs in `shutdown_vms` are shut
-        down, and all other VMs are migrated. The task ends when the host is empty and in
-        maintenance mode. Run the precheck first.
+        """Put the host with id `host_id` into maintenance mode. The server shuts down the VMs in
+        `shutdown_vms`, and migrates all other VMs. The operation starts a task, which ends when the
+        host is empty and in maintenance mode. Call `enter_maintenance_mode_pre_check` first.
 
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -158,9 +159,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeResult:
-        """Return the result of an `enter_maintenance_mode_pre_check` task: whether it is `done`,
-        and the VMs that cannot be migrated and would have to be shut down. Poll until `done` is
-        true.
+        """Return the result of a task that `enter_maintenance_mode_pre_check` started. The result
+        lists the VMs that cannot be migrated and would have to be shut down. Poll until the field
+        `done` of the result is true.
 
         `POST /enter-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
@@ -208,8 +209,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Take the host with id `host_id` out of maintenance mode. VMs named in `data` by their
-        UUID are brought back or started. The task ends when the host is in use again.
+        """Take the host with id `host_id` out of maintenance mode. `data` holds the UUIDs of VMs
+        that the server moves back to the host or starts. The operation starts a task, which ends
+        when the host is in use again.
 
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -233,7 +235,7 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ExitMaintenanceModeResult:
-        """Return the VMs that could be brought back or started when the host that matches `where`
+        """Return the VMs that the server can move back or start when the host that matches `where`
         leaves maintenance mode. Nothing is changed.
 
         `POST /exit-maintance-mode-precheck-result`, since CloudTower 4.0.0.
@@ -351,9 +353,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Power off or, with `action` `reboot`, restart the host with id `host_id`. Destructive:
-        with `force`, VMs that still run on the host can lose power and unsaved data. The task ends
-        when the host is off or restarted.
+        """Power off the host with id `host_id`, or restart the host if `action` is `reboot`.
+        Destructive: with `force`, VMs that still run on the host can lose power and unsaved data.
+        The operation starts a task, which ends when the host is off or restarted.
 
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -377,8 +379,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
-        """Switch the locator light of physical disks on or off, one disk per item, to find them in
-        the rack. Data is not changed. Each task ends when the light is switched.
+        """Switch the locator light of physical disks on or off, one disk per item. The light helps
+        you find the disk in the rack. Data is not changed. Each item starts a task, which ends when
+        the light is switched.
 
         `POST /trigger-disk-blink`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -398,13 +401,14 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
-        """Change name, SCVM name or IPMI access of every host that matches `where`. Each changed
-        object has a task, which ends when the change is complete.
+        """Change the name of every host that matches `where`, the name of its storage controller VM
+        (SCVM), or its IPMI access. Each changed object has a task, which ends when the change is
+        complete.
 
         `POST /update-host`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

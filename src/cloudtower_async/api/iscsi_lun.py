@@ -88,7 +88,7 @@ class IscsiLunNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
         """Create iSCSI LUNs from LUN snapshots, one per item, in the given target. The source does
-        not change. Each task ends when the LUN exists.
+        not change. Each item starts a task, which ends when the LUN exists.
 
         `POST /clone-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -108,7 +108,7 @@ class IscsiLunNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
         """Copy iSCSI LUNs with their data, one LUN per item, into the same or another target. Each
-        task ends when the copy exists.
+        item starts a task, which ends when the copy exists.
 
         `POST /copy-iscsi-lun`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -148,8 +148,9 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLun]]:
-        """Delete every iSCSI LUN that matches `where`, with all its data. Each task ends when the
-        object is deleted. `remove_snapshot` decides whether the snapshots are deleted, too.
+        """Delete every iSCSI LUN that matches `where`, with all its data. Each LUN has a task,
+        which ends when the LUN is deleted. `remove_snapshot` decides whether the snapshots are
+        deleted, too.
 
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -267,8 +268,9 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
-        """Roll iSCSI LUNs back to a snapshot, one per item. Destructive: data written since the
-        snapshot is lost. Each task ends when the LUN holds the old data.
+        """Roll iSCSI LUNs back to a snapshot, one per item. Destructive: the LUN loses all data
+        that is newer than the snapshot. Each item starts a task, which ends when the LUN holds the
+        old data.
 
         `POST /rollback-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -294,7 +296,7 @@ class IscsiLunNamespace(Namespace):
     ) -> list[WithTask[models.IscsiLun]]:
         """Change name, size, redundancy, initiators or I/O limits of every iSCSI LUN that matches
         `where`. Each changed object has a task, which ends when the change is complete. Initiators
-        that are left out lose access.
+        that are missing from a new list lose access.
 
         `POST /update-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 

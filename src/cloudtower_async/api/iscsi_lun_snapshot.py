@@ -75,8 +75,8 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLunSnapshot]]:
-        """Permanently delete every iSCSI LUN snapshot that matches `where`. Each task ends when the
-        object is deleted. The LUN itself is kept.
+        """Permanently delete every iSCSI LUN snapshot that matches `where`. Each snapshot has a
+        task, which ends when the snapshot is deleted. The LUN itself is kept.
 
         `POST /delete-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 

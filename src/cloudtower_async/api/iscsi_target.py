@@ -83,8 +83,8 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiTarget]]:
-        """Permanently delete every iSCSI target that matches `where`. Each task ends when the
-        object is deleted. Delete the LUNs of a target first. Clients lose access.
+        """Permanently delete every iSCSI target that matches `where`. Each target has a task, which
+        ends when the target is deleted. Delete the LUNs of a target first. Clients lose access.
 
         `POST /delete-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 

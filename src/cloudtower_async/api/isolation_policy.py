@@ -67,8 +67,8 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.IsolationPolicy:
-        """Isolate one VM from the network. With mode `PARTIAL`, allowed traffic still passes. The
-        answer is the policy itself. No task is started.
+        """Isolate one VM from the network. With mode `PARTIAL`, traffic that the policy lists still
+        passes. The answer is the policy itself. No task is started.
 
         `POST /create-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -104,7 +104,7 @@ class IsolationPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.DeleteIsolationPolicy]:
         """Delete every isolation policy that matches `where`. The VM of the policy can use the
-        network again. The answer lists the ids. No task is started.
+        network again. The answer lists the ids of the deleted policies. No task is started.
 
         `POST /delete-isolation-policy`, since CloudTower 4.6.0. Changes the server's state.
 

@@ -84,8 +84,8 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
         """Attach every label that matches `where` to all resources that match the filters in
-        `data`. Resource types without a filter do not change. Each task ends when the label is
-        attached.
+        `data`. Each filter in `data` is for one type of resource. Each label has a task, which ends
+        when the label is attached.
 
         `POST /add-labels-to-resources`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -131,8 +131,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLabel]]:
-        """Permanently delete every label that matches `where`. Each task ends when the object is
-        deleted. The label is detached from all resources. The resources are kept.
+        """Permanently delete every label that matches `where`. Each label has a task, which ends
+        when the label is deleted. The label is detached from all resources. The resources are kept.
 
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -246,7 +246,8 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
         """Detach every label that matches `where` from all resources that match the filters in
-        `data`. The label and the resources are kept. Each task ends when the label is detached.
+        `data`. Each filter in `data` is for one type of resource. The label and the resources are
+        kept. Each label has a task, which ends when the label is detached.
 
         `POST /remove-labels-from-resources`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -280,7 +281,7 @@ class LabelNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -139,8 +139,8 @@ class LicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.License]:
-        """Install a new license text on CloudTower itself. The task ends when the license is
-        accepted. Clusters have separate licenses (`update_cluster_license`).
+        """Install a new license text on CloudTower itself. The operation starts a task, which ends
+        when the license is accepted. Clusters have separate licenses (`update_cluster_license`).
 
         `POST /update-license`, since CloudTower 3.0.0. Changes the server's state.
 

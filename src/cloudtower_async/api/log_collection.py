@@ -63,8 +63,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Start collecting logs of hosts over a time range, one collection per item. Each task ends
-        when the archive is ready.
+        """Start collecting logs of hosts over a time range, one collection per item. Each item
+        starts a task, which ends when the archive is ready.
 
         `POST /create-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -83,8 +83,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLogCollection]]:
-        """Permanently delete every log collection that matches `where`, with its archive. Each task
-        ends when the object is deleted.
+        """Permanently delete every log collection that matches `where`, with its archive. Each
+        collection has a task, which ends when the collection is deleted.
 
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -109,7 +109,7 @@ class LogCollectionNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
         """Stop every log collection that matches `where` without waiting for it to finish. Each
-        task ends when the log collection has stopped.
+        collection has a task, which ends when the log collection has stopped.
 
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 

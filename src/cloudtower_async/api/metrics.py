@@ -161,9 +161,10 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the clusters that match the filter, over the time
-        range `range` (such as `24h` or `7d`). For an unknown metric, the answer is empty instead of
-        an error. `dropped` is true if the server truncated the data.
+        """Return time series of `metrics` for the clusters that match `clusters`, over the time
+        range `range` (such as `24h` or `7d`). If the server does not know a metric, the answer has
+        no data for the metric, and no error is raised. `dropped` in the answer is true if the
+        server truncated the data.
 
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
@@ -191,9 +192,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the physical disks that match the filter, over the
-        time range `range`. For an unknown metric, the answer is empty instead of an error.
-        `dropped` is true if the server truncated the data.
+        """Return time series of `metrics` for the physical disks that match `disks`, over the time
+        range `range`. If the server does not know a metric, the answer has no data for the metric,
+        and no error is raised. `dropped` in the answer is true if the server truncated the data.
 
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
@@ -221,9 +222,10 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` (CPU, memory …) for the hosts that match the filter, over
-        the time range `range`. For an unknown metric, the answer is empty instead of an error.
-        `dropped` is true if the server truncated the data.
+        """Return time series of `metrics` (CPU, memory …) for the hosts that match `hosts`, over
+        the time range `range`. If the server does not know a metric, the answer has no data for the
+        metric, and no error is raised. `dropped` in the answer is true if the server truncated the
+        data.
 
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
@@ -252,9 +254,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of network `metrics` for the hosts that match the filter, one stream
-        per network device, over the time range `range`. For an unknown metric, the streams have no
-        points.
+        """Return time series of network `metrics` for the hosts that match `hosts`, over the time
+        range `range`. Each network device has its own stream. If the server does not know a metric,
+        the streams have no points.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
@@ -284,9 +286,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the named `services` on the hosts that match the
-        filter, over the time range `range`. For an unknown metric, the answer is empty instead of
-        an error.
+        """Return time series of `metrics` for the named `services` on the hosts that match `hosts`,
+        over the time range `range`. If the server does not know a metric, the answer has no data
+        for the metric, and no error is raised.
 
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
@@ -316,9 +318,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the iSCSI LUNs that match the filter, over the time
-        range `range`. For an unknown metric, the answer is empty instead of an error. `dropped` is
-        true if the server truncated the data.
+        """Return time series of `metrics` for the iSCSI LUNs that match `luns`, over the time range
+        `range`. If the server does not know a metric, the answer has no data for the metric, and no
+        error is raised. `dropped` in the answer is true if the server truncated the data.
 
         `POST /get-lun-metrics`, since CloudTower 3.0.0.
 
@@ -348,9 +350,10 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the NVMe-oF namespaces that match the filter, over
-        the time range `range`. For an unknown metric, the answer is empty instead of an error.
-        `dropped` is true if the server truncated the data.
+        """Return time series of `metrics` for the NVMe-oF namespaces that match `nvmf_namespaces`,
+        over the time range `range`. If the server does not know a metric, the answer has no data
+        for the metric, and no error is raised. `dropped` in the answer is true if the server
+        truncated the data.
 
         `POST /get-nvmf-namespace-metrics`, since CloudTower 3.0.0.
 
@@ -379,9 +382,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for physical disks as seen by the storage controller VMs
-        (SCVMs), over the time range `range`. For an unknown metric, the answer is empty instead of
-        an error.
+        """Return time series of `metrics` for the physical disks that match `disks`, over the time
+        range `range`. The storage controller VMs (SCVMs) measure the values. If the server does not
+        know a metric, the answer has no data for the metric, and no error is raised.
 
         `POST /get-scvm-disk-metrics`, since CloudTower 3.0.0.
 
@@ -410,8 +413,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the storage controller VMs (SCVMs) of the hosts that
-        match the filter, over the time range `range`. For an unknown metric, the answer is empty
-        instead of an error.
+        match `hosts`, over the time range `range`. If the server does not know a metric, the answer
+        has no data for the metric, and no error is raised.
 
         `POST /get-scvm-metrics`, since CloudTower 3.0.0.
 
@@ -441,8 +444,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
-        hosts that match the filter, over the time range `range`. For an unknown metric, the streams
-        have no points.
+        hosts that match `hosts`, over the time range `range`. If the server does not know a metric,
+        the streams have no points.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
@@ -473,7 +476,7 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of `metrics` for the named `services` in the storage controller VMs
-        (SCVMs) of the hosts that match the filter, over the time range `range`.
+        (SCVMs) of the hosts that match `hosts`, over the time range `range`.
 
         `POST /get-scvm-service-metrics`, since CloudTower 3.0.0.
 
@@ -506,8 +509,9 @@ class MetricsNamespace(Namespace):
     ) -> list[WithTask[models.Metric]]:
         """For each metric in `metrics`, return the `n` resources with the highest or lowest values
         in the clusters that match `clusters`. The metric determines the kind of resource. `type` is
-        `top` for the highest values, or `bottom` for the lowest values. `samples` has one
-        aggregated point per resource. `dropped` is often true here, which is not an error.
+        `top` for the highest values, or `bottom` for the lowest values. `samples` in the answer has
+        one aggregated point per resource. `dropped` is often true in these answers. This is not an
+        error.
 
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
@@ -537,9 +541,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` (CPU, memory, disks) for the VMs that match the filter,
-        over the time range `range`. If `dropped` is true, the server truncated the data, so request
-        a shorter range.
+        """Return time series of `metrics` (CPU, memory, disks) for the VMs that match `vms`, over
+        the time range `range`. If `dropped` in the answer is true, the server truncated the data.
+        Then request a shorter range.
 
         `POST /get-vm-metrics`, since CloudTower 3.0.0.
 
@@ -568,9 +572,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of network `metrics` for the VMs that match the filter, optionally
-        only for some NICs, over the time range `range`. For an unknown metric, the answer is empty
-        instead of an error.
+        """Return time series of network `metrics` for the VMs that match `vms`, over the time range
+        `range`. `nics` can limit the result to some NICs of these VMs. If the server does not know
+        a metric, the answer has no data for the metric, and no error is raised.
 
         `POST /get-vm-network-metrics`, since CloudTower 3.0.0.
 
@@ -599,9 +603,10 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the virtual volumes that match the filter, over the
-        time range `range`. For an unknown metric, the answer is empty instead of an error.
-        `dropped` is true if the server truncated the data.
+        """Return time series of `metrics` for the virtual volumes that match `vm_volumes`, over the
+        time range `range`. If the server does not know a metric, the answer has no data for the
+        metric, and no error is raised. `dropped` in the answer is true if the server truncated the
+        data.
 
         `POST /get-vm-volume-metrics`, since CloudTower 3.0.0.
 
@@ -629,9 +634,9 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the witness nodes of the clusters that match the
-        filter, over the time range `range`. For an unknown metric, the answer is empty instead of
-        an error.
+        """Return time series of `metrics` for the witness nodes of the clusters that match
+        `clusters`, over the time range `range`. If the server does not know a metric, the answer
+        has no data for the metric, and no error is raised.
 
         `POST /get-witness-metrics`, since CloudTower 3.0.0.
 
@@ -660,9 +665,10 @@ class MetricsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
-        """Return time series of `metrics` for the traffic between the zones of the clusters that
-        match the filter, in the direction `type`, over the time range `range`. For an unknown
-        metric, the answer is empty instead of an error.
+        """Return time series of `metrics` for the traffic between the zones of each cluster that
+        matches `clusters`, over the time range `range`. `type` selects the direction of the
+        traffic. If the server does not know a metric, the answer has no data for the metric, and no
+        error is raised.
 
         `POST /get-zone-metrics`, since CloudTower 3.0.0.
 

@@ -83,8 +83,8 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNamespaceGroup]]:
-        """Permanently delete every NVMe-oF namespace group that matches `where`. Each task ends
-        when the object is deleted.
+        """Permanently delete every NVMe-oF namespace group that matches `where`. Each group has a
+        task, which ends when the group is deleted.
 
         `POST /delete-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -87,8 +87,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNetworkPolicyRuleService]]:
-        """Permanently delete every network service that matches `where`. Each task ends when the
-        object is deleted.
+        """Permanently delete every network service that matches `where`. Each service has a task,
+        which ends when the service is deleted.
 
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 

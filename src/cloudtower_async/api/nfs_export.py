@@ -83,8 +83,8 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNfsExport]]:
-        """Permanently delete every NFS export that matches `where`, with all its files. Each task
-        ends when the object is deleted. Clients lose access.
+        """Permanently delete every NFS export that matches `where`, with all its files. Each export
+        has a task, which ends when the export is deleted. Clients lose access.
 
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -140,8 +140,9 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsInode]]:
-        """Pin the data of every NFS file that matches `where` to the cache tier, or release the
-        data. Each changed object has a task, which ends when the change is complete.
+        """Pin NFS files to the cache tier, or release pinned files. `where` selects the files. If
+        `prioritized` in `data` is True, the files are pinned. If it is False, the files are
+        released. Each changed object has a task, which ends when the change is complete.
 
         `POST /update-nfs-inode`, since CloudTower 4.7.0. Changes the server's state.
 

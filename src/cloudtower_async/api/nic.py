@@ -147,7 +147,7 @@ class NicNamespace(Namespace):
         `POST /update-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter for the physical NICs to change.
         """
         return await self._executor.call(

@@ -141,8 +141,8 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NodeTopo]]:
-        """Move hosts within the rack topology. Each item places a node at a position in a chassis,
-        and has a task, which ends when the topology is changed.
+        """Move hosts within the rack topology. Each item places one host at a position in a
+        chassis. Each item starts a task, which ends when the topology is changed.
 
         `POST /move-node-topo`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -80,7 +80,7 @@ class NvmfNamespaceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
         """Create NVMe-oF namespaces from snapshots, one per item, in the given subsystem. The
-        sources do not change. Each task ends when the namespace exists.
+        sources do not change. Each item starts a task, which ends when the namespace exists.
 
         `POST /clone-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -124,9 +124,9 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespace]]:
-        """Delete every NVMe-oF namespace that matches `where`, with all its data. Each task ends
-        when the object is deleted. `remove_snapshot` decides whether the snapshots are deleted,
-        too.
+        """Delete every NVMe-oF namespace that matches `where`, with all its data. Each namespace
+        has a task, which ends when the namespace is deleted. `remove_snapshot` decides whether the
+        snapshots are deleted, too.
 
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -244,8 +244,9 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
-        """Roll NVMe-oF namespaces back to a snapshot, one per item. Destructive: data written since
-        the snapshot is lost. Each task ends when the namespace holds the old data.
+        """Roll NVMe-oF namespaces back to a snapshot, one per item. Destructive: the namespace
+        loses all data that is newer than the snapshot. Each item starts a task, which ends when the
+        namespace holds the old data.
 
         `POST /rollback-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -271,7 +272,7 @@ class NvmfNamespaceNamespace(Namespace):
     ) -> list[WithTask[models.NvmfNamespace]]:
         """Change name, size, redundancy, access or I/O limits of every NVMe-oF namespace that
         matches `where`. Each changed object has a task, which ends when the change is complete.
-        Hosts that are left out lose access.
+        Hosts that are missing from a new access list lose access.
 
         `POST /update-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -75,8 +75,8 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespaceSnapshot]]:
-        """Permanently delete every NVMe-oF namespace snapshot that matches `where`. Each task ends
-        when the object is deleted. The namespace itself is kept.
+        """Permanently delete every NVMe-oF namespace snapshot that matches `where`. Each snapshot
+        has a task, which ends when the snapshot is deleted. The namespace itself is kept.
 
         `POST /delete-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -83,8 +83,9 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfSubsystem]]:
-        """Permanently delete every NVMe-oF subsystem that matches `where`. Each task ends when the
-        object is deleted. Delete the namespaces of a subsystem first. Clients lose access.
+        """Permanently delete every NVMe-oF subsystem that matches `where`. Each subsystem has a
+        task, which ends when the subsystem is deleted. Delete the namespaces of a subsystem first.
+        Clients lose access.
 
         `POST /delete-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 

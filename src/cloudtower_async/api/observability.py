@@ -39,8 +39,8 @@ class ObservabilityNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
         """Clear the alert notifications (e-mail, SNMP traps, webhooks) of one system service in the
-        observability service. The service stays connected. The task ends when the notifications are
-        cleared.
+        observability service. The service stays connected. The operation starts a task, which ends
+        when the notifications are cleared.
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
 
@@ -66,9 +66,9 @@ class ObservabilityNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
-        """Remove one system service from the observability service, which then stops monitoring the
-        system service. The system service keeps running. The task ends when the system service is
-        removed.
+        """Remove one system service from the observability service. The observability service no
+        longer monitors the system service, but the system service keeps running. The operation
+        starts a task, which ends when the system service is removed.
 
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
 

@@ -83,8 +83,8 @@ class OrganizationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteOrganization]]:
-        """Permanently delete every organization that matches `where`. Each task ends when the
-        object is deleted.
+        """Permanently delete every organization that matches `where`. Each organization has a task,
+        which ends when the organization is deleted.
 
         `POST /delete-organization`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -72,8 +72,8 @@ class OvfNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ParsedOVF:
-        """Read an OVF file and return the VM that it describes, for `import_vm` and
-        `import_content_library_vm_template`. The call creates nothing.
+        """Read an OVF file and return a description of its VM. Pass the description to `import_vm`
+        or `import_content_library_vm_template`. The call creates nothing.
 
         `POST /parse-ovf`, since CloudTower 3.0.0. Changes the server's state.
 

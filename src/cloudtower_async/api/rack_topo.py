@@ -83,8 +83,8 @@ class RackTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRackTopo]]:
-        """Permanently delete every rack that matches `where`. Each task ends when the object is
-        deleted. Only the topology changes. The hosts keep running.
+        """Permanently delete every rack that matches `where`. Each rack has a task, which ends when
+        the rack is deleted. Only the topology changes. The hosts keep running.
 
         `POST /delete-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 

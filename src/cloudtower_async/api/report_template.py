@@ -91,8 +91,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteReportTemplate]]:
-        """Permanently delete every report template that matches `where`. Each task ends when the
-        object is deleted. No more reports are generated from it.
+        """Permanently delete every report template that matches `where`. Each template has a task,
+        which ends when the template is deleted. No more reports are generated from it.
 
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -116,8 +116,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTask]]:
-        """Generate a report now from every report template that matches `where`. Each task ends
-        when the report is ready.
+        """Generate a report now from every report template that matches `where`. Each template has
+        a task, which ends when the report is ready.
 
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
 

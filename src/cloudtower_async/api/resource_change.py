@@ -36,9 +36,10 @@ class ResourceChangeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ResourceChangeResponse:
-        """Return changes of resources since `start_revision`, oldest first, at most `limit` (1 to
-        1000). Requires a separate HTTP Basic credential. If the start is older than
-        `compact_revision`, list all resources again.
+        """Return changes of resources from the revision `start_revision` on, oldest first. The
+        answer has at most `limit` changes. The call needs a separate HTTP Basic credential. If
+        `start_revision` is older than `compact_revision` in the answer, some changes are gone: list
+        all resources again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
         Authenticates by HTTP Basic with a separate credential; no token is sent.

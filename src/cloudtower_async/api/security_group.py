@@ -68,8 +68,8 @@ class SecurityGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.SecurityGroup]:
         """Create one security group in an Everoute service. A group contains VMs chosen
-        individually or by label. The task ends when the group exists. The group has no effect on
-        traffic until a policy uses it.
+        individually or by label. The operation starts a task, which ends when the group exists. The
+        group has no effect on traffic until a policy uses it.
 
         `POST /create-security-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -104,8 +104,9 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityGroup]]:
-        """Permanently delete every security group that matches `where`. Each task ends when the
-        object is deleted. The VMs are kept. Policies no longer contain the group.
+        """Permanently delete every security group that matches `where`. Each group has a task,
+        which ends when the group is deleted. The VMs are kept. Policies no longer contain the
+        group.
 
         `POST /delete-security-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -71,8 +71,8 @@ class SecurityPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.SecurityPolicy]:
         """Create one security policy. A policy controls the traffic that its VMs may send and
-        receive. The task ends when the policy exists. A wrong policy can cut VMs off from the
-        network.
+        receive. The operation starts a task, which ends when the policy exists. A wrong policy can
+        cut VMs off from the network.
 
         `POST /create-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -114,8 +114,8 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityPolicy]]:
-        """Permanently delete every security policy that matches `where`. Each task ends when the
-        object is deleted. The policy no longer blocks or allows traffic.
+        """Permanently delete every security policy that matches `where`. Each policy has a task,
+        which ends when the policy is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -71,8 +71,9 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Create VMs from the VM snapshots in snapshot groups, one group per item, under the given
-        names. The source VMs do not change. Each task ends when the VMs exist.
+        """Create new VMs from the VM snapshots of snapshot groups, one group per item. The item
+        gives the names of the new VMs. The source VMs do not change. Each item starts a task, which
+        ends when the VMs exist.
 
         `POST /clone-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -92,7 +93,7 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotGroup]]:
         """Permanently delete every snapshot group that matches `where`, with its VM snapshots. Each
-        task ends when the object is deleted. The VMs stay.
+        group has a task, which ends when the group is deleted. The VMs stay.
 
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -211,8 +212,9 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Keep every snapshot group that matches `where` permanently. The snapshot plan then does
-        not delete these groups when they expire. Each task ends when the group is marked.
+        """Mark every snapshot group that matches `where` as permanent. The snapshot plan then does
+        not delete the group when the group expires. Each group has a task, which ends when the
+        group is marked.
 
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -232,9 +234,9 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
-        """Roll all VMs of every snapshot group that matches `where` back to its snapshots.
-        Destructive: data written to these VMs since the snapshots is lost. Each task ends when the
-        VMs are rolled back.
+        """For every snapshot group that matches `where`, roll all its VMs back to the snapshots in
+        the group. Destructive: the VMs lose all data that is newer than the snapshots. Each group
+        has a task, which ends when the VMs are rolled back.
 
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

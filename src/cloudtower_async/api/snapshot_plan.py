@@ -108,8 +108,8 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotPlan]]:
-        """Permanently delete every snapshot plan that matches `where`. Each task ends when the
-        object is deleted. The plan takes no further snapshots.
+        """Permanently delete every snapshot plan that matches `where`. Each plan has a task, which
+        ends when the plan is deleted. The plan takes no further snapshots.
 
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -133,8 +133,9 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Run every snapshot plan that matches `where` now, outside its schedule, under the name
-        `task_name`. Each task ends when the snapshots are taken.
+        """Take snapshots now with every snapshot plan that matches `where`. The schedules of the
+        plans do not matter. `task_name` is the name of the run. Each plan has a task, which ends
+        when the snapshots are taken.
 
         `POST /execute-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -253,7 +254,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Resume every suspended snapshot plan that matches `where`, so that its schedule runs
-        again. Each task ends when the plan is active.
+        again. Each plan has a task, which ends when the plan is active.
 
         `POST /resume-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -276,8 +277,9 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Pause every snapshot plan that matches `where`: no scheduled snapshot is taken until
-        `resume_snapshot_plan`. Existing snapshots stay. Each task ends when the plan is paused.
+        """Pause every snapshot plan that matches `where`. No scheduled snapshot is taken until you
+        call `resume_snapshot_plan`. Existing snapshots are kept. Each plan has a task, which ends
+        when the plan is paused.
 
         `POST /suspend-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -302,13 +304,13 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Change name, schedule, VMs or number of kept snapshots of every snapshot plan that
-        matches `where`. Each changed object has a task, which ends when the change is complete. A
-        smaller number can delete old snapshots.
+        matches `where`. Each changed object has a task, which ends when the change is complete. If
+        the new number is smaller, old snapshots can be deleted.
 
         `POST /update-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -83,8 +83,9 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTransport]]:
-        """Permanently delete every SNMP transport that matches `where`. Each task ends when the
-        object is deleted. Monitoring systems that use the transport get no more answers.
+        """Permanently delete every SNMP transport that matches `where`. Each transport has a task,
+        which ends when the transport is deleted. Monitoring systems that use the transport get no
+        more answers.
 
         `POST /delete-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 

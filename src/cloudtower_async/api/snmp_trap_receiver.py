@@ -83,8 +83,8 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTrapReceiver]]:
-        """Permanently delete every SNMP trap receiver that matches `where`. Each task ends when the
-        object is deleted. The receiver gets no more alerts.
+        """Permanently delete every SNMP trap receiver that matches `where`. Each receiver has a
+        task, which ends when the receiver is deleted. The receiver gets no more alerts.
 
         `POST /delete-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -33,9 +33,9 @@ class TableReporterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> bytes:
-        """Return a CSV file of resources. `columns` selects its columns. `filter` has exactly one
-        key: the key names the type of resource, and its value is the query that selects the rows.
-        Changes nothing.
+        """Return a CSV file with one row per resource. `columns` selects the columns of the file.
+        `filter` selects the rows. It has exactly one key, which is a type of resource, and a query
+        as the value: `{"vms": {"where": …}}`. Changes nothing.
 
         `POST /export-csv`, since CloudTower 3.0.0.
 

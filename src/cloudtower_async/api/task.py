@@ -56,7 +56,7 @@ class TaskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
         """Record tasks of an external program in CloudTower's task list, one per item. Only system
-        users may call this operation. The operation does not start any work.
+        users may call this operation. CloudTower only displays the task, and does not run anything.
 
         `POST /create-task`, since CloudTower 4.0.0. Changes the server's state.
 
@@ -170,12 +170,12 @@ class TaskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
         """Change progress, status or texts of every recorded task that matches `where`. Only system
-        users may call this operation. The operation does not affect any work.
+        users may call this operation. Only the record of the task changes.
 
         `POST /update-task`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

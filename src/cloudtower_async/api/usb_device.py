@@ -148,8 +148,9 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
-        """Attach every USB device that matches `where` to a VM (`vm_id`) or to the VMs that match
-        `vms`. Each task ends when the device is attached.
+        """Attach every USB device that matches `where` to VMs. `data` selects the VMs: `vm_id` is
+        the id of one VM, and `vms` is a filter. Each device has a task, which ends when the device
+        is attached.
 
         `POST /mount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -175,9 +176,9 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
-        """Detach every USB device that matches `where` from the VMs that match `data.vms`, or from
-        all. Each task ends when the device is detached. A guest that uses the device loses it
-        immediately.
+        """Detach every USB device that matches `where` from the VMs that match `data.vms`. If you
+        omit `data`, the device is detached from all VMs. Each device has a task, which ends when
+        the device is detached. A guest that uses the device loses it immediately.
 
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
 

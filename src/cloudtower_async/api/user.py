@@ -90,7 +90,7 @@ class UserNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.User]:
         """Create the first user of a new CloudTower: `root`, with the root role and the given
-        password. Needs no login. The task ends when the user exists.
+        password. Needs no login. The operation starts a task, which ends when the user exists.
 
         `POST /create-root-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -133,8 +133,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteUser]]:
-        """Permanently delete every user that matches `where`. Each task ends when the object is
-        deleted. The tokens of the user become invalid.
+        """Permanently delete every user that matches `where`. Each user has a task, which ends when
+        the user is deleted. The tokens of the user become invalid.
 
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -267,8 +267,8 @@ class UserNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.LoginResponse]:
         """Log in and return a token in `data.token`. The session logs in automatically, also after
-        its token has expired. With two-factor authentication, a password is not enough to get a
-        token.
+        its token has expired. If the user has two-factor authentication, the password alone does
+        not give a token.
 
         `POST /login`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -311,7 +311,7 @@ class UserNamespace(Namespace):
         `POST /update-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

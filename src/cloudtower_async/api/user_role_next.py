@@ -83,8 +83,8 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRole]]:
-        """Permanently delete every role that matches `where`. Each task ends when the object is
-        deleted.
+        """Permanently delete every role that matches `where`. Each role has a task, which ends when
+        the role is deleted.
 
         `POST /delete-role`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -54,7 +54,7 @@ class VcenterAccountNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
         """Store the vCenter account (address, user, password) through which CloudTower manages a
-        cluster. The task ends when the account is stored.
+        cluster. The operation starts a task, which ends when the account is stored.
 
         `POST /create-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -174,7 +174,8 @@ class VcenterAccountNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.VcenterAccount]:
         """Change address or credentials of the one vCenter account that `where` identifies. The
-        task ends when the change is stored. vCenter itself does not change.
+        operation starts a task, which ends when the change is stored. vCenter itself does not
+        change.
 
         `POST /update-vcenter-account`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -100,7 +100,7 @@ class VdsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
         """Create virtual distributed switches, one per item, each with the VLAN of an access
-        network. Each task ends when both exist.
+        network. Each item starts a task, which ends when the switch and the VLAN exist.
 
         `POST /create-vds-with-access-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -120,7 +120,7 @@ class VdsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
         """Create virtual distributed switches, one per item, each with the VLAN of a network for
-        live migration. Each task ends when both exist.
+        live migration. Each item starts a task, which ends when the switch and the VLAN exist.
 
         `POST /create-vds-with-migrate-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -139,8 +139,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVds]]:
-        """Permanently delete every virtual distributed switch that matches `where`. Each task ends
-        when the object is deleted. Delete the networks of a switch first.
+        """Permanently delete every virtual distributed switch that matches `where`. Each switch has
+        a task, which ends when the switch is deleted. Delete the networks of a switch first.
 
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -261,7 +261,7 @@ class VdsNamespace(Namespace):
         `POST /update-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -83,8 +83,9 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteView]]:
-        """Permanently delete every monitoring view that matches `where`. Each task ends when the
-        object is deleted. The charts of the view are deleted, too. The recorded metrics are kept.
+        """Permanently delete every monitoring view that matches `where`. Each view has a task,
+        which ends when the view is deleted. The charts of the view are deleted, too. The recorded
+        metrics are kept.
 
         `POST /delete-view`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -83,8 +83,8 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloud]]:
-        """Permanently delete every VPC that matches `where`. Each task ends when the object is
-        deleted.
+        """Permanently delete every VPC that matches `where`. Each VPC has a task, which ends when
+        the VPC is deleted.
 
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 

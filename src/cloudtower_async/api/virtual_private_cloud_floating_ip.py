@@ -69,9 +69,9 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchCreateVirtualPrivateCloudFloatingIp]]:
-        """Allocate several floating IPs for one VPC with a single task. Pass the addresses to
-        allocate. Alternatively, pass in `auto_allocate_number` how many free addresses the server
-        allocates. The task ends when all floating IPs exist.
+        """Allocate several floating IPs for one VPC with a single task. Pass either the addresses,
+        or `auto_allocate_number`. With `auto_allocate_number`, the server chooses that number of
+        free addresses. The task ends when all floating IPs exist.
 
         `POST /batch-create-virtual-private-cloud-floating-ips`, since CloudTower 4.6.0. Changes the server's state.
 
@@ -134,9 +134,9 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudFloatingIp]]:
-        """Release every floating IP that matches `where`. Each task ends when the address is
-        released. VMs are no longer reachable at the address, and the address can be assigned to
-        another VPC.
+        """Release every floating IP that matches `where`. Each floating IP has a task, which ends
+        when the address is released. VMs are no longer reachable at the address, and the address
+        can be assigned to another VPC.
 
         `POST /delete-virtual-private-cloud-floating-ip`, since CloudTower 4.3.0. Changes the server's state.
 

@@ -87,8 +87,8 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudNatGateway]]:
-        """Permanently delete every NAT gateway that matches `where`. Each task ends when the object
-        is deleted. VMs that use the gateway lose their external connections.
+        """Permanently delete every NAT gateway that matches `where`. Each gateway has a task, which
+        ends when the gateway is deleted. VMs that use the gateway lose their external connections.
 
         `POST /delete-virtual-private-cloud-nat-gateway`, since CloudTower 4.3.0. Changes the server's state.
 

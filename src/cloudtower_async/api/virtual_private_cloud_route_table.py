@@ -87,8 +87,9 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouteTable]]:
-        """Permanently delete every route table that matches `where`. Each task ends when the object
-        is deleted. First assign another route table to the subnets that use the table.
+        """Permanently delete every route table that matches `where`. Each table has a task, which
+        ends when the table is deleted. First assign another route table to the subnets that use the
+        table.
 
         `POST /delete-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 

@@ -88,8 +88,9 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouterGateway]]:
-        """Permanently delete every routing gateway that matches `where`. Each task ends when the
-        object is deleted. The subnets of the gateway lose their external route.
+        """Permanently delete every routing gateway that matches `where`. Each gateway has a task,
+        which ends when the gateway is deleted. The subnets of the gateway lose their external
+        route.
 
         `POST /delete-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 

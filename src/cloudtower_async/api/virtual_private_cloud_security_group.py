@@ -87,8 +87,9 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityGroup]]:
-        """Permanently delete every VPC security group that matches `where`. Each task ends when the
-        object is deleted. The VMs are kept. Policies no longer contain the group.
+        """Permanently delete every VPC security group that matches `where`. Each group has a task,
+        which ends when the group is deleted. The VMs are kept. Policies no longer contain the
+        group.
 
         `POST /delete-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 

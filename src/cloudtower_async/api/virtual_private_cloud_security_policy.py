@@ -88,8 +88,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityPolicy]]:
-        """Permanently delete every VPC security policy that matches `where`. Each task ends when
-        the object is deleted. The policy no longer blocks or allows traffic.
+        """Permanently delete every VPC security policy that matches `where`. Each policy has a
+        task, which ends when the policy is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 

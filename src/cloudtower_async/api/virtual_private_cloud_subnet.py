@@ -87,8 +87,8 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSubnet]]:
-        """Permanently delete every VPC subnet that matches `where`. Each task ends when the object
-        is deleted. Move NICs to another subnet first.
+        """Permanently delete every VPC subnet that matches `where`. Each subnet has a task, which
+        ends when the subnet is deleted. Move NICs to another subnet first.
 
         `POST /delete-virtual-private-cloud-subnet`, since CloudTower 4.3.0. Changes the server's state.
 

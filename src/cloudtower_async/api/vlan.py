@@ -99,8 +99,8 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVlan]]:
-        """Permanently delete every VM network that matches `where`. Each task ends when the object
-        is deleted. Move NICs to other networks first.
+        """Permanently delete every VM network that matches `where`. Each network has a task, which
+        ends when the network is deleted. Move NICs to other networks first.
 
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -221,7 +221,7 @@ class VlanNamespace(Namespace):
         `POST /update-management-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -248,7 +248,7 @@ class VlanNamespace(Namespace):
         `POST /update-migration-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -275,7 +275,7 @@ class VlanNamespace(Namespace):
         `POST /update-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

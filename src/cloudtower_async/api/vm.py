@@ -517,9 +517,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Task]:
-        """Abort every running migration between clusters whose task matches `tasks`. The source VMs
-        are kept. The answer lists the migration tasks. An empty filter would abort the migrations
-        of all users.
+        """Abort running migrations of VMs to other clusters. `tasks` is a filter for the tasks of
+        these migrations. The source VMs are kept. The answer lists the migration tasks. An empty
+        filter would abort the migrations of all users.
 
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -545,7 +545,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Add CD-ROM drives, with or without an ISO image, to every VM that matches `where`. Each
-        task ends when the VM has the drives. The VM may have to be stopped.
+        VM has a task, which ends when the VM has the drives. The VM may have to be stopped.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -571,8 +571,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add disks to every VM that matches `where`: new ones, or existing virtual volumes. Each
-        task ends when the VM has the disks. The guest has to partition new disks.
+        """Add disks to every VM that matches `where`. A disk is either new, or an existing virtual
+        volume. Each VM has a task, which ends when the VM has the disks. The guest has to partition
+        new disks.
 
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -597,8 +598,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Attach GPU devices or vGPUs to every VM that matches `where`. Each task ends when the VM
-        has the devices. High availability must be off for a VM with a GPU or vGPU.
+        """Attach GPU devices or vGPUs to every VM that matches `where`. Each VM has a task, which
+        ends when the VM has the devices. High availability must be off for a VM with a GPU or vGPU.
 
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -623,8 +624,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add NICs to every VM that matches `where`. Each task ends when the VM has the NICs. A
-        running VM needs VM tools for this operation.
+        """Add NICs to every VM that matches `where`. Each VM has a task, which ends when the VM has
+        the NICs. A running VM needs VM tools for this operation.
 
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -650,8 +651,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Attach the physical network ports that match `pci_nics` to every VM that matches `where`
-        (PCI passthrough). Each task ends when the VM has the ports. The VM can then only run on its
-        current host.
+        (PCI passthrough). Each VM has a task, which ends when the VM has the ports. The VM can then
+        only run on its current host.
 
         `POST /add-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -677,8 +678,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` into the folder with id `folder_id`. Each task ends
-        when the VM is in the folder. The VM itself does not change.
+        """Move every VM that matches `where` into the folder with id `folder_id`. Each VM has a
+        task, which ends when the VM is in the folder. The VM itself does not change.
 
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -702,9 +703,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Clone VMs, one clone per item, with the changes in the item. The source VMs do not
-        change. Each task ends when the clone exists. If you call the operation again, a second
-        clone is made.
+        """Clone VMs, one clone per item. The item can change settings of the clone. The source VMs
+        do not change. Each item starts a task, which ends when the clone exists. If you call the
+        operation again, a second clone is made.
 
         `POST /clone-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -723,8 +724,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Convert VM templates of single clusters into VMs, one per item. Destructive: the
-        conversion removes the template. Each task ends when the VM exists.
+        """Convert cluster-local VM templates into VMs, one per item. Destructive: the conversion
+        removes the template. Each item starts a task, which ends when the VM exists.
 
         `POST /convert-vm-template-to-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -743,9 +744,10 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs, one per item, each with disks, CD-ROMs and NICs. Each task ends when the VM
-        exists or, if `status` is `RUNNING`, when the VM runs. The name must not be used by another
-        VM. If you call the operation again, a second VM may be created.
+        """Create VMs, one per item, each with disks, CD-ROMs and NICs. Each item starts a task,
+        which ends when the VM exists. If `status` is `RUNNING`, the task ends when the VM runs. The
+        name must not be used by another VM. If you call the operation again, a second VM may be
+        created.
 
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -765,7 +767,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Create VMs from content library templates, one per item, with the given changes and
-        cloud-init settings. Each task ends when the VM exists. Without `status`, the VM stays off.
+        cloud-init settings. Each item starts a task, which ends when the VM exists. Without
+        `status`, the VM stays off.
 
         `POST /create-vm-from-content-library-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -815,8 +818,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs from templates of single clusters, one per item. Each task ends when the VM
-        exists. Prefer content library templates (`create_vm_from_content_library_template`).
+        """Create VMs from cluster-local VM templates, one per item. Each item starts a task, which
+        ends when the VM exists. Prefer content library templates
+        (`create_vm_from_content_library_template`).
 
         `POST /create-vm-from-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -837,8 +841,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
         """Permanently delete every VM that matches `where`, with its disks, bypassing the recycle
-        bin. Each task ends when the VM is deleted. Stop the VMs first. `include_snapshots` also
-        deletes the snapshots of the VMs.
+        bin. Each VM has a task, which ends when the VM is deleted. Stop the VMs first.
+        `include_snapshots` also deletes the snapshots of the VMs.
 
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -890,7 +894,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Eject the ISO image from every CD-ROM drive that matches `where` (a filter of VM disks).
-        Each task ends when the drive is empty. The image itself stays.
+        Each changed VM has a task, which ends when the drive is empty. The image itself stays.
 
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -915,9 +919,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Grow every VM disk that matches `where` to `size`. `size` is in bytes, or in the unit
-        `size_unit`. Disks cannot shrink. Each task ends when the disk is larger. The guest then has
-        to extend its file system.
+        """Enlarge every VM disk that matches `where`. `size` is the new size in bytes, or in the
+        unit `size_unit`. Disks cannot shrink. Each changed VM has a task, which ends when the disk
+        is larger. The guest then has to extend its file system.
 
         `POST /expand-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -944,9 +948,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every VM that matches `where` to files (`type`). Each task ends when the files can
-        be downloaded. `ovf.get_export_file_download_links` returns their links. The VM has to be
-        stopped.
+        """Export every VM that matches `where` to files. `type` in `data` selects the format of the
+        files. The VM has to be stopped. Each VM has a task, which ends when the files can be
+        downloaded. `ovf.get_export_file_download_links` returns the links of the files.
 
         `POST /export-vm`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -972,8 +976,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Reset every VM that matches `where`, as with a reset button, without shutting down the
-        guest. Unsaved data is lost. Each task ends when the VM runs again. Its guest may then still
-        be booting.
+        guest. Unsaved data is lost. Each VM has a task, which ends when the VM runs again. Its
+        guest may then still be booting.
 
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1039,8 +1043,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.VmVncInfo:
-        """Return three addresses of the console (VNC) of one VM: on its cluster, through
-        CloudTower, and as a page for a browser. Treat the addresses as secrets.
+        """Return three addresses of the console (VNC) of one VM. One address connects to the
+        cluster, one address goes through CloudTower, and one address is a page for a browser. Treat
+        the addresses as secrets.
 
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
 
@@ -1153,8 +1158,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Create VMs, one per item, each from a parsed OVF and its uploaded disk files. Each task
-        ends when the VM exists.
+        """Create VMs, one per item, each from a parsed OVF and its uploaded disk files. Each item
+        starts a task, which ends when the VM exists.
 
         `POST /import-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1175,8 +1180,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Insert the VM tools image `svt_image_id` into a CD-ROM drive of every VM that matches
-        `where`. Each task ends when the image is inserted. It is not documented whether the guest
-        then installs the tools.
+        `where`. Each VM has a task, which ends when the image is inserted. It is not documented
+        whether the guest then installs the tools.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1202,8 +1207,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Move every VM that matches `where` to another host of its cluster: the given `host_id`,
-        or a host that the server chooses. Running VMs keep running. Each task ends when the VM is
-        on the new host.
+        or a host that the server chooses. Running VMs keep running. Each VM has a task, which ends
+        when the VM is on the new host.
 
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1228,9 +1233,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` to another cluster, live, cold or with a cut-over.
-        Each task ends when the VM is on the other cluster. A cut-over waits for
-        `stop_vm_in_cutover_migration`. `delete_src_vm` decides whether the source is deleted.
+        """Move every VM that matches `where` to another cluster. `migrate_type` selects a live,
+        cold or cut-over migration. A cut-over migration moves the data in stages. Before the last
+        stage, it waits until you call `stop_vm_in_cutover_migration`. `delete_src_vm` decides
+        whether the source VM is deleted. Each VM has a task, which ends when the VM is on the other
+        cluster.
 
         `POST /migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1255,9 +1262,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Move every VM that matches `where` to the recycle bin. Each task ends when the VM is in
-        the recycle bin. Stop the VMs first. `recover_vm_from_recycle_bin` restores VMs until the
-        retention time ends.
+        """Move every VM that matches `where` to the recycle bin. Each VM has a task, which ends
+        when the VM is in the recycle bin. Stop the VMs first. `recover_vm_from_recycle_bin`
+        restores VMs until the retention time ends.
 
         `POST /move-vm-to-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1281,7 +1288,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Power off every VM that matches `where` without shutting down the guest. Unsaved data is
-        lost. Each task ends when the VM is stopped. For a clean shutdown, use `shut_down_vm`.
+        lost. Each VM has a task, which ends when the VM is stopped. For a clean shutdown, use
+        `shut_down_vm`.
 
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1301,7 +1309,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Create new VMs from VM snapshots, one per item. The original VM does not change. Each
-        task ends when the new VM exists.
+        item starts a task, which ends when the new VM exists.
 
         `POST /rebuild-vm-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1320,8 +1328,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Restore every VM that matches `where` from the recycle bin. Each task ends when the VM is
-        restored. To delete a VM permanently, use `delete_vm`.
+        """Restore every VM that matches `where` from the recycle bin. Each VM has a task, which
+        ends when the VM is restored. To delete a VM permanently, use `delete_vm`.
 
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1346,7 +1354,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove the CD-ROM drives with the ids `cd_rom_ids` from the VMs that match `where`. ISO
-        images are kept. Each task ends when the drives are removed. The VM may have to be stopped.
+        images are kept. Each VM has a task, which ends when the drives are removed. The VM may have
+        to be stopped.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1371,9 +1380,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove the disks with the ids `disk_ids` from the VMs that match `where`. Each task ends
-        when the disks are removed. It is not documented whether the volumes are kept, so treat the
-        operation as destructive.
+        """Remove the disks with the ids `disk_ids` from the VMs that match `where`. Each VM has a
+        task, which ends when the disks are removed. It is not documented whether the volumes are
+        kept, so treat the operation as destructive.
 
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1397,8 +1406,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove every VM that matches `where` from its folder. Each task ends when the VM is in no
-        folder. The VM itself does not change.
+        """Remove every VM that matches `where` from its folder. Each VM has a task, which ends when
+        the VM is in no folder. The VM itself does not change.
 
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1418,8 +1427,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Detach GPU devices or vGPUs from every VM that matches `where`. Each task ends when the
-        devices are free for other VMs.
+        """Detach GPU devices or vGPUs from every VM that matches `where`. Each VM has a task, which
+        ends when the devices are free for other VMs.
 
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -1444,8 +1453,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove NICs by their index from every VM that matches `where`. Each task ends when the
-        NICs are removed. Indexes can change, so prefer `remove_vm_nic_by_where`.
+        """Remove NICs by their index from every VM that matches `where`. Each VM has a task, which
+        ends when the NICs are removed. Indexes can change, so prefer `remove_vm_nic_by_where`.
 
         `POST /remove-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
         Deprecated by the server.
@@ -1472,8 +1481,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove every VM NIC that matches `where`. If `effect.vm_ids` is given, only NICs of these
-        VMs are removed. To remove all NICs of these VMs, pass `EVERYTHING` as `where`. Each task
-        ends when the NICs are removed and the VM loses these connections.
+        VMs are removed. To remove all NICs of these VMs, pass `EVERYTHING` as `where`. Each changed
+        VM has a task, which ends when the NICs are removed.
 
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -1499,7 +1508,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove passed-through network ports that match `pci_nics` from every VM that matches
-        `where`. Each task ends when the ports are free. The VM loses these connections.
+        `where`. Each VM has a task, which ends when the ports are free. The VM loses these
+        connections.
 
         `POST /remove-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1526,8 +1536,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set a new password for a user of the guest operating system in every VM that matches
-        `where`, through the VM tools in the running guest. The VM tools of each VM must be running:
-        its `vm_tools_status` must be `RUNNING`. Each task ends when the password is set.
+        `where`. The VM tools in the guest set the password, so `vm_tools_status` of each VM must be
+        `RUNNING`. Each VM has a task, which ends when the password is set.
 
         `POST /reset-vm-guest-os-password`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1553,7 +1563,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Ask the guest operating system of every VM that matches `where` to restart. If the guest
-        does not react, use `force_restart_vm`. The task can end before the guest has booted again.
+        does not react, use `force_restart_vm`. Each VM has a task, which can end before the guest
+        has booted again.
 
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1572,7 +1583,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Resume every suspended VM that matches `where`. Each task ends when the VM runs again.
+        """Resume every suspended VM that matches `where`. Each VM has a task, which ends when the
+        VM runs again.
 
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1593,8 +1605,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Roll the VM that matches `where` back to one of its snapshots. Destructive: all changes
-        since the snapshot are lost. Stop the VM first. The task ends when the old state is
-        restored. The ids of disks and NICs may change.
+        since the snapshot are lost. Stop the VM first. The operation starts a task, which ends when
+        the old state is restored. The ids of disks and NICs may change.
 
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1619,8 +1631,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Pin the data of every VM disk that matches `where` to the cache tier of its cluster, or
-        release the data. Each task ends when the setting is stored.
+        """Pin VM disks to the cache tier of their cluster, or release pinned disks. `where` selects
+        the disks. If `resident_in_cache` is True, the disks are pinned. If it is False, the disks
+        are released. Each changed VM has a task, which ends when the setting is stored.
 
         `POST /set-vm-disk-resident-in-cache`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -1645,9 +1658,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Ask the guest operating system of every VM that matches `where` to shut down. If a guest
-        does not react, its task times out and fails; `poweroff_vm` cuts the power. To be sure, wait
-        for the status `STOPPED`.
+        """Ask the guest operating system of every VM that matches `where` to shut down. Each VM has
+        a task. If the guest does not react, the task times out and fails. To cut the power instead,
+        use `poweroff_vm`. To be sure that a VM is off, wait for the status `STOPPED`.
 
         `POST /shutdown-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1668,8 +1681,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Start every VM that matches `where`, on `data.host_id` or a host that the server chooses.
-        Each task ends when the VM runs. The guest is then still booting, and its addresses appear 1
-        to 3 minutes later.
+        Each VM has a task, which ends when the VM runs. The guest is then still booting, and its
+        addresses appear 1 to 3 minutes later.
 
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1694,9 +1707,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Shut down the source VM of every cut-over migration whose task matches `tasks`, so that
-        the rest of the VM's data can be moved. With `force`, the power is cut, and unsaved data is
-        lost. Each task ends when the VM is off.
+        """Shut down the source VMs of cut-over migrations. `tasks` is a filter for the tasks of
+        these migrations. The rest of the VM's data is then moved. With `force`, the power is cut,
+        and unsaved data is lost. Each source VM has a task, which ends when the VM is off.
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1722,8 +1735,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Suspend every running VM that matches `where`: its guest is frozen until `resume_vm`.
-        Each task ends when the VM is suspended.
+        """Suspend every running VM that matches `where`. The guest is frozen until you call
+        `resume_vm`. Each VM has a task, which ends when the VM is suspended.
 
         `POST /suspend-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1743,8 +1756,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Disable (`disabled` true) or enable every CD-ROM drive that matches `where`. Each task
-        ends when the drive is switched. The image stays in the drive.
+        """Disable (`disabled` true) or enable every CD-ROM drive that matches `where`. Each changed
+        VM has a task, which ends when the drive is switched. The image stays in the drive.
 
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1776,7 +1789,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1803,7 +1816,7 @@ class VmNamespace(Namespace):
         `POST /update-vm-basic-info`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1823,13 +1836,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change the bus, image or volume of one disk or CD-ROM (`vm_disk_id`) of the VMs that
-        match `where`. Each task ends when the change is made.
+        """Change one disk or CD-ROM drive of a VM: its bus, image or volume. `vm_disk_id` in `data`
+        is the id of the disk, and `where` must match its VM. The operation starts a task, which
+        ends when the change is complete.
 
         `POST /update-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1850,13 +1864,13 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`.
-        This needs running VM tools. Each task ends when the settings are applied.
+        This needs running VM tools. Each VM has a task, which ends when the settings are applied.
 
         `POST /update-vm-host-options`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1877,13 +1891,13 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Limit IOPS and bandwidth of every VM that matches `where`, for the whole VM or for each
-        disk. Each task ends when the limits apply.
+        disk. Each VM has a task, which ends when the limits apply.
 
         `POST /update-vm-io-policy`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1904,12 +1918,13 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change the NIC with the index `nic_index` of every VM that matches `where`: network,
-        addresses, model or `enabled`. Each task ends when the change is made. Indexes can change.
+        addresses, model or `enabled`. Indexes can change, so read the NICs of the VM again before
+        the call. Each VM has a task, which ends when the change is complete.
 
         `POST /update-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -1929,15 +1944,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change network, MAC address, mirroring or state of every VM NIC that matches `where`.
-        `nic_id` is only for SR-IOV. The model cannot be changed. Each task ends when the change is
-        made.
+        """Change network, MAC address, mirroring or state of every VM NIC that matches `where`. The
+        model cannot be changed. `nic_id` is only for SR-IOV. Each changed VM has a task, which ends
+        when the change is complete.
 
         `POST /update-vm-nic-advance-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
@@ -1958,13 +1973,14 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set IP address, subnet mask and gateway inside the guest, for every VM NIC that matches
-        `where`. This needs running VM tools. Each task ends when the settings are applied.
+        `where`. This needs running VM tools. Each changed VM has a task, which ends when the
+        settings are applied.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
@@ -1984,14 +2000,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Set bandwidth limits and priority of every VM NIC that matches `where`. Each task ends
-        when the limits apply.
+        """Set bandwidth limits and priority of every VM NIC that matches `where`. Each changed VM
+        has a task, which ends when the limits apply.
 
         `POST /update-vm-nic-qos-option`, since CloudTower 3.2.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(
@@ -2011,14 +2027,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change the owner of every VM that matches `where` to a user found by name or id
-        (`search_for`, `value`). Each task ends when the owner has changed.
+        """Change the owner of every VM that matches `where`. `value` is the id or the name of the
+        new owner, and `search_for` says which. Each VM has a task, which ends when the owner has
+        changed.
 
         `POST /update-vm-owner`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(
@@ -2039,13 +2056,13 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change VPC, subnet, floating IP or address of every VPC NIC that matches `where`. Each
-        task ends when the change is made. Connections can break.
+        changed VM has a task, which ends when the change is made. Connections can break.
 
         `POST /update-vm-vpc-nic`, since CloudTower 4.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change.
         """
         return await self._executor.call(

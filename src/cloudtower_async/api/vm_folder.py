@@ -83,8 +83,8 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmFolder]]:
-        """Permanently delete every VM folder that matches `where`. Each task ends when the object
-        is deleted. A folder only groups VMs.
+        """Permanently delete every VM folder that matches `where`. Each folder has a task, which
+        ends when the folder is deleted. A folder only groups VMs, so the VMs are kept.
 
         `POST /delete-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -198,13 +198,13 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmFolder]]:
-        """Rename every VM folder that matches `where`. The VMs stay in the folder. Each task ends
-        when the name is stored.
+        """Rename every VM folder that matches `where`. The VMs stay in the folder. Each folder has
+        a task, which ends when the name is stored.
 
         `POST /update-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

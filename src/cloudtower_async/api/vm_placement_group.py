@@ -84,8 +84,8 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmPlacementGroup]]:
-        """Permanently delete every VM placement group that matches `where`. Each task ends when the
-        object is deleted. The VMs stay on their hosts.
+        """Permanently delete every VM placement group that matches `where`. Each group has a task,
+        which ends when the group is deleted. The VMs stay on their hosts.
 
         `POST /delete-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -211,7 +211,7 @@ class VmPlacementGroupNamespace(Namespace):
         `POST /update-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -55,9 +55,9 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmSnapshot]]:
-        """Create VM snapshots, one per entry of `data`. Each task ends when the snapshot is
-        complete. Snapshots are crash-consistent by default. `consistent_type` can request file
-        system consistency, which needs running VM tools.
+        """Create VM snapshots, one per entry of `data`. Each entry starts a task, which ends when
+        the snapshot is complete. Snapshots are crash-consistent by default. `consistent_type` can
+        request file system consistency, which needs running VM tools.
 
         `POST /create-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -76,8 +76,8 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmSnapshot]]:
-        """Permanently delete every VM snapshot that matches `where`. Each task ends when the object
-        is deleted. The VM and its other snapshots are kept.
+        """Permanently delete every VM snapshot that matches `where`. Each snapshot has a task,
+        which ends when the snapshot is deleted. The VM and its other snapshots are kept.
 
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 

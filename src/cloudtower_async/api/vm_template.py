@@ -72,7 +72,7 @@ class VmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
         """Copy VMs into new VM templates of their clusters, one per item. The VMs are kept. Each
-        task ends when the template exists. Prefer content library templates.
+        item starts a task, which ends when the template exists. Prefer content library templates.
 
         `POST /clone-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -92,8 +92,8 @@ class VmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
         """Convert stopped VMs into VM templates of their clusters, one per item. Destructive: the
-        conversion removes the VM. Each task ends when the template exists. Prefer content library
-        templates.
+        conversion removes the VM. Each item starts a task, which ends when the template exists.
+        Prefer content library templates.
 
         `POST /convert-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -112,8 +112,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmTemplate]]:
-        """Permanently delete every cluster-local VM template that matches `where`. Each task ends
-        when the object is deleted.
+        """Permanently delete every cluster-local VM template that matches `where`. Each template
+        has a task, which ends when the template is deleted.
 
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -235,7 +235,7 @@ class VmTemplateNamespace(Namespace):
         `POST /update-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter of the resources to act on.
         """
         return await self._executor.call(

@@ -107,7 +107,7 @@ class VmVolumeNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
         """Copy virtual volumes with their data, one volume per item, under a new name. The source
-        does not change. Each task ends when the copy exists.
+        does not change. Each item starts a task, which ends when the copy exists.
 
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -148,8 +148,9 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolume]]:
-        """Delete every virtual volume that matches `where`, with all its data. Each task ends when
-        the object is deleted. `include_snapshots` also deletes the snapshots of the volume.
+        """Delete every virtual volume that matches `where`, with all its data. Each volume has a
+        task, which ends when the volume is deleted. `include_snapshots` also deletes the snapshots
+        of the volume.
 
         `POST /delete-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -174,8 +175,9 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every virtual volume that matches `where` to a file (`type`). Each task ends when
-        the file can be downloaded through `ovf.get_export_file_download_links`.
+        """Export every virtual volume that matches `where` to a file. `type` in `data` selects the
+        format of the file. Each volume has a task, which ends when the file can be downloaded.
+        `ovf.get_export_file_download_links` returns the link of the file.
 
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -294,7 +296,7 @@ class VmVolumeNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
         """Create virtual volumes, one per item, from uploaded disk files (`upload_task_id`). Each
-        task ends when the volume exists.
+        item starts a task, which ends when the volume exists.
 
         `POST /import-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
@@ -314,7 +316,7 @@ class VmVolumeNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
         """Create new virtual volumes from volume snapshots, one per item. The original volume does
-        not change. Each task ends when the new volume exists.
+        not change. Each item starts a task, which ends when the new volume exists.
 
         `POST /rebuild-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -334,8 +336,9 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
-        """Roll virtual volumes back to a snapshot, one per item. Destructive: data written since
-        the snapshot is lost. Each task ends when the volume holds the old data.
+        """Roll virtual volumes back to a snapshot, one per item. Destructive: the volume loses all
+        data that is newer than the snapshot. Each item starts a task, which ends when the volume
+        holds the old data.
 
         `POST /rollback-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -364,7 +367,7 @@ class VmVolumeNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Fields to set.
+            data: Dict with the fields to change and their new values.
             where: Filter for the volumes to change.
         """
         return await self._executor.call(

@@ -75,8 +75,8 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolumeSnapshot]]:
-        """Permanently delete every virtual volume snapshot that matches `where`. Each task ends
-        when the object is deleted. The volume itself is kept.
+        """Permanently delete every virtual volume snapshot that matches `where`. Each snapshot has
+        a task, which ends when the snapshot is deleted. The volume itself is kept.
 
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -143,7 +143,8 @@ class VsphereEsxiAccountNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[list[models.VsphereEsxiAccount]]]:
         """Change the ESXi credentials that CloudTower uses for hosts, one host per entry of `data`.
-        The task ends when the credentials are stored. The hosts do not change.
+        The hosts do not change. The operation starts a task, which ends when the credentials are
+        stored.
 
         `POST /update-vsphere-esxi-account`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

@@ -34,7 +34,7 @@ class WitnessServiceNamespace(Namespace):
         `POST /get-witness-services`, since CloudTower 3.0.0.
 
         Args:
-            where: Filter. Without a filter, all resources match.
+            where: Filter for one resource: its `id` or another unique field.
         """
         return await self._executor.call(
             GET_WITNESS_SERVICES,
