@@ -146,11 +146,11 @@ class Cloudtower(Namespaces):
         CLOUDTOWER_PROXY.
 
         Args:
-            profile: Name of a profile that ``cloudtower-async login`` stored. The profile supplies
-                the options that are set by no argument and no variable. Reading a profile accesses
-                files, and possibly the keyring of the system. If `profile` is None, the variable
-                CLOUDTOWER_PROFILE names the profile. If this variable is not set, or if `profile`
-                is "", no profile is read.
+            profile: Name of a profile that ``cloudtower-async login`` stored. If neither an
+                argument nor a variable sets an option, the value in the profile is used. Reading a
+                profile accesses files, and possibly the keyring of the system. If `profile` is
+                None, the variable CLOUDTOWER_PROFILE names the profile. If this variable is not
+                set, or if `profile` is "", no profile is read.
             options: Options of `Cloudtower`, and ``endpoint``. None has the same effect as omitting
                 the option.
 
@@ -181,7 +181,7 @@ class Cloudtower(Namespaces):
 
     @property
     def plan(self) -> plans.Plan:
-        """Mutations that this session recorded instead of sending, with ``mutations="plan"``.
+        """Mutations that this session did not send, because of ``mutations="plan"`` (plan mode).
 
         A session in plan mode shares its plan with the sessions that its `with_options` returns. If
         `with_options` turns plan mode on, the new session starts with an empty plan.
@@ -203,8 +203,8 @@ class Cloudtower(Namespaces):
 
         Raises:
             LoginFailed: The server refused the credentials.
-            CallError: The server cannot be reached, or a pair has no active node or two active
-                nodes.
+            CallError: The server cannot be reached, or an active/passive pair does not have exactly
+                one active node.
             SessionClosed: The session is closed.
         """
         await self._transport.open()
@@ -225,7 +225,7 @@ class Cloudtower(Namespaces):
         return await self._executor.log_in()
 
     async def find_active(self) -> str:
-        """Find the active node of a pair now, and send later calls to that node.
+        """Find the active node of an active/passive pair now, and send later calls to that node.
 
         For a single server, no request is sent.
 
@@ -276,7 +276,7 @@ class Cloudtower(Namespaces):
         nothing, because the connections belong to the original session.
 
         Raises:
-            SessionClosed: The session belongs to another event loop, which still exists.
+            SessionClosed: The session belongs to another event loop, which is not closed.
         """
         if self._owner:
             self._transport.check_closable()
@@ -301,7 +301,7 @@ class Cloudtower(Namespaces):
     ) -> None:
         await self.close()
 
-    if not TYPE_CHECKING:  # type checkers then report `with`
+    if not TYPE_CHECKING:  # hidden, so that type checkers report a plain `with`
 
         def __enter__(self) -> NoReturn:
             raise TypeError("a session is asynchronous: use `async with Cloudtower(...) as tower:`")
@@ -312,9 +312,8 @@ class Cloudtower(Namespaces):
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
         """Return a session with other options for a part of the program.
 
-        The new session uses the connections, the login and the poll for tasks of the session on
-        which you call the method, so you need not close the new session. Options that are omitted
-        or None keep the values of that session.
+        The new session shares the connections and the login of this session, so you need not close
+        the new session. Options that are omitted or None keep the values of this session.
 
         Args:
             options: Options to change. `ScopedOptions` documents each option.
@@ -362,16 +361,17 @@ class Cloudtower(Namespaces):
 
         Each resource that matches during the whole iteration is yielded exactly once, even if other
         resources are created or deleted during the iteration. At most three pages are in memory at
-        a time. The iteration ends at the first empty page, because a server may return fewer
-        resources than requested.
+        a time. A server may return fewer resources than requested. Therefore only an empty page
+        ends the iteration.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
             page_size: Maximum number of resources per request.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, ``order_by``, and ``first``, the maximum
-                number of resources in total. Without ``order_by``, the resources are sorted by id.
-                If the filter has ``id_in``, the resources have the order of ``id_in``.
+                number of resources in total. Without ``order_by``, the resources have the order of
+                ``id_in`` in the filter. If the filter has no ``id_in``, the resources are sorted by
+                id.
 
         Raises:
             InvalidInput: The method is not a query, or an argument is invalid.
@@ -438,8 +438,8 @@ class Cloudtower(Namespaces):
 
         Raises:
             NotFound: No resource matches.
-            Ambiguous: Several resources match. In the error, ``count`` is their number, and ``ids``
-                has the first of their ids.
+            Ambiguous: Several resources match. The error has their number (``count``) and the ids
+                of the first few (``ids``).
             InvalidInput: The method is not a query.
             TypeError: Arguments of the query were passed by position.
             CallError: The call failed. The subclass of the error names the reason.
@@ -461,8 +461,8 @@ class Cloudtower(Namespaces):
 
         Raises:
             NotFound: No resource has this id or name.
-            Ambiguous: Several resources have the name. In the error, ``count`` is their number, and
-                ``ids`` has the first of their ids.
+            Ambiguous: Several resources have the name. The error has their number (``count``) and
+                the ids of the first few (``ids``).
             InvalidInput: The method is not a query, or the name is not a string.
             CallError: The call failed. The subclass of the error names the reason.
 
@@ -545,14 +545,14 @@ class Cloudtower(Namespaces):
 
         Args:
             tasks: A task, the id of a task, an answer with a ``task_id``, or nested lists of these.
-                A mutation call that is not awaited yet and a `Pending` are also accepted. The
+                You can also pass a `Pending`, or the call of a mutation without ``await``. The
                 argument is not modified. An answer whose ``task_id`` is None counts as done.
-            timeout: Time-out in seconds, counted from when the ids of the tasks are known. None
+            timeout: Time-out in seconds. The time starts when the ids of the tasks are known. None
                 waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds before an error is raised: TaskNotFound if the server does not list a
-                task, or UnknownTaskStatus if the status of a task stays unknown.
+            grace: Seconds to wait for a task that the server does not list, or that has an unknown
+                status. After this time, TaskNotFound or UnknownTaskStatus is raised.
             fail_fast: Whether to raise an error as soon as one task has failed. By default, the
                 error is raised after all tasks have ended.
 
@@ -563,7 +563,7 @@ class Cloudtower(Namespaces):
             TaskFailed: A single task was passed, and this task failed. With `fail_fast`, the first
                 failed task of several raises this error, too.
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this version does not know, and the status
+            UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
             TasksFailed: Several tasks were passed, and at least one of them failed. The error is an
                 exception group, so ``except*`` works. The attribute ``succeeded`` has the tasks
@@ -592,10 +592,9 @@ class Cloudtower(Namespaces):
     ) -> AsyncIterator[models.Task]:
         """Iterate over tasks as they end.
 
-        A failed task is yielded like any other task. An exception would end the iteration while
-        other tasks are still running. ``await tower.wait(task)`` raises the error of a failed task,
-        without sending a request. If a task was not found, the error is raised at the end of the
-        iteration.
+        A failed task is yielded like any other task, so that the iteration can continue. To raise
+        the error of a failed task, call ``await tower.wait(task)``, which sends no request. A task
+        that is not found is not yielded. Its error is raised at the end of the iteration.
 
         Args:
             tasks: Tasks, as for `wait`.
@@ -603,15 +602,15 @@ class Cloudtower(Namespaces):
                 does not count. None waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds before an error is raised: TaskNotFound if the server does not list a
-                task, or UnknownTaskStatus if the status of a task stays unknown.
+            grace: Seconds to wait for a task that the server does not list, or that has an unknown
+                status. After this time, TaskNotFound or UnknownTaskStatus is raised.
 
         Returns:
             An async iterator over the ended tasks. Each task is yielded once.
 
         Raises:
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this version does not know, and the status
+            UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
             TasksFailed: Several tasks were passed, and at least one of them was not found.
             TaskTimeout: Tasks were still running after `timeout` seconds.
@@ -646,15 +645,17 @@ class Cloudtower(Namespaces):
             timeout: Time-out in seconds, as for `as_completed`.
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
-            grace: Seconds before an error is raised: TaskNotFound if the server does not list a
-                task, or UnknownTaskStatus if the status of a task stays unknown.
+            grace: Seconds to wait for a task that the server does not list, or that has an unknown
+                status. After this time, TaskNotFound or UnknownTaskStatus is raised.
 
         Returns:
             An async iterator over the changed tasks.
 
         Raises:
-            TaskError: See `as_completed`.
+            TaskNotFound: See `as_completed`.
+            UnknownTaskStatus: See `as_completed`.
             TasksFailed: See `as_completed`.
+            TaskTimeout: See `as_completed`.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
 
@@ -696,9 +697,9 @@ class Cloudtower(Namespaces):
     ) -> object:
         """Await a mutation, wait until its changes are complete, and read the resources again.
 
-        The method waits for the tasks, as `wait` does, and then until ``entityAsyncStatus`` of
-        every resource is null. Before that, the fields can still change. Send the next mutation of
-        a resource only after `settle` has returned.
+        The method waits for the tasks, as `wait` does. Then it reads the resources until
+        ``entityAsyncStatus`` of every resource is null. Before that, their fields can still change.
+        Send the next mutation of a resource only after `settle` has returned.
 
         The return value depends on the answer of the mutation:
 
@@ -708,8 +709,7 @@ class Cloudtower(Namespaces):
         - If the answer has the ids of deleted resources, such as `DeleteVm`, the ids that still
           exist are returned. The list is empty after a deletion. The list has all ids if the VMs
           were moved to the recycle bin.
-        - For any other answer, such as `BatchHosts`, the data of the answer is returned after the
-          tasks have ended.
+        - For any other answer, such as `BatchHosts`, ``data`` of the answer is returned unchanged.
 
         Args:
             changed: A mutation call that is not awaited yet, the answer of a mutation, or a
@@ -724,13 +724,13 @@ class Cloudtower(Namespaces):
                 resource counts as deleted at once.
 
         Returns:
-            The resources in the order of the answer: a list if the answer is a list, otherwise a
-            single resource.
+            A list if the answer is a list, otherwise a single value. A list has the order of the
+            answer.
 
         Raises:
             TaskFailed: The mutation started a single task, and this task failed.
             TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this version does not know, and the status
+            UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
             TasksFailed: The mutation started several tasks, and at least one of them failed. The
                 resources are not read then.
@@ -741,8 +741,8 @@ class Cloudtower(Namespaces):
             ResponseDecodeError: The tasks succeeded, but the answer of the mutation lacks the id of
                 a resource.
             CallError: The mutation failed, or the resources cannot be read.
-            InvalidInput: An argument is invalid, or a `Pending` belongs to another server or to
-                resources of a type that no query reads.
+            InvalidInput: An argument is invalid, a `Pending` belongs to another server, or no query
+                reads the resources of a `Pending`.
             SessionClosed: The session was closed during the wait.
 
         Example:
@@ -834,9 +834,9 @@ class Cloudtower(Namespaces):
         Args:
             types: Resource types and relation tables whose changes are yielded, such as ``["Vm",
                 "_LabelToVm"]``. None yields all changes.
-            since: Revision after which to begin, read from the ``revision`` of a change or of the
-                iterator. With None, the iterator yields only changes that happen after its first
-                step, or after the call of ``anchor()``.
+            since: Revision after which to begin, such as the ``revision`` of an earlier iterator.
+                With None, the iterator yields only changes that happen after its first step. To
+                begin before the first step, await the method ``anchor`` of the iterator.
             interval: Seconds between requests. While a backlog of changes is read, there is no
                 pause.
 
@@ -923,9 +923,9 @@ class Cloudtower(Namespaces):
         ids.
 
         With the change feed, only changed resources are read again. Without the change feed, each
-        poll reads all resources. In that case, calls with the same method and options share their
-        requests if the filters have only ``id`` or ``id_in``. Transient failures are retried until
-        the time-out.
+        poll reads all resources, and concurrent calls can share their requests. Calls share
+        requests if they have the same method and options, and filters with only ``id`` or
+        ``id_in``. Transient failures are retried until the time-out.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
@@ -978,7 +978,7 @@ class Cloudtower(Namespaces):
         *args: P.args,
         **query: P.kwargs,
     ) -> results.Measurements:
-        """Read metrics of many resources, with their ids and names.
+        """Read metrics of many resources, with the ids and names of the resources.
 
         The method first reads the matching resources. Each further request reads the metrics of
         only a few resources, because servers truncate large answers. If an answer is empty or
@@ -997,7 +997,8 @@ class Cloudtower(Namespaces):
         Raises:
             InvalidInput: The method is not in ``tower.metrics``, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
-            EmptyFilter: The filter matches everything, but it is not `EVERYTHING`.
+            EmptyFilter: The filter may match everything. Pass `EVERYTHING` to measure all resources
+                on purpose.
             CallError: The call failed. The subclass of the error names the reason.
 
         Example:
@@ -1041,7 +1042,8 @@ class Cloudtower(Namespaces):
 
         Raises:
             InvalidInput: An argument is invalid.
-            EmptyFilter: ``clusters`` matches everything, but it is not `EVERYTHING`.
+            EmptyFilter: ``clusters`` may match everything. Pass `EVERYTHING` to rank the resources
+                of all clusters on purpose.
             CallError: The call failed. The subclass of the error names the reason.
 
         Example:
@@ -1060,13 +1062,13 @@ class Cloudtower(Namespaces):
         target: targets.UploadTarget[T],
         **options: Unpack[uploads.UploadOptions],
     ) -> uploads.Upload[T]:
-        """Upload a file in chunks, and return the resource that the server creates from the file.
+        """Return an upload of a file. Await the upload to send the file and get the new resource.
 
-        Await the returned upload, or enter the upload with ``async with`` and iterate over its
-        progress. The chunks are sent one after the other. A chunk is only resent if the server has
+        Alternatively, enter the upload with ``async with``, and iterate over its progress. The
+        chunks of the file are sent one after the other. A chunk is only resent if the server has
         not received the chunk. At most two chunks are in memory. If the calling task is cancelled,
-        if `on_progress` raises an error, or if the block is left before the end, the upload is
-        cancelled on the server, too.
+        the upload is cancelled on the server, too. The same happens if the option ``on_progress``
+        raises an error, or if the ``async with`` block is left before the end.
 
         The method itself raises only TypeError, InvalidInput and EmptyFilter. The other errors are
         raised when you await, enter or iterate over the returned upload.
@@ -1080,18 +1082,18 @@ class Cloudtower(Namespaces):
 
         Returns:
             An awaitable, asynchronous context manager and iterator over `UploadProgress`. Awaiting
-            the upload returns the result. The class of the target documents the type of the result.
-            After an iteration, the attribute ``result`` of the upload contains the result.
+            the upload returns the result, such as a `models.ElfImage`. The class of the target
+            documents the type of the result. After an iteration, the attribute ``result`` of the
+            upload has the result.
 
         Raises:
             TypeError: An option is unknown.
             InvalidInput: An argument is invalid. No request was sent.
             EmptyFilter: The filter `clusters` of the target may match everything.
-            UploadInterrupted: A chunk could not be delivered. Pass ``error.state`` to resume the
-                upload.
+            UploadInterrupted: A chunk could not be delivered. To resume the upload, pass
+                ``resume=error.state``.
             MutationRefused: The session is read-only. The file was not opened.
-            UploadFailed: The server ended the upload or refused a chunk, the upload was cancelled
-                on the server, or it is unknown which chunks the server has received.
+            UploadFailed: The upload failed and cannot be resumed.
             UploadTimeout: The whole file was sent, but the result did not appear in time.
             SourceChanged: The file became shorter or longer during the upload.
             CallError: The upload could not be started.

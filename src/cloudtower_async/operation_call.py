@@ -58,9 +58,9 @@ class CallChanges(TypedDict, total=False):
 class OperationCall:
     """One call of an operation, which the session passes to middleware.
 
-    A call is immutable. To change the call, pass a copy made with `replace` to ``proceed``. All
-    copies share the progress of the call: `exchanges` and `outcome`. The ``repr`` shows redacted
-    arguments.
+    A call is immutable. To change the call, middleware passes a copy made with `replace` to its
+    argument ``proceed``. All copies share the progress of the call: `exchanges` and `outcome`. The
+    ``repr`` shows redacted arguments.
 
     Args:
         operation: Name of the operation, such as ``"vm.get_vms"``. The name is ``"graphql"`` for
@@ -105,9 +105,10 @@ class OperationCall:
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """Requests of the call, one for each attempt. All requests are known after ``proceed``.
+        """Requests of the call so far, one for each attempt.
 
-        Logins are not included. `record_exchanges` also collects logins.
+        The tuple is complete when the middleware's ``proceed`` has ended. Logins are not included.
+        `record_exchanges` also collects logins.
         """
         return tuple(self.progress.exchanges)
 
@@ -182,16 +183,16 @@ Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_op
 **Which calls.** Each call of an operation passes through middleware. This includes GraphQL,
 `Cloudtower.request` and `Cloudtower.raw`. It also includes calls that the SDK makes for your
 program: pages, polls of tasks and of the change feed, chunks of uploads, and the request for the
-server's version. Polls that several waiters share pass through the middleware of the original
-session, but not through middleware of `Cloudtower.with_options`. Three kinds of requests bypass all
-middleware: logins that the session needs, the search for the active node, and `Cloudtower.ping`.
-Use ``call.operation`` and ``call.kind`` to distinguish calls.
+server's version. Several waits can share a poll. A shared poll passes through the middleware of the
+original session, but not through the middleware of `Cloudtower.with_options`. Three kinds of
+requests bypass all middleware: logins that the session needs, the search for the active node, and
+`Cloudtower.ping`. Use ``call.operation`` and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
 runs inside the middleware of the session. A call that cannot be sent, such as a mutation with an
 empty filter, is refused before any middleware runs. The call that the innermost middleware passes
-to ``proceed`` is checked again. After the second check, the SDK applies the mode of the session,
-waits in the queue, logs in, sends the requests and retries them.
+to ``proceed`` is checked again. After the second check, the SDK applies the option ``mutations``,
+waits for ``max_in_flight`` and ``rate_limit``, logs in, sends the requests and retries them.
 
 **Answers.** Return the value that ``proceed`` returned, or another value of the same type. The
 caller gets this value unchecked. However, returning None in place of an answer raises
@@ -206,13 +207,14 @@ ended, raises `CloudtowerError`.
 is raised after ``proceed`` has returned does not undo a mutation. ``call.outcome`` says whether the
 mutation was accepted.
 
-**Time and cancellation.** While middleware runs, it holds no connection and no slot of the queue.
+**Time and cancellation.** While middleware runs, it holds no connection, and its call does not
+count for ``max_in_flight``.
 The time that middleware takes does not count for the call's time-out. Cancelling the call cancels
 the middleware at its ``await``. Do not suppress the cancellation.
 
 **Calls by middleware.** Calls that middleware makes over the same session pass through the same
-middleware. To avoid endless recursion, let middleware make calls of its own only while it handles a
-mutation, and only queries. Alternatively, use another session for these calls.
+middleware. To avoid endless recursion, make calls only while the middleware handles a mutation, and
+call only queries. Alternatively, use another session for these calls.
 """
 
 

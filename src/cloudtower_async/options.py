@@ -228,8 +228,9 @@ class ScopedOptions(TypedDict, total=False):
     the session's header."""
 
     retry: RetryPolicy | None
-    """Number of retries, and pauses between retries. Each retry also counts against the ``budget``
-    of the original session, which protects the server from too many retries."""
+    """Number of retries, and pauses between retries. Each retry counts for two retry budgets: the
+    ``budget`` of this policy, and the ``budget`` of the original session. `RetryPolicy` documents
+    the budget."""
 
     max_in_flight: int | None
     """Maximum number of concurrent requests, in addition to the limits of the session."""
@@ -240,8 +241,8 @@ class ScopedOptions(TypedDict, total=False):
 
     priority: Priority | None
     """Priority of all calls in the queue of the session: ``high``, ``normal`` or ``low``. Without
-    this option, mutations, logins, and polls for tasks and uploads have the priority ``high``.
-    Other queries have the priority ``normal``.
+    this option, mutations, uploads and logins have the priority ``high``. Polls for tasks and polls
+    for uploads also have the priority ``high``. Other queries have the priority ``normal``.
     """
 
 

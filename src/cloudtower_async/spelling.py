@@ -13,7 +13,7 @@ FEW = 12
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
-    """Return the end of a message about an unknown name, which lists similar names, or "".
+    """Return the end of an error message: a text that lists similar names, or "".
 
     Args:
         name: The unknown name.

@@ -166,8 +166,10 @@ def _redacted_json(text: str) -> str:
 class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=False):
     """Answer of a mutation: the resource, and the id of the task that changes the resource.
 
-    Until the task has ended, only ``data.id`` is reliable. If ``task_id`` is None, the mutation is
-    already complete.
+    Attributes:
+        data: The resource, or other data. Until the task has ended, only the id of a resource is
+            reliable.
+        task_id: Id of the task. None if the mutation is already complete.
     """
 
     data: T_co

@@ -152,7 +152,7 @@ def middleware_fault(value: object) -> str | None:
 def callback_fault(value: object) -> str | None:
     """Return an error message if a value is async or not callable, otherwise None.
 
-    None is a valid value.
+    The value None is valid, because callbacks are optional.
     """
     if inspect.iscoroutinefunction(value):
         return "expected a function, got an async function, which would never be awaited"
@@ -181,9 +181,8 @@ def instance_fault(value: object, kind: type) -> str | None:
 def pem_file_fault(value: object) -> str | None:
     """Return an error message if a value is not the path of a PEM file, otherwise None.
 
-    The content of a PEM file is a frequent mistake.
-
-    The message does not quote the value, because the value may be a key.
+    Callers often pass the content of a PEM file instead of its path. The message does not quote the
+    value, because the value may be a key.
     """
     try:
         path: object = os.fspath(cast("str", value))

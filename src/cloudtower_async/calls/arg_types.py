@@ -129,7 +129,7 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return a dict from struct attributes to the filter keys that have another spelling.
+    """Return the filter keys that have another spelling in structs, by struct attribute.
 
     For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``.
     """

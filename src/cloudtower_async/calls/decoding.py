@@ -128,7 +128,7 @@ class SlicedAnswer(Generic[R]):
             ResponseDecodeError: The body is not JSON, or no part of the answer is valid. With
                 ``strict``, the error is also raised if any part is invalid.
         """
-        await self._slices.rest()  # because the strict decoding took time
+        await self._slices.rest()  # the strict decoding has already taken time
         wanted: Any = self._operation.answer()
         rows = self._rows(wanted)
         repaired: object = await self._read_rows(rows, get_args(wanted)[0]) if rows else WRONG

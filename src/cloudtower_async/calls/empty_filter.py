@@ -1,8 +1,9 @@
 """Detect filters that match too many resources. `validation` rejects such filters in mutations.
 
 A filter that matches every resource is rejected, unless it is `EVERYTHING`. A filter is also
-rejected if it compares None with a field that is never null. In that case, the caller probably lost
-the value, and the rest of the filter would match too many resources.
+rejected if it compares None with a field that is never null, as in ``{"id": None}``. Such a None is
+probably a mistake of the caller. If the server ignored the comparison, the rest of the filter would
+match too many resources.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def matches_all(where: object) -> bool:
 
 
 def _matches_none(where: object) -> bool:
-    """Return whether a filter may match no possible resource."""
+    """Return whether it is possible that a filter matches no resource at all."""
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
         return any(_holds(key, value, everywhere=False) for key, value in conditions.items())
@@ -68,9 +69,9 @@ def _matches_none(where: object) -> bool:
 
 
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
-    """Return whether a condition may hold for every resource.
+    """Return whether it is possible that a condition holds for every resource.
 
-    With ``everywhere=False``, return whether the condition may hold for no resource.
+    With ``everywhere=False``, return whether it is possible that it holds for no resource at all.
     """
     if value is None:
         return True

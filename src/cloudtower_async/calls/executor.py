@@ -143,7 +143,7 @@ class Mode(Protocol):
         ...
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise an error if the condition that a repeated query waits for can never occur.
+        """Raise an error if a repeated query waits for a condition that can never occur.
 
         Args:
             operation: Name of the repeated query.
@@ -211,8 +211,8 @@ class Executor:
         if transport.owns_pool:
             in_flight = min(in_flight, settings.max_connections)
         self.priority: Priority | None = None
-        # No slots are reserved with a connector of the caller, because its own queue ignores
-        # priorities.
+        # Reserve no slots if the caller has passed a connector, because the queue of the connector
+        # ignores priorities.
         reserved = reserved_slots(in_flight) if transport.owns_pool else 0
         self._limits = RateLimiter(in_flight, settings.rate_limit, reserved=reserved)
         self._loading = anyio.Lock()
@@ -259,8 +259,8 @@ class Executor:
 
         Raises:
             LoginFailed: The server refused the credentials.
-            CallError: The server cannot be reached, or a pair has no active node or two active
-                nodes.
+            CallError: The server cannot be reached, or an active/passive pair does not have exactly
+                one active node.
             SessionClosed: The session is closed.
         """
         deadline = self.transport.running_loop().time() + self.timeout
@@ -552,7 +552,7 @@ class Executor:
                 finally:
                     limits.leave()
         except CallError as exc:
-            exc.operation = exc.operation or operation.name  # None if unsent
+            exc.operation = exc.operation or operation.name  # not set yet if no request was sent
             exc.proxy = exc.proxy or transport.proxy_of(exc.endpoint)
             if isinstance(exc, Unauthorized):
                 if operation.auth is Auth.BASIC:

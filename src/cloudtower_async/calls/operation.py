@@ -104,7 +104,7 @@ class Operation(Generic[R]):
         self.since: str = since
         self.not_modified: bool = not_modified
         self.root: str = root
-        self.loaded: bool = body is None  # operations without arguments have small answers
+        self.loaded: bool = body is None  # without arguments, there is little to load
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:

@@ -53,7 +53,8 @@ class PlanEffect(NamedTuple):
         target: Part of the body that selects the resources for the answer.
         struct: Type of a resource in the answer.
         wraps: Generic types around the struct, in order from the outermost: `list`, `WithTask`.
-        owner: Field of a matching resource that holds the resource for the answer.
+        owner: Field that leads from a matching resource to the resource for the answer, such as
+            ``"vm"`` from a matching `VmDisk` to its `Vm`.
         items: Key of the list or object that describes the resources to create. None means that the
             whole body describes the resources.
     """

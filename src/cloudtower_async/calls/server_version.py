@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 OLDEST = "3.0.0"
-"""First version of the parts of the API that every server has. No older server is known."""
+"""Oldest known server version. Parts of the API with this version exist on every server."""
 
 GET_VERSION = Operation(
     "api_info.get_api_version",

@@ -38,7 +38,7 @@
     │   ├── TaskFailed             the task ended as FAILED
     │   ├── TaskTimeout            tasks were still running after the time-out     (TimeoutError)
     │   ├── TaskNotFound           the server does not list the task
-    │   ├── UnknownTaskStatus      the task stays in a status that this version does not know
+    │   ├── UnknownTaskStatus      the task stays in a status that this package does not know
     │   ├── SettleTimeout          the tasks ended, but the resources still change (TimeoutError)
     │   └── ReadBackFailed         the mutation was accepted, but its result could not be read
     ├── UploadError                about an upload
@@ -47,14 +47,14 @@
     │   ├── UploadTimeout          everything was sent, but no result came in time (TimeoutError)
     │   └── SourceChanged          the size of the file changed during the upload
     ├── ConditionError             resources did not meet a condition
-    │   ├── ConditionFailed        a resource was deleted, or fail_if was true for it
+    │   ├── ConditionFailed        a resource no longer matches, or fail_if was true for it
     │   └── ConditionTimeout       resources did not meet the condition in time    (TimeoutError)
     ├── JobLocked                  another process runs the job; nothing was done
     ├── LeaseLost                  the lock of a job expired while the job was running
     ├── EffectMissing              a mutation was executed, but its effect cannot be found
     ├── LockTimeout                other tasks of this process hold the lock       (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or its credential is missing
-    ├── Resync                     the change feed no longer has all changes: list again
+    ├── Resync                     changes were missed: read the resources again
     └── TasksFailed                one or more of several tasks failed              (ExceptionGroup)
 
 ``str(error)`` is one line. It has a description of the error, the server's message, the operation

@@ -160,7 +160,7 @@ class _NotOneActive(ConnectionFailed):
 
 
 class NoActive(_NotOneActive):
-    """No node of a pair is active. The call was not sent.
+    """No node of an active/passive pair is active. The call was not sent.
 
     ``answers`` is a dict from the address of each node to its answer, such as ``"passive"`` or
     ``"HTTP 503"``.
@@ -173,7 +173,7 @@ class NoActive(_NotOneActive):
 
 
 class MultipleActive(_NotOneActive):
-    """More than one node of a pair is active, which is a fault. The call was not sent.
+    """More than one node of an active/passive pair is active. The call was not sent.
 
     ``answers`` is a dict from the address of each node to its answer.
     """
@@ -290,9 +290,10 @@ class SetChanged(CallError):
 class PagingFailed(ResponseDecodeError):
     """The pages of a result set cannot be read to the end.
 
-    The server returned the same page twice, ignored ``after`` or a filter, or left out ids. Without
-    ids, the start of the next page is unknown. The resources that were read before the error are
-    correct, but further resources may be missing.
+    Possible causes: the server returned the same page twice, ignored the start of a page
+    (``after``), ignored a filter, or left out ids. Without ids, the start of the next page is
+    unknown. The resources that were read before the error are correct, but further resources may be
+    missing.
     """
 
     default_hint = "Report this error with the name of the operation. A filter may avoid the error."

@@ -1,4 +1,4 @@
-"""Errors of jobs, which lock against other processes and run each mutation only once."""
+"""Errors of jobs. A job locks out other processes, and runs each mutation only once."""
 
 # ruff: noqa: N818 - names without "Error" read well: `except JobLocked`
 from __future__ import annotations

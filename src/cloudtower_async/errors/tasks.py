@@ -177,7 +177,9 @@ class TaskTimeout(TaskError, TimeoutError):
 
 
 class TaskNotFound(TaskError):
-    """The server does not list a task, although a new task would be in the list by now.
+    """The server does not list a task, even after the grace period of the wait.
+
+    The grace period is the argument ``grace`` of methods such as `Cloudtower.wait`.
 
     Attributes:
         task_id: Id of the task.
@@ -204,7 +206,7 @@ class TaskNotFound(TaskError):
 
 
 class UnknownTaskStatus(TaskError):
-    """A task has a status that this version does not know, and the task does not change.
+    """A task has a status that this package does not know, and the task does not change.
 
     The task may still be running. Read the task with ``tower.task.get_tasks``, or wait for the task
     again.
@@ -247,7 +249,7 @@ class SettleTimeout(TaskError, TimeoutError):
 
     Attributes:
         unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``.
-            None if the value is unknown.
+            None if the resource has not been read yet.
         timeout: Time-out in seconds.
         poll_error: Error of the last poll. None if the last poll succeeded.
     """

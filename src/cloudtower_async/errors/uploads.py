@@ -14,10 +14,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """State of an interrupted upload. Store the state as JSON, and pass it as ``resume=``.
+    """State of an interrupted upload, which you can store as JSON.
 
-    Before an upload is resumed, the whole state is checked. A different file, target or server is
-    refused. The state contains no secrets, but it contains the names of the file and of the
+    To resume the upload, pass the state to `Cloudtower.upload` as ``resume=state``. Before an
+    upload is resumed, the whole state is checked. A different file, target or server is refused.
+    The state contains no secrets, but it contains the names of the file and of the
     resource to create.
 
     Attributes:
@@ -37,8 +38,8 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunks: Number of chunks that the server has certainly received.
         count_base: Difference between the server's count of chunks and `chunks`. None if the server
             does not count chunks.
-        resent: Whether a chunk was resent after the option ``settling_time`` had passed. If so, the
-            result has to be verified.
+        resent: Whether a chunk was resent because it counted as lost. If so, the result has to be
+            verified.
         existing_ids: Ids of the resources that existed before the upload. If the server does not
             return the id of the new resource, these ids help to find the new resource.
         version: Version number of the format of this state.

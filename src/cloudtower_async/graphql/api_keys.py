@@ -28,7 +28,12 @@ _LOOK = "Check with tower.api_keys.list() whether the key exists, and delete the
 
 
 class ApiKeyRole(msgspec.Struct, frozen=True, gc=False):
-    """Role of an API key, which determines its permissions."""
+    """Role of an API key. The roles determine the permissions of the key.
+
+    Attributes:
+        id: Id of the role; empty if the server left out the id.
+        preset: Name of a role that the server defines, such as ``"ROOT"``. None for other roles.
+    """
 
     id: str
     preset: str | None = None

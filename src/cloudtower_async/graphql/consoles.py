@@ -22,7 +22,7 @@ class VncTicket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     The addresses contain the ticket, so ``repr`` hides them.
 
     Attributes:
-        vm_uuid: UUID of the VM in its cluster, which differs from the id of the VM.
+        vm_uuid: UUID of the VM in its cluster. This UUID differs from the id of the VM.
         host_ip: IP address of the host that runs the VM.
         cluster_ip: IP address of the VM's cluster.
         direct: WebSocket address on the cluster, for clients that can reach the cluster directly.

@@ -52,9 +52,9 @@ async def ask(
         executor: Executor of the call.
         query: The GraphQL document.
         variables: Variables of the document.
-        timeout: Time-out in seconds for the whole call; None: the session's time-out.
-        take: Function that is called with the body of the answer before the body is checked. Only
-            for mutations. None: no function.
+        timeout: Time-out in seconds for the whole call. None uses the session's time-out.
+        take: Function that is called with the body of the answer before the body is checked. Pass
+            a function only for a mutation. None calls no function.
 
     Raises:
         GraphQLError: The answer has errors.
@@ -172,7 +172,7 @@ def _may_be_done(error: GraphQLError) -> bool:
 
 
 def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the objects that may contain an error code or a status, from a GraphQL error."""
+    """Yield the objects in a GraphQL error that may contain an error code or a status."""
     yield error
     extensions: object = error.get("extensions")
     if isinstance(extensions, dict):

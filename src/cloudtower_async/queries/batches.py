@@ -51,7 +51,7 @@ async def read_by_ids(
         operation: Name of the query, for error messages.
         method: Method that sends the query; it takes ``where`` and ``first``.
         ids: Ids of the resources; at most `IDS_AT_ONCE` ids.
-        where: Additional filter that the resources must match; None: no additional filter.
+        where: Additional filter that the resources must match. None means no additional filter.
 
     Returns:
         The resources by id. Ids that match no resource are left out.

@@ -37,13 +37,13 @@ class Loader(Generic[T]):
     """Loader of resources by id, which combines simultaneous reads into one request.
 
     `Cloudtower.loader` returns a loader. Loaders are meant for web backends and GraphQL resolvers,
-    where many coroutines each need one resource. All ids that are requested in the same turn of the
-    event loop share a request, which carries at most 500 ids. One of the waiting callers sends the
-    request. If this caller is cancelled, another caller sends the request again. Nothing runs in
-    the background.
+    where many coroutines each need one resource. The ids that are requested in the same turn of the
+    event loop are read together, with one request for at most 500 ids. One of the waiting callers
+    sends the request. If this caller is cancelled, another caller sends the request again. Nothing
+    runs in the background.
 
-    Without a cache, callers only get answers to requests that were sent after their call. So a read
-    after a mutation sees the effect of the mutation.
+    Without a cache, the request is always sent after the call. So a read after a mutation sees the
+    effect of the mutation.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Loader(Generic[T]):
         """Forget cached resources, for example after a mutation changed them.
 
         Args:
-            ids: Ids of the resources to forget; None: forget all cached resources.
+            ids: Ids of the resources to forget. None forgets all cached resources.
         """
         if ids is None:
             self._cache.clear()

@@ -77,9 +77,9 @@ class KeyRange(NamedTuple):
 
     Args:
         order_by: Value of ``orderBy`` in the requests.
-        where: Condition to add to the filter; None: no condition.
-        without: True: the range has the resources whose sort field is null. False: the range has
-            the other resources. None: the range has all resources.
+        where: Condition to add to the filter. None adds no condition.
+        without: Whether the range has the resources whose sort field is null (True) or the other
+            resources (False). None means that the range has all resources.
     """
 
     order_by: str
@@ -532,7 +532,7 @@ async def _rest(
 
 
 def _distinct(rows: Iterable[T]) -> list[T]:
-    """Return the rows without rows of a repeated id. All rows without an id are kept."""
+    """Return the first row of each id. All rows without an id are kept, too."""
     seen: dict[object, T] = {}
     for place, row in enumerate(rows):
         seen[row.id or place] = row

@@ -202,7 +202,7 @@ class PlanMode:
         found: list[tuple[bool, list[Row]]],
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """From the answer, return the resources that own the matched resources."""
+        """Return the resources to which matched resources belong, such as the VMs of disks."""
         if effect.owner is None:
             return []
         nested = [getattr(row, effect.owner) for target, part in found if target for row in part]
@@ -288,7 +288,7 @@ def _is_target(target: Target | None, body: object, where: object) -> bool:
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """From a body, yield the ids that select the resources in the answer."""
+    """Yield the ids in a body that select the resources for the answer."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))

@@ -27,8 +27,8 @@ class RetryAction(StrEnum):
 class RetryActions(NamedTuple):
     """Reactions to a failure of a query, of a mutation, and of a background poll.
 
-    Waits, watches and uploads send background polls, which are queries. If a query fails after its
-    own retries, ``poll`` is the reaction to this failure.
+    Waits, watches and uploads send background polls, which are queries. If such a query still fails
+    after its own retries, ``poll`` is the reaction.
     """
 
     query: RetryAction

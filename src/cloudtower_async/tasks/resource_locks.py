@@ -70,7 +70,7 @@ class ResourceLocks:
             self._leave(claim)
 
     def _ahead(self, claim: _Claim) -> list[str]:
-        """Return which ids of a claim other claims have locked or will lock first."""
+        """Return those ids of a claim that another claim has locked or will lock first."""
         return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
 
     def _first(self, identifier: str) -> _Claim:

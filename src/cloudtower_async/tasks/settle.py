@@ -226,8 +226,8 @@ class _Reading:
         grace: Seconds after which a resource that the server never listed counts as deleted.
 
     Attributes:
-        unsettled: ``entityAsyncStatus`` of each resource that has not settled, by id; None: not
-            read yet.
+        unsettled: ``entityAsyncStatus`` of each resource that has not settled, by id. None means
+            that the resource has not been read yet.
         found: Settled resources by id.
         error: Error of the last read; None if the read succeeded. A later read may succeed.
     """

@@ -1,6 +1,6 @@
 """Observe exchanges with a server, for the log and for the lists of `record_exchanges`.
 
-If logging and recording are disabled, the only cost per exchange is the check for them.
+If logging and recording are disabled, an exchange only costs the time to check this.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Recording:
 
 
 recordings: ContextVar[tuple[Recording, ...]] = ContextVar("cloudtower_exchanges", default=())
-"""The `Recording` of each block of `record_exchanges` that the current task runs in."""
+"""Recordings of the `record_exchanges` blocks in which the current task runs."""
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exc
         A list of the exchanges. Each exchange is appended when it ends.
 
     Raises:
-        InvalidInput: ``max_body_bytes`` is not None and not a whole number of at least 0.
+        InvalidInput: ``max_body_bytes`` is neither None nor a whole number of at least 0.
 
     Example:
         ::

@@ -108,7 +108,7 @@ class Endpoints:
     async def ping(self, seconds: float) -> str:
         """Check that the server is ready, or that exactly one node of the pair is active.
 
-        Unlike `find`, this method does not change the node that calls go to.
+        Unlike `find`, this method does not change which node receives the calls.
 
         Args:
             seconds: Time-out in seconds.

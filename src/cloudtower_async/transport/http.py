@@ -56,7 +56,7 @@ _log = logging.getLogger("cloudtower_async")
 LOGIN = "user.login"
 FIND_ACTIVE = "find_active"
 PING = "ping"
-_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # the server may not be CloudTower
+_SMALL_ANSWERS = frozenset({LOGIN, FIND_ACTIVE, PING})  # a wrong server may send a large answer
 _CLOSE_SECONDS = 5.0  # maximum seconds for closing TLS connections
 
 
@@ -173,9 +173,8 @@ class Transport(SessionScope):
 
         Raises:
             CallError: No response arrived, or the response has an error status.
-            HookError: A client middleware or trace hook of aiohttp raised an exception. Without
-                `state`, a request that is not a login raises the exception of the hook itself
-                instead.
+            HookError: A client middleware or trace hook of aiohttp raised an exception during a
+                login, or during a request with `state`. Other requests raise the exception itself.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: The session was closed before or during the call.
         """

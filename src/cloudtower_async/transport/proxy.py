@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def find_proxies(settings: Settings) -> dict[str, Proxy]:
-    """Return a dict from endpoints to proxies, with the endpoints that are reached through a proxy.
+    """Return the proxies by endpoint. Endpoints that need no proxy are left out.
 
     With ``trust_env``, the function reads environment variables. On macOS and Windows, the function
     also reads the settings of the system. Therefore call the function in a worker thread.
@@ -92,9 +92,9 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
 def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
     """Return an error that mentions the proxy if the proxy may have sent the error status.
 
-    If TLS is used, the error is returned with no other change than the address of the proxy,
-    because a proxy cannot respond inside a TLS tunnel. Without TLS, the proxy can respond in place
-    of the server.
+    The address of the proxy is always added to the error. With TLS, nothing else changes, because a
+    proxy cannot respond inside a TLS tunnel. Without TLS, the proxy can respond in place of the
+    server.
     """
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):

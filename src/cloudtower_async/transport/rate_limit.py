@@ -103,7 +103,7 @@ class RateLimiter:
 
     @property
     def active(self) -> int:
-        """Number of session calls that have called `enter` but not `leave`."""
+        """Number of slots of the session that are in use."""
         session = self
         while session._within is not None:
             session = session._within

@@ -170,7 +170,7 @@ class SessionScope:
 
 
 class TimeLimit:
-    """A block that ends with TimeoutError at its deadline, or when the session is closed.
+    """A block that raises TimeoutError at its deadline. Closing the session ends it the same way.
 
     Args:
         scope: The session.

@@ -31,10 +31,10 @@ _CHECK_SECONDS = 1.0
 _Stamp: TypeAlias = "tuple[tuple[int, ...] | None, ...]"
 _PATH_START = re.compile(r"[/.~\\]|[A-Za-z]:[/\\]")
 _shared: WeakValueDictionary[tuple[bool, _Stamp], ssl.SSLContext] = WeakValueDictionary()
-"""Contexts in use that were made from files. The key has the value of `verify_tls` and the stamps
-of the files.
+"""Contexts that were made from files and are in use.
 
-A changed file has another stamp, so the changed files get another key and a new context.
+The key has the value of `verify_tls` and a stamp of each file (see `_stamp`). A changed file has
+another stamp. Therefore changed files get another key and a new context.
 """
 _loading = threading.Lock()
 """Lock between worker threads. With this lock, sessions that open at the same time read the files

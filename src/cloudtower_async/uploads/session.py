@@ -1,8 +1,8 @@
 """Deliver each chunk of an upload exactly once.
 
 The server does not check the position of a chunk: it appends each chunk that arrives. So only one
-chunk is sent at a time. If the outcome of a chunk is unknown (the request got no answer), the chunk
-is only resent after it certainly did not arrive.
+chunk is sent at a time. If a request gets no answer, the outcome of its chunk is unknown. The chunk
+is resent only when it is certain that the chunk has not arrived.
 
 The upload task on the server counts the chunks that the server has. If the count increases, the
 server has the chunk. If the count stays the same for the whole settling time, the chunk counts as
@@ -74,8 +74,8 @@ class UploadSession(Generic[R]):
         locks: Locks of the session.
         target: Target of the upload.
         name: Name of the result.
-        chunk_size: Size of the first chunk and maximum size of later chunks, in bytes. None: the
-            first chunk has 8 MiB, and later chunks have the size that the server requests.
+        chunk_size: Size of the first chunk and maximum size of later chunks, in bytes. With None,
+            the first chunk has 8 MiB, and later chunks have the size that the server requests.
         settling_time: Seconds to wait until the server counts a chunk whose outcome is unknown.
         interval: Maximum number of seconds between two polls of the count.
 
@@ -284,8 +284,8 @@ class UploadSession(Generic[R]):
         """Send the first chunk, which creates the upload task.
 
         If the outcome of the first chunk is unknown, look for a new upload task that has the name
-        and size of this upload. The session sends the first chunks of files of the same size one
-        after the other. So the new upload task cannot belong to another upload of this session.
+        and size of this upload. While this chunk is sent, no other upload of the same size starts
+        in this session. So the new upload task cannot belong to another upload of this session.
         """
         form = {
             **self.form,
@@ -304,8 +304,8 @@ class UploadSession(Generic[R]):
                 self._note(await self._deliver(form, partial(self._settle_first, new)), chunk)
 
             try:
-                # A cancellation during the request would leave an upload task on the server whose
-                # id is unknown.
+                # A cancellation during the request would leave an upload task with an unknown id on
+                # the server.
                 await let_end(send, CLEAN_UP_SECONDS)
             except anyio.get_cancelled_exc_class():
                 if self.task is None:

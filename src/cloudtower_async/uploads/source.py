@@ -155,7 +155,7 @@ class Source:
 
     Args:
         source: The source that the caller has passed.
-        size: Size in bytes that the caller has passed; None: determine the size from the file.
+        size: Size in bytes that the caller has passed. None means the size of the file.
 
     Attributes:
         size: Size in bytes; 0 until the size is known.

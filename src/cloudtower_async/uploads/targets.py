@@ -29,9 +29,11 @@ _VERSION_LENGTH = 128
 class UploadTarget(ABC, Generic[R_co]):
     """Base class of upload targets.
 
-    Awaiting an upload to a target returns the result. The type parameter `R_co` is the type of the
-    result. The fields of a subclass are form fields of the operation that receives the chunks. The
-    class attributes describe how a file of this kind is uploaded.
+    The result of an upload is the value that awaiting the upload returns, such as the new resource.
+    The type parameter `R_co` is the type of the result.
+
+    The fields of a subclass are form fields of the operation that receives the chunks. The class
+    attributes describe how a file of this kind is uploaded.
 
     Attributes:
         operation: Name of the operation that receives the chunks.
@@ -139,7 +141,7 @@ class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
 
     Args:
         clusters: Filter for the clusters that get the image; `EVERYTHING` selects all clusters.
-        description: Description of the image; None: no description.
+        description: Description of the image. None means no description.
     """
 
     operation: ClassVar[str] = "content_library_image.create_content_library_image"
@@ -157,7 +159,7 @@ class ElfImage(_NamedByTask["models.ElfImage"]):
 
     Args:
         cluster_id: Id of the cluster.
-        description: Description of the image; None: no description.
+        description: Description of the image. None means no description.
     """
 
     operation: ClassVar[str] = "elf_image.create_elf_image"

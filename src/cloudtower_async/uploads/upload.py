@@ -68,24 +68,24 @@ class UploadOptions(TypedDict, total=False):
     """Options of `Cloudtower.upload`. All options may be left out."""
 
     name: str | None
-    """Name of the result. Default: None, for the name of the file."""
+    """Name of the result. Default: None, which means the name of the file."""
 
     size: int | None
-    """Size in bytes. It is required for async iterators and pipes. Default: None, for the file's
-    size."""
+    """Size in bytes. It is required for async iterators and pipes. Default: None, which means the
+    size of the file."""
 
     chunk_size: int | None
     """Size of the first chunk and maximum size of later chunks, in bytes. Default: None. The first
     chunk then has 8 MiB; later chunks have the size that the server requests, up to 64 MiB."""
 
     resume: UploadState | None
-    """State of an interrupted upload of the same file to the same target. The state is
-    ``error.state``, or a stored state that was read with `UploadState.from_json`. Default: None,
-    for a new upload."""
+    """State of an interrupted upload of the same file to the same target. Pass the attribute
+    ``state`` of an `UploadError`, or a stored state that `UploadState.from_json` has read. Default:
+    None, which means a new upload."""
 
     timeout: float | None
-    """Maximum number of seconds to wait for the result after the last chunk; None: no limit. The
-    session's time-out applies to each chunk separately. Default: 300."""
+    """Maximum number of seconds to wait for the result after the last chunk. None means no limit.
+    The session's time-out applies to each chunk separately. Default: 300."""
 
     interval: float
     """Maximum number of seconds between two polls while the upload waits for the server. Default:

@@ -1,4 +1,4 @@
-"""Find which resources of a view a change in the change feed may affect.
+"""Find the resources of a view that a change in the change feed may affect.
 
 The feed reports which rows of the server's database have changed. But an answer of the API also
 contains fields of related resources, for example the name of a VM's cluster. A filter may also use
@@ -36,7 +36,7 @@ class Dependencies:
 
     Args:
         operation: The query of the view.
-        where: Filter of the view; None: no filter.
+        where: Filter of the view. None means no filter.
 
     Attributes:
         resource_type: Type of the resources of the view, such as ``"Vm"``.
@@ -153,8 +153,8 @@ def _texts(values: Sequence[object]) -> set[str] | None:
 def _columns_of(where: object, kind: str) -> set[str]:
     """Return the columns that a filter may use: each column whose name is the start of a key.
 
-    The key itself is returned, too. If it names no column, no row has it. The effect of a change
-    then counts as unknown.
+    If a key starts with no column, the key itself is returned. No row has a column of this name.
+    Therefore the effect of each change counts as unknown.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)
@@ -211,7 +211,7 @@ def _target(nested: Model) -> str | None:
 
 
 def _structs(annotation: object, *, many: bool = False) -> list[tuple[Model, bool]]:
-    """Return the structs in an annotation, each with a flag that is True in a list."""
+    """Return the structs in an annotation, each with a flag: whether it is in a list."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return [(annotation, many)]
     many = many or get_origin(annotation) is list

@@ -115,9 +115,9 @@ class Change:
     def old(self) -> msgspec.Struct | dict[str, object] | None:
         """Resource before the change, such as a `models.Vm`; None for an insertion.
 
-        For a relation or an unknown type, the value is the dict `old_values`. The resource
-        has only the fields of its row in the server's database. Its fields with related resources
-        are None. `old_values` contains the ids of some related resources.
+        For a relation or an unknown type, the value is the dict `old_values`. A resource only has
+        the fields that its row contains. Fields with related resources are None. For some of these
+        fields, `old_values` has the ids of the related resources.
         """
         return _resource(self.resource_type, self.old_values)
 
@@ -144,8 +144,8 @@ class Changes:
         if isinstance(types, str) or (types is not None and not types):
             raise InvalidInput("changes: types: expected names of types, such as ['Vm']")
         for kind in types or ():
-            # No list of relation tables exists, and a newer server may have more types, so unknown
-            # types are only refused if they cannot be relation tables.
+            # Accept all names of relation tables, because no list of these names exists. Other
+            # unknown names only cause a warning, because a newer server may have more types.
             if kind not in READERS and not kind.startswith("_"):
                 meant = did_you_mean(kind, READERS)
                 _log.warning("changes: this version knows no type %.80r%s", kind, meant)
@@ -164,7 +164,7 @@ class Changes:
     def revision(self) -> str | None:
         """Revision up to which all changes were returned. To resume later, store this revision.
 
-        None before the first answer of the server, unless `since` was passed.
+        If `since` was not passed, the value is None until the server has answered once.
         """
         return self._told if self._page else self._feed.revision
 
@@ -411,8 +411,8 @@ class Feed:
             except BadRequest as exc:
                 if revision is None:
                     raise
-                # The start revision may be too old. The next request has no start revision, so its
-                # error shows any other cause.
+                # The start revision may be too old. Any other cause also makes the next request
+                # fail, which has no start revision.
                 raise _LostError from exc
             self._answered = True
             self._missing = 0

@@ -56,10 +56,10 @@ class WatchEvent(msgspec.Struct, Generic[T], kw_only=True, frozen=True, gc=False
     existing resources that no longer match the filter.
 
     Attributes:
-        what: Kind of the event.
+        what: ``"added"``, ``"changed"`` or ``"removed"``.
         id: Id of the resource.
-        old: Resource before the event; None for ``"added"``.
-        new: Resource after the event; None for ``"removed"``.
+        old: Resource before the event. None if the resource was added.
+        new: Resource after the event. None if the resource was removed.
     """
 
     what: What
@@ -186,9 +186,9 @@ class Watch(Generic[R]):
         """Return a subscription to the view; all subscribers share its polls.
 
         Enter the subscription with ``async with``, and iterate over it. The iteration yields the
-        state of the view as a read-only mapping of the resources by id: the current state
-        immediately, then the new state after each change. A slow subscriber gets the latest state
-        instead of a backlog. One of the waiting subscribers polls for all subscribers. If no
+        current state of the view immediately, and then the new state after each change. A state is
+        a read-only mapping of the resources by id. A slow subscriber gets the latest state instead
+        of a backlog. One of the waiting subscribers polls for all subscribers. If no
         subscriber is waiting, no request is sent. Leaving the view ends the iteration of every
         subscriber. Do not iterate over the view itself while it has subscribers.
 
