@@ -32,7 +32,8 @@ def make(struct: type[S], /, **fields: object) -> S:
     """Make a struct with the given fields, and with placeholders in its other required fields.
 
     A placeholder is an empty string, 0, False, an empty list or dict, the first member of an enum,
-    or a nested struct with placeholders. Omitted fields that may be None are None.
+    or a nested struct with placeholders. If a required field may be None, its placeholder is None.
+    Fields with a default keep their default.
 
     Args:
         struct: Type of the struct: ``models.Vm``, ``WithTask[models.Vm]``, or your own struct.

@@ -140,11 +140,17 @@ class Faults:
             self._add(operation, times, fault)
 
     def hang(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Accept the next requests, but never send a response."""
+        """Accept the next requests, but never send a response.
+
+        If `executed` is set, the requests are executed.
+        """
         self._add(operation, times, Fault(kind="hang", executed=executed))
 
     def reset(self, operation: str = EVERY, *, times: int = 1, executed: bool = False) -> None:
-        """Reset the connection of the next requests instead of sending a response."""
+        """Reset the connection of the next requests instead of sending a response.
+
+        If `executed` is set, the requests are executed before the reset.
+        """
         self._add(operation, times, Fault(kind="reset", executed=executed))
 
     def truncate(self, operation: str = EVERY, *, times: int = 1) -> None:
@@ -163,7 +169,10 @@ class Faults:
         body: bytes = b'[{"id":',
         executed: bool = False,
     ) -> None:
-        """Respond to the next requests with status 200 and a body that is not valid JSON."""
+        """Respond to the next requests with status 200 and a body that is not valid JSON.
+
+        If `executed` is set, the requests are executed before the response.
+        """
         fault = Fault(kind="answer", status=200, body=body, executed=executed)
         self._add(operation, times, fault)
 

@@ -212,7 +212,7 @@ class Simulator:
         return request_log.sent(self.requests, path)
 
     def mutations(self) -> list[Request]:
-        """Return the requests of mutations, except logins. A dry run sends no mutation."""
+        """Return the requests of mutations, except logins. After a dry run, the list is empty."""
         return request_log.mutations(self.requests)
 
     @classmethod
@@ -221,10 +221,10 @@ class Simulator:
 
         The file was written by ``save``, or contains results of queries to a real server:
         ``{"get-vms": [...], "get-clusters": [...], ...}``. Include the results of as many queries
-        as possible. If the file has no result for a resource type, but other resources refer to
-        resources of this type, the simulator generates the missing resources. Tasks that had not
-        ended do not continue. Their status becomes ``FAILED``, and ``entityAsyncStatus`` of all
-        resources becomes null.
+        as possible. If the file has no result for a resource type, the simulator generates the
+        resources of this type to which other resources refer. Tasks that had not ended do not
+        continue. Their status becomes ``FAILED``, and ``entityAsyncStatus`` of all resources
+        becomes null.
 
         Args:
             path: Path of the file.
