@@ -370,7 +370,7 @@ class Cloudtower(Namespaces):
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, ``order_by``, and ``first``, the maximum
                 number of resources in total. Without ``order_by``, the resources have the order of
-                ``id_in`` in the filter. If the filter has no ``id_in``, the resources are sorted by
+                the ids in ``id_in``. If the filter has no ``id_in``, the resources are sorted by
                 id.
 
         Raises:
@@ -1239,8 +1239,8 @@ class Cloudtower(Namespaces):
                 values may be files. None sends no such body.
             query: Parameters of the query string. A parameter that is None is not sent.
             auth: Credential to send. ``"token"`` sends the session's token, after a login if
-                needed. ``"none"`` sends no credential. A user name and a password are sent as HTTP
-                Basic.
+                needed. ``"none"`` sends no credential. For HTTP Basic authentication, pass the
+                pair (user name, password).
             timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Returns:

@@ -9,7 +9,7 @@ from typing import Self
 class OpenEnum(StrEnum):
     """Enum that newer servers may extend.
 
-    A value that this version does not know becomes a member that is equal to the string of the
+    A value that this package does not know becomes a member that is equal to the string of the
     value. Therefore answers of newer servers can be decoded, and ``if vm.status == "NEW_STATE"``
     works.
     """

@@ -26,7 +26,7 @@ class CallProgress:
     """Progress of a call, shared by all copies of its `OperationCall`.
 
     Args:
-        endpoint: Root address of the server that the first request of the call goes to.
+        endpoint: Root address of the server that receives the first request of the call.
         redact: Function that redacts arguments.
 
     Attributes:
@@ -125,9 +125,9 @@ class OperationCall:
 
     @property
     def endpoint(self) -> str:
-        """Root address of the server that the latest request went to.
+        """Root address of the server that received the latest request of the call.
 
-        Before the first request, this is the address of the server that the request will go to.
+        Before the first request, this is the server that will receive the first request.
         """
         exchanges = self.progress.exchanges
         return exchanges[-1].endpoint if exchanges else self.progress.endpoint

@@ -218,7 +218,8 @@ class ScopedOptions(TypedDict, total=False):
 
     mutations: Mutations | None
     """Mode for calls that change the server. The mode cannot be less strict than the mode of the
-    current session."""
+    current session. ``plan`` is stricter than ``allow``, and ``refuse`` is stricter than
+    ``plan``."""
 
     middleware: Sequence[operation_call.Middleware] | None
     """Middleware to run inside the session's middleware; see `Middleware`."""

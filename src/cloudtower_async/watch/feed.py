@@ -411,8 +411,8 @@ class Feed:
             except BadRequest as exc:
                 if revision is None:
                     raise
-                # The start revision may be too old. Any other cause also makes the next request
-                # fail, which has no start revision.
+                # The start revision may be too old. The next request has no start revision. If the
+                # cause is another one, the next request fails, too, and its error is raised.
                 raise _LostError from exc
             self._answered = True
             self._missing = 0
