@@ -36,7 +36,10 @@ def argument(prop: Property, kind: str, method: str = "") -> str:
         if isinstance(prop.node, Ref) and prop.node.name.endswith("WhereUniqueInput"):
             return "Filter for one resource: its `id` or another unique field."
         if kind != "QUERY":
-            return "Filter of the resources to act on."
+            return (
+                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`;"
+                " an empty filter raises `EmptyFilter`."
+            )
         if prop.required:
             return "Filter. `{}` matches all resources."
         return "Filter. Without a filter, all resources match."

@@ -42,7 +42,14 @@ def _given(wire: str, kind: str = "HairWhereInput", *, required: bool = False) -
             "QUERY",
             "Filter for one resource: its `id` or another unique field.",
         ),
-        (_given("where", required=True), "MUTATION", "Filter of the resources to act on."),
+        (
+            _given("where", required=True),
+            "MUTATION",
+            (
+                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`;"
+                " an empty filter raises `EmptyFilter`."
+            ),
+        ),
         (_given("colour"), "QUERY", ""),
     ],
 )

@@ -146,7 +146,8 @@ class AlertNamespace(Namespace):
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RESOLVE_ALERT, {"where": where}, content_language, external_cloudtower_id, timeout

@@ -30,7 +30,7 @@ class ApiInfoNamespace(Namespace):
         timeout: float | None = None,
     ) -> str:
         """Return the version of the server's API as a string. The call needs no login. You can also
-        use it to check whether a server answers.
+        use the call to check whether a server answers.
 
         `GET /get-version`, since CloudTower 3.0.0.
         """

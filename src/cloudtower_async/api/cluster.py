@@ -173,7 +173,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             force: True to force the removal of the cluster from CloudTower. Since CloudTower 4.7.0.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CLUSTER,
@@ -197,7 +198,8 @@ class ClusterNamespace(Namespace):
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_DISABLE_PIN_IN_PERFORMANCE,
@@ -224,7 +226,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_PIN_IN_PERFORMANCE,
@@ -416,7 +419,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER,
@@ -443,7 +447,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             enable_iscsi: True to offer the cluster's block storage to other machines over iSCSI.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_ISCSI_SETTING,
@@ -462,15 +467,16 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
-        """Turn high availability on or off for every cluster that matches `where`. Each cluster has
-        a task, which ends when the setting has changed. High availability starts the VMs of a
-        failed host on other hosts.
+        """Change whether new VMs get high availability by default, for every cluster that matches
+        `where`. Each cluster has a task, which ends when the setting has changed. High availability
+        starts the VMs of a failed host on other hosts.
 
         `POST /update-cluster-ha-setting`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             ha: True to switch high availability on by default for new VMs.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_HA_SETTING,
@@ -496,7 +502,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_LICENSE,
@@ -523,7 +530,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_NETWORK_SETTING,
@@ -550,7 +558,8 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_VIRTUALIZATION_SETTING,

@@ -217,7 +217,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the group snapshots to change.
+            where: Filter for the group snapshots to roll back to.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP_SNAPSHOT,

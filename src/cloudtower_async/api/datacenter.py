@@ -127,7 +127,8 @@ class DatacenterNamespace(Namespace):
         `POST /delete-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_DATACENTER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -269,7 +270,8 @@ class DatacenterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_DATACENTER,

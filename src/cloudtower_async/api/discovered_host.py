@@ -30,9 +30,9 @@ class DiscoveredHostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DiscoveredHost]:
-        """Look for hosts that could join the given cluster, in its network or at `host_address`,
-        and return their hardware. Nothing is changed. To add a host to the cluster, call
-        `create_host`.
+        """Return the hosts that could join the cluster, with their hardware. The server looks for
+        hosts in the network of the cluster, or at `host_address`. Nothing is changed. To add a host
+        to the cluster, call `create_host`.
 
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
 

@@ -156,7 +156,8 @@ class DiskNamespace(Namespace):
 
         Args:
             data: Use that the disks get.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             MOUNT_DISK,
@@ -181,7 +182,8 @@ class DiskNamespace(Namespace):
         `POST /unmount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UNMOUNT_DISK, {"where": where}, content_language, external_cloudtower_id, timeout

@@ -242,9 +242,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Replace the list of client addresses that CloudTower allows or denies. `access_mode`
-        decides between these two uses of the list. With a wrong list, your program can also lose
-        access. The operation starts a task, which ends when the change applies.
+        """Change which client addresses may connect to CloudTower. With a wrong list, your program
+        can also lose access. The operation starts a task, which ends when the change applies.
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -329,8 +328,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
         """Set password complexity and expiry, the allowed number of failed logins, and the time in
-        which they are counted. 0 turns a limit off. The operation starts a task, which ends when
-        the rules apply.
+        which they are counted. The operation starts a task, which ends when the rules apply.
 
         `POST /update-password-security`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -363,8 +361,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Set how long an unused login stays valid, in milliseconds; 0 means forever. The operation
-        starts a task, which ends when the change applies.
+        """Set how long an unused login stays valid. The operation starts a task, which ends when
+        the change applies.
 
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
 

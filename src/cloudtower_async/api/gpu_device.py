@@ -224,7 +224,8 @@ class GpuDeviceNamespace(Namespace):
 
         Args:
             data: Whether to switch SR-IOV on or off.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             SWITCH_GPU_DEVICE_SRIOV,
@@ -251,7 +252,8 @@ class GpuDeviceNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_GPU_DEVICE_DESCRIPTION,
@@ -278,7 +280,8 @@ class GpuDeviceNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_GPU_DEVICE_USAGE,

@@ -112,8 +112,8 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BatchHosts]]:
         """Add discovered hosts to clusters, one cluster per item. Each item starts a task, which
-        ends when the hosts are part of the cluster, which takes a long time. The answer has the
-        task, but not the hosts.
+        ends when the hosts are part of the cluster. The task takes a long time. The answer has the
+        id of the task, but not the hosts.
 
         `POST /create-host`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -409,7 +409,8 @@ class HostNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_HOST,

@@ -108,8 +108,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Stop every log collection that matches `where` without waiting for it to finish. Each
-        collection has a task, which ends when the log collection has stopped.
+        """Abort every log collection that matches `where`. Each collection has a task, which ends
+        when the log collection has stopped.
 
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 

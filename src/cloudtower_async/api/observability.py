@@ -45,8 +45,7 @@ class ObservabilityNamespace(Namespace):
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
 
         Args:
-            system_service_id: Id of the system service to disconnect from the observability
-                service.
+            system_service_id: Id of the system service that the observability service monitors.
             system_service_type: Kind of the system service, such as `SKS_SERVICE`.
         """
         return await self._executor.call(
@@ -73,8 +72,7 @@ class ObservabilityNamespace(Namespace):
         `POST /disassociate-system-service-from-obs-service`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            system_service_id: Id of the system service to disconnect from the observability
-                service.
+            system_service_id: Id of the system service that the observability service monitors.
             system_service_type: Kind of the system service, such as `SKS_SERVICE`.
         """
         return await self._executor.call(

@@ -37,9 +37,8 @@ class ResourceChangeNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.ResourceChangeResponse:
         """Return changes of resources from the revision `start_revision` on, oldest first. The
-        answer has at most `limit` changes. The call needs a separate HTTP Basic credential. If
-        `start_revision` is older than `compact_revision` in the answer, some changes are gone: list
-        all resources again.
+        answer has at most `limit` changes. If `start_revision` is older than `compact_revision` in
+        the answer, some changes are gone: list all resources again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
         Authenticates by HTTP Basic with a separate credential; no token is sent.

@@ -114,7 +114,8 @@ class SnapshotPlanNamespace(Namespace):
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_PLAN,
@@ -141,7 +142,8 @@ class SnapshotPlanNamespace(Namespace):
 
         Args:
             data: Name of this execution of the plan.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EXECUTE_SNAPSHOT_PLAN,
@@ -259,7 +261,8 @@ class SnapshotPlanNamespace(Namespace):
         `POST /resume-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RESUME_SNAPSHOT_PLAN,
@@ -284,7 +287,8 @@ class SnapshotPlanNamespace(Namespace):
         `POST /suspend-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             SUSPEND_SNAPSHOT_PLAN,
@@ -311,7 +315,8 @@ class SnapshotPlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_SNAPSHOT_PLAN,

@@ -34,8 +34,8 @@ class TableReporterNamespace(Namespace):
         timeout: float | None = None,
     ) -> bytes:
         """Return a CSV file with one row per resource. `columns` selects the columns of the file.
-        `filter` selects the rows. It has exactly one key, which is a type of resource, and a query
-        as the value: `{"vms": {"where": …}}`. Changes nothing.
+        `filter` selects the rows. Its only key is a type of resource, and the value is a query,
+        such as `{"vms": {"where": …}}`. Changes nothing.
 
         `POST /export-csv`, since CloudTower 3.0.0.
 

@@ -139,7 +139,8 @@ class UserNamespace(Namespace):
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_USER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -305,14 +306,14 @@ class UserNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.User]]:
         """Change name, password, role or contact data of every user that matches `where`. Each
-        changed object has a task, which ends when the change is complete. A filter that matches
-        several users changes all of these users.
+        changed object has a task, which ends when the change is complete.
 
         `POST /update-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_USER,

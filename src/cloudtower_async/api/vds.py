@@ -145,7 +145,8 @@ class VdsNamespace(Namespace):
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VDS, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -262,7 +263,8 @@ class VdsNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VDS,

@@ -105,7 +105,8 @@ class VlanNamespace(Namespace):
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -222,7 +223,8 @@ class VlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_MANAGEMENT_VLAN,
@@ -249,7 +251,8 @@ class VlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_MIGRATION_VLAN,
@@ -276,7 +279,8 @@ class VlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VLAN,

@@ -552,7 +552,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: CD-ROM drives to add.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_VM_CD_ROM,
@@ -579,7 +580,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Disks to add, and their I/O limits.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_VM_DISK,
@@ -605,7 +607,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: GPU or vGPU devices to attach and how many of each.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_VM_GPU_DEVICE,
@@ -631,7 +634,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: NICs to add.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_VM_NIC,
@@ -659,7 +663,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Physical NICs to attach or detach.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_VM_PCI_NIC,
@@ -685,7 +690,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: VM folder to move the VMs to.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_VM_TO_FOLDER,
@@ -840,15 +846,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Permanently delete every VM that matches `where`, with its disks, bypassing the recycle
-        bin. Each VM has a task, which ends when the VM is deleted. Stop the VMs first.
+        """Permanently delete every VM that matches `where`, with its disks. The VM does not go to
+        the recycle bin. Each VM has a task, which ends when the VM is deleted. Stop the VMs first.
         `include_snapshots` also deletes the snapshots of the VMs.
 
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             effect: Whether the snapshots are deleted too.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VM,
@@ -957,7 +964,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Format of the files, and whether to keep MAC addresses.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EXPORT_VM,
@@ -982,7 +990,8 @@ class VmNamespace(Namespace):
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             FORCE_RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1179,15 +1188,16 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Insert the VM tools image `svt_image_id` into a CD-ROM drive of every VM that matches
-        `where`. Each VM has a task, which ends when the image is inserted. It is not documented
-        whether the guest then installs the tools.
+        """Insert the VM tools image into a CD-ROM drive of every VM that matches `where`. Each VM
+        has a task, which ends when the image is inserted. It is not documented whether the guest
+        then installs the tools.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
             data: CD-ROM drive and image to use. Deprecated: omit it.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             INSTALL_VMTOOLS,
@@ -1214,7 +1224,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Destination host; omit it to let the server choose.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             MIGRATE_VM,
@@ -1269,7 +1280,8 @@ class VmNamespace(Namespace):
         `POST /move-vm-to-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             MOVE_VM_TO_RECYCLE_BIN,
@@ -1287,14 +1299,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Power off every VM that matches `where` without shutting down the guest. Unsaved data is
+        """Power off every VM that matches `where`, without shutting down the guest. Unsaved data is
         lost. Each VM has a task, which ends when the VM is stopped. For a clean shutdown, use
         `shut_down_vm`.
 
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             POWEROFF_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1334,7 +1347,8 @@ class VmNamespace(Namespace):
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RECOVER_VM_FROM_RECYCLE_BIN,
@@ -1361,7 +1375,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: CD-ROM drives to remove.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_CD_ROM,
@@ -1388,7 +1403,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Virtual disks to remove.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_DISK,
@@ -1412,7 +1428,8 @@ class VmNamespace(Namespace):
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_TO_FOLDER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1434,7 +1451,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: GPU or vGPU devices to detach and how many of each.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_GPU_DEVICE,
@@ -1461,7 +1479,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: NICs to remove.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_NIC,
@@ -1516,7 +1535,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Physical NICs to attach or detach.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_PCI_NIC,
@@ -1544,7 +1564,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: User name and new password.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RESET_VM_GUEST_OS_PASSWORD,
@@ -1569,7 +1590,8 @@ class VmNamespace(Namespace):
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1589,7 +1611,8 @@ class VmNamespace(Namespace):
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             RESUME_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1612,7 +1635,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: VM snapshot to return to.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ROLLBACK_VM,
@@ -1665,7 +1689,8 @@ class VmNamespace(Namespace):
         `POST /shutdown-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             SHUT_DOWN_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1688,7 +1713,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Host to start on; optional.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             START_VM,
@@ -1708,8 +1734,9 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Shut down the source VMs of cut-over migrations. `tasks` is a filter for the tasks of
-        these migrations. The rest of the VM's data is then moved. With `force`, the power is cut,
-        and unsaved data is lost. Each source VM has a task, which ends when the VM is off.
+        these migrations. After the shutdown, the server moves the rest of the data. With `force`,
+        the power is cut, and unsaved data is lost. Each source VM has a task, which ends when the
+        VM is off.
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1741,7 +1768,8 @@ class VmNamespace(Namespace):
         `POST /suspend-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             SUSPEND_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1790,7 +1818,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_ADVANCED_OPTIONS,
@@ -1817,7 +1846,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM,
@@ -1844,7 +1874,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_DISK,
@@ -1863,15 +1894,17 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`.
-        This needs running VM tools. Each VM has a task, which ends when the settings are applied.
+        """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`. The
+        VM tools in the guest must be running. Each VM has a task, which ends when the settings are
+        applied.
 
         `POST /update-vm-host-options`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_HOST_OPTIONS,
@@ -1898,7 +1931,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_IO_POLICY,
@@ -1925,7 +1959,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC,
@@ -1973,8 +2008,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set IP address, subnet mask and gateway inside the guest, for every VM NIC that matches
-        `where`. This needs running VM tools. Each changed VM has a task, which ends when the
-        settings are applied.
+        `where`. The VM tools in the guest must be running. Each changed VM has a task, which ends
+        when the settings are applied.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2036,7 +2071,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_OWNER,

@@ -89,7 +89,8 @@ class VmFolderNamespace(Namespace):
         `POST /delete-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VM_FOLDER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -205,7 +206,8 @@ class VmFolderNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_FOLDER,

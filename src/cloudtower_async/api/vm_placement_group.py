@@ -90,7 +90,8 @@ class VmPlacementGroupNamespace(Namespace):
         `POST /delete-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VM_PLACEMENT_GROUP,
@@ -212,7 +213,8 @@ class VmPlacementGroupNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_PLACEMENT_GROUP,

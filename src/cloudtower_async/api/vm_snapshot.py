@@ -82,7 +82,8 @@ class VmSnapshotNamespace(Namespace):
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VM_SNAPSHOT, {"where": where}, content_language, external_cloudtower_id, timeout

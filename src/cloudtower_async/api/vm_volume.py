@@ -156,7 +156,8 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             effect: Whether the snapshots are deleted too. Since CloudTower 3.3.0.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_FROM_VM,
@@ -183,7 +184,8 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             data: Format of the files.
-            where: Filter of the resources to act on.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EXPORT_VM_VOLUME,
