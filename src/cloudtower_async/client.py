@@ -790,7 +790,7 @@ class Cloudtower(Namespaces):
     def lock(
         self, *resource_ids: str, timeout: float | None = None
     ) -> AbstractAsyncContextManager[None]:
-        """Lock resources for the duration of a block, against other callers in this process.
+        """Lock resources for the duration of a block, against other callers of this session.
 
         The lock only excludes callers that lock the same ids with this session, or with a session
         that `with_options` made from it. The server and other programs do not know the lock.
