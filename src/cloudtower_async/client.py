@@ -593,8 +593,9 @@ class Cloudtower(Namespaces):
         """Iterate over tasks as they end.
 
         A failed task is yielded like any other task, so that the iteration can continue. To raise
-        the error of a failed task, call ``await tower.wait(task)``, which sends no request. A task
-        that is not found is not yielded. Its error is raised at the end of the iteration.
+        the error of a failed task, call ``await tower.wait(task)``, which sends no request.
+        TaskNotFound and UnknownTaskStatus are raised at the end of the iteration. Their tasks are
+        not yielded.
 
         Args:
             tasks: Tasks, as for `wait`.
@@ -612,7 +613,8 @@ class Cloudtower(Namespaces):
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
-            TasksFailed: Several tasks were passed, and at least one of them was not found.
+            TasksFailed: Several tasks were passed. For at least one of them, the error is
+                TaskNotFound or UnknownTaskStatus.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
@@ -1024,7 +1026,7 @@ class Cloudtower(Namespaces):
         range: str = "1h",  # noqa: A002 - the name in the API
         lowest: bool = False,
     ) -> list[results.RankedMetric]:
-        """Rank the resources with the highest values of a metric, with their names.
+        """Return a ranking of the resources with the highest values of a metric.
 
         The metric decides which resources are ranked: VMs, hosts, disks, … The server computes one
         value of each resource for the whole range. The ranking is shorter than ``n`` if there are

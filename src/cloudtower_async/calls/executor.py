@@ -219,7 +219,7 @@ class Executor:
         self._held: Secrets | None = None
 
     def with_defaults(self, options: Mapping[str, Any]) -> Self:
-        """Return an executor with other options, which shares the connections and limits.
+        """Return an executor that has other options, and shares the connections and limits.
 
         Args:
             options: Checked options of `ScopedOptions`. An option replaces the attribute of the

@@ -195,7 +195,7 @@ def _normalized_text(text: str, shape: ArgType) -> str:
 
 
 def dates_as_texts(asker: str, path: str, value: object) -> object:
-    """Return a value without a schema, with each datetime replaced by a string for the server.
+    """Return a value that has no schema, after replacing each datetime by a string.
 
     Args:
         asker: Name of the method, or the path, that receives the value, for error messages.

@@ -273,7 +273,7 @@ class _Cursor(NamedTuple):
 
 
 class Feed:
-    """Reader of the change feed, which stores the cursor.
+    """Reader of the change feed. The reader stores the cursor.
 
     Args:
         executor: Executor of the calls.
