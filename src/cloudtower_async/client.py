@@ -212,10 +212,10 @@ class Cloudtower(Namespaces):
         return self
 
     async def get_token(self) -> str:
-        """Return the token that authenticates calls. Log in first if the session has no token.
+        """Return the token that authenticates calls.
 
-        Treat the token as a secret. Anyone with the token can act as this user. A server can
-        issue tokens that never expire.
+        If the session has no token, the method logs in first. Treat the token as a secret. Anyone
+        with the token can act as this user. A server can issue tokens that never expire.
 
         Raises:
             LoginFailed: The server refused the credentials.
@@ -843,7 +843,8 @@ class Cloudtower(Namespaces):
                 pause.
 
         Returns:
-            An async iterator. The iteration can continue after one of its steps was cancelled.
+            An async iterator. If a step of the iteration is cancelled, for example by a time-out,
+            you can continue the iteration.
 
         Raises:
             Resync: The server no longer has all changes since the revision, or its revision numbers
@@ -872,23 +873,25 @@ class Cloudtower(Namespaces):
         """Keep a view of the resources that match a query, and iterate over their changes.
 
         Entering the context reads the resources. ``snapshot`` is a dict of the resources by id.
-        Each event is one change of the view. With the session option ``change_feed`` and a server
-        that has the change feed, only changed resources are read again. Without the change feed,
-        each poll reads all resources. While the server cannot be reached, requests are retried. If
-        a request fails while the context is entered, the error is raised at once.
+        Each event is one change of the view. CloudTower 4.6 and later report all changes in a
+        change feed. If the session has the option ``change_feed``, the view reads only changed
+        resources again. Without the change feed, each poll reads all resources. While the server
+        cannot be reached, requests are retried. If a request fails while the context is entered,
+        the error is raised at once.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
             grace: Seconds to keep looking for a resource that the change feed has reported but the
-                server does not list yet. All resources are also read again ``grace`` seconds after
-                entering the context. 0 disables both of these reads.
+                server does not list yet. The first read can miss such a resource, too. Therefore
+                all resources are read a second time ``grace`` seconds later. With 0, neither
+                happens.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 
         Returns:
-            An async context manager and iterator. The iteration can continue after one of its steps
-            was cancelled.
+            An async context manager and iterator. If a step of the iteration is cancelled, for
+            example by a time-out, you can continue the iteration.
 
         Raises:
             InvalidInput: The method is not a query, or an argument is invalid.
@@ -1238,7 +1241,7 @@ class Cloudtower(Namespaces):
                 are refused.
             json: Body, which is sent as JSON. None sends no JSON body.
             data: Bytes are sent unchanged as the body. A dict is sent as a multipart form, and its
-                values may be files. None sends no such body.
+                values may be files. None sends no bytes and no form.
             query: Parameters of the query string. A parameter that is None is not sent.
             auth: Credential to send. ``"token"`` sends the session's token, after a login if
                 needed. ``"none"`` sends no credential. For HTTP Basic authentication, pass the

@@ -9,9 +9,9 @@ from typing import Self
 class OpenEnum(StrEnum):
     """Enum that newer servers may extend.
 
-    A value that this package does not know becomes a member that is equal to the string of the
-    value. Therefore answers of newer servers can be decoded, and ``if vm.status == "NEW_STATE"``
-    works.
+    A value that this package does not know becomes a new member, which is equal to the string that
+    the server sent. Therefore answers of newer servers can be decoded, and
+    ``if vm.status == "NEW_STATE"`` works.
     """
 
     @classmethod

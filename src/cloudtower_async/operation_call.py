@@ -119,7 +119,7 @@ class OperationCall:
 
     @property
     def request_ids(self) -> tuple[str, ...]:
-        """Header ``x-tower-request-id`` of each response. Quote these ids to support."""
+        """Header ``x-tower-request-id`` of each response. SmartX support asks for these ids."""
         ids = (exchange.request_id for exchange in self.progress.exchanges)
         return tuple(one for one in ids if one is not None)
 
@@ -183,9 +183,9 @@ Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_op
 **Which calls.** Each call of an operation passes through middleware. This includes GraphQL,
 `Cloudtower.request` and `Cloudtower.raw`. It also includes calls that the SDK makes for your
 program: pages, polls of tasks and of the change feed, chunks of uploads, and the request for the
-server's version. Several waits can share a poll. A shared poll passes through the middleware of the
-original session, but not through the middleware of `Cloudtower.with_options`. Three kinds of
-requests bypass all middleware: logins that the session needs, the search for the active node, and
+server's version. If several waiters share a poll, the poll passes through the middleware of
+`Cloudtower`, but not through the middleware of `Cloudtower.with_options`. Three kinds of requests
+bypass all middleware: logins that the session needs, the search for the active node, and
 `Cloudtower.ping`. Use ``call.operation`` and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`

@@ -241,10 +241,10 @@ class ScopedOptions(TypedDict, total=False):
     session."""
 
     priority: Priority | None
-    """Priority of all calls in the queue of the session: ``high``, ``normal`` or ``low``. Without
-    this option, mutations, uploads and logins have the priority ``high``. Polls for tasks and polls
-    for uploads also have the priority ``high``. Other queries have the priority ``normal``.
-    """
+    """Priority of all calls: ``high``, ``normal`` or ``low``. If calls have to wait for a
+    connection or for the rate limit, calls of a higher priority are sent first. Without this
+    option, mutations, uploads, and polls for tasks and uploads have the priority ``high``. Other
+    queries have the priority ``normal``."""
 
 
 class EnvironmentOptions(SessionOptions, total=False):

@@ -48,8 +48,8 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         operation: Name of the operation, such as ``"vm.start_vm"``, or the path for calls outside
             the schema.
         body: The arguments as they would be sent, with secrets redacted.
-        resources: Resources that the mutation's filters match now. Each resource is in the list
-            once.
+        resources: Resources that the mutation's filters matched when the mutation was planned.
+            Each resource is in the list once.
         creates: Placeholders for the resources that the mutation would create.
         complete: Whether ``resources`` has all matching resources. If False, only the first 10,000
             resources were read.

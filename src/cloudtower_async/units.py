@@ -56,7 +56,10 @@ def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
 
 
 def format_bytes(figure: float | None) -> str:
-    """Format a number of bytes with units in steps of 1024: ``1.50TiB``."""
+    """Format a number of bytes with units in steps of 1024: ``1.50TiB``.
+
+    None and NaN are formatted as ``unknown``.
+    """
     return format_unit(figure, BYTE_UNITS, 1024)
 
 
@@ -65,7 +68,8 @@ def parse_bytes(text: str) -> int:
 
     The units ``KiB`` to ``PiB`` are steps of 1024, and ``kB`` to ``PB`` are steps of 1000. Units
     are not case-sensitive. A number without a unit is in bytes. The result is rounded to whole
-    bytes. The function also parses the output of `format_bytes`, which has only two decimals.
+    bytes. The function also parses the output of `format_bytes`. This output has only two decimals,
+    so the result is not exact.
 
     Raises:
         ValueError: The text is not a size.

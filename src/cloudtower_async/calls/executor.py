@@ -255,7 +255,7 @@ class Executor:
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
-        """Return the token. Log in first if the session has no token.
+        """Return the token, after a login if the session has no token.
 
         Raises:
             LoginFailed: The server refused the credentials.

@@ -21,8 +21,8 @@ class CallError(CloudtowerError):
             the schema.
         endpoint: Root address of the server.
         status: HTTP status of the response. None if no response arrived.
-        request_id: Header ``x-tower-request-id`` of the response. Quote this id to support. None if
-            the response has no such header.
+        request_id: Header ``x-tower-request-id`` of the response. SmartX support asks for this id.
+            None if the response has no such header.
         code: The server's error code, such as ``"ResourceLocked"``. None if there is no code.
         props: Details that the server has added to the error code.
         server_message: The whole error message of the server. None if the server sent no message,

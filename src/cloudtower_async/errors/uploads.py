@@ -38,8 +38,8 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunks: Number of chunks that the server has certainly received.
         count_base: Difference between the server's count of chunks and `chunks`. None if the server
             does not count chunks.
-        resent: Whether a chunk was resent because it counted as lost. If so, the result has to be
-            verified.
+        resent: Whether a chunk was resent because it counted as lost. If so, the upload compares
+            the size of the result with the file at the end.
         existing_ids: Ids of the resources that existed before the upload. If the server does not
             return the id of the new resource, these ids help to find the new resource.
         version: Version number of the format of this state.

@@ -10,7 +10,7 @@ from .backoff import backoff_delay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Number and pauses of retries. A request is only retried if a retry is safe.
+    """Number of retries, and pauses between retries. A request is only retried if a retry is safe.
 
     Each pause is a random time between 0 and an upper bound. The bound doubles with each retry.
     Because of the random pauses, callers that fail at the same time do not retry at the same time.
@@ -20,7 +20,8 @@ class RetryPolicy:
 
     Args:
         attempts: Maximum number of attempts per call, including the first attempt. With 1, there
-            are no retries. Waits for locked resources and one new login do not count as attempts.
+            are no retries. A request that is sent again because a resource was locked or a token
+            had expired does not count as an attempt.
         backoff: Upper bound of the first pause, in seconds.
         cap: Maximum of the upper bound, in seconds.
         budget: Number of tokens in the retry budget of the session. Each retry takes one token, and

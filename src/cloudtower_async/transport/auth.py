@@ -90,7 +90,7 @@ class Authenticator:
             self.token = None
 
     async def log_in(self, endpoint: str) -> str:
-        """Return the token. Log in first if the session has no token.
+        """Return the token, after a login if the session has no token.
 
         Args:
             endpoint: Root address of the server.

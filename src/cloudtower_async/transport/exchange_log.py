@@ -72,9 +72,9 @@ def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exc
     """Collect all exchanges of all sessions during a ``with`` block.
 
     An exchange is one request and its response. Each attempt of a call, each login and each probe
-    of a node is an exchange. The exchanges of asyncio tasks that are started in the block are
-    included if they end before the block ends. Blocks can be nested. Each block has a separate
-    list.
+    of a node is an exchange. If the block starts an asyncio task, the exchanges of this task are
+    included, too. An exchange that ends after the block is not included. Blocks can be nested. Each
+    block has a separate list.
 
     Args:
         max_body_bytes: Maximum number of bytes to store of the body of each response. The headers

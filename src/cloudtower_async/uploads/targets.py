@@ -77,9 +77,13 @@ class UploadTarget(ABC, Generic[R_co]):
         return {}
 
     async def existing_ids(self, listing: Listing) -> frozenset[str]:
-        """Return the ids of the existing resources before the upload, for `find`.
+        """Return the ids of the resources that exist before the upload.
 
-        The result is empty if `find` does not need these ids.
+        The ids are passed to `find`. The result is empty if `find` does not need these ids.
+
+        Args:
+            listing: Async function that takes a filter, calls `query` with this filter, and returns
+                the matching resources.
         """
         return frozenset()
 
@@ -207,7 +211,8 @@ class SvtImage(_FoundByComparison["models.SvtImage"]):
 class ElfFile(UploadTarget["models.UploadTask"]):
     """Target for a file to import: an OVF file, or the disk image of a VM, a volume or a template.
 
-    The result is the `models.UploadTask`. Pass the id of the upload task to the import.
+    The result is the `models.UploadTask`. Pass the id of the upload task to the operation that
+    imports the file.
 
     Args:
         cluster_id: Id of the cluster.

@@ -68,7 +68,8 @@ class UploadOptions(TypedDict, total=False):
     """Options of `Cloudtower.upload`. All options may be left out."""
 
     name: str | None
-    """Name of the result. Default: None, which means the name of the file."""
+    """Name of the new resource, such as the image. Default: None, which means the name of the
+    file."""
 
     size: int | None
     """Size in bytes. It is required for async iterators and pipes. Default: None, which means the
@@ -92,10 +93,10 @@ class UploadOptions(TypedDict, total=False):
     5."""
 
     settling_time: float
-    """Seconds to wait for a chunk whose outcome is unknown, for example after a broken connection
-    or a 504. If the server has not counted the chunk after this time, the chunk is resent. The
-    settling time has to be longer than the time-out of any proxy between this program and the
-    server. Default: 300."""
+    """Maximum number of seconds to wait for a chunk that may have arrived, for example after a
+    broken connection or a 504. The server counts the chunks that arrive. If the count is unchanged
+    after this time, the chunk is resent. The settling time has to be longer than the time-out of
+    any proxy between this program and the server. Default: 300."""
 
     on_progress: Callable[[UploadProgress], object] | None
     """Function that is called with an `UploadProgress` after each chunk. Default: None."""

@@ -115,9 +115,10 @@ class Change:
     def old(self) -> msgspec.Struct | dict[str, object] | None:
         """Resource before the change, such as a `models.Vm`; None for an insertion.
 
-        For a relation or an unknown type, the value is the dict `old_values`. A resource only has
-        the fields that its row contains. Fields with related resources are None. For some of these
-        fields, `old_values` has the ids of the related resources.
+        A field that the row in the server's database does not have is None. These are mainly the
+        fields for related resources, such as ``vm.cluster``. `old_values` contains the ids of some
+        related resources. For a relation or an unknown type, this property is the same dict as
+        `old_values`.
         """
         return _resource(self.resource_type, self.old_values)
 

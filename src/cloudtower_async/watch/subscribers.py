@@ -117,9 +117,9 @@ class Subscribers(Generic[S]):
 
 
 class Subscription(Generic[S]):
-    """Iterator over the states of a view for one subscriber, returned by `Watch.subscribe`.
+    """Iterator over the states of a view or another source for one subscriber.
 
-    `Subscribers.subscribe` returns a subscription to any other source. The iteration yields the
+    `Watch.subscribe` and `Subscribers.subscribe` return subscriptions. The iteration yields the
     current state immediately, then the latest state after each change. A slow subscriber skips the
     states in between, so no backlog builds up.
     """
