@@ -985,8 +985,8 @@ class Cloudtower(Namespaces):
     ) -> results.Measurements:
         """Read metrics of many resources, with the ids and names of the resources.
 
-        The method first reads the matching resources. Each further request reads the metrics of
-        only a few resources, because servers truncate large answers. If an answer is empty or
+        The first requests read the matching resources. Each further request reads the metrics of up
+        to `chunk_size` resources, because servers truncate large answers. If an answer is empty or
         truncated although the server reports success, `warnings.warn` issues a `MetricsWarning`.
         The warning is also in ``warnings`` of the return value.
 

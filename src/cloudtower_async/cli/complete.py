@@ -231,7 +231,7 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return the index in `word` at which the part begins that bash replaces with a candidate."""
+    """Return the index in `word` from which bash replaces the word with a candidate."""
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 
@@ -269,7 +269,7 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the kind of resource whose names are valid values, or None for other values."""
+    """Return the kind of resource whose names an argument or option accepts, or None."""
     group = typed.path.partition(" ")[0]
     # The option ``--source`` is an authentication source. The argument ``source`` is a VM.
     if (typed.path, name) in _NEW or name == "--source":

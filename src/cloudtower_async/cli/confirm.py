@@ -56,7 +56,7 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
             are more than 10 resources.
 
     Raises:
-        UsageError: The user did not type yes, or the number of resources.
+        UsageError: The user did not confirm the change.
     """
     many = destructive and count > _MOST_WITH_YES
     asked = (
@@ -72,7 +72,7 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
 async def _read_line() -> str:
     """Read a line from standard input, and return an empty text if it is not valid UTF-8.
 
-    The event loop must not be blocked, so that idle connections can be closed in the meantime.
+    The function does not block the event loop, so that idle connections can be closed meanwhile.
     """
     try:
         if sys.platform == "win32":

@@ -71,8 +71,8 @@ def dashboard(
         demo: Show a simulated fleet. No server is needed.
         watch: Keep refreshing until you press q or Ctrl-C. Arrow keys, PgUp and PgDn scroll.
         interval: Seconds between two refreshes with --watch. [default: 5]
-        output: Output format. table draws a picture. json prints all figures, with --watch as one
-            line for each refresh.
+        output: Output format. table draws a picture. json prints all figures. With --watch, json
+            prints one line for each refresh.
         cluster: Name or id of a cluster to show. Repeat the option for several clusters. [default:
             all clusters]
         size: Number of clusters in the fleet of --demo. [default: 4]

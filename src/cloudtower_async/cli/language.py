@@ -191,7 +191,7 @@ def _can_show(text: str) -> bool:
 
 
 def read_catalog(text: str) -> dict[str, str]:
-    """Return the translations in a ``.po`` file by key.
+    """Read a ``.po`` file, and return a dict from keys to translations.
 
     Each string in the file must be on one line.
     """

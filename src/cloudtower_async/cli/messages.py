@@ -31,7 +31,7 @@ OPTIONS = {
     "token": "CLOUDTOWER_TOKEN",
     "username": "--username",
 }
-"""Option or environment variable that replaces a Python argument without a value."""
+"""Options and environment variables that replace Python arguments in messages: ``proxy=``."""
 
 PHRASES = {
     # Arguments with a value.

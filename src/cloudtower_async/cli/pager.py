@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _DEFAULTS = {"LESS": "FRX", "LV": "-c"}
 """Environment variables for the pager, as in git.
 
-The pager ends at once if the text fits on one screen, shows colors, and leaves the text on the
-screen.
+The pager shows colors and leaves the text on the screen. If the text fits on one screen, the pager
+ends at once.
 """
 
 

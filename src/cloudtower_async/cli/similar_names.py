@@ -19,8 +19,8 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     Args:
         name: The unknown name.
         known: The known names.
-        few: Whether to list all known names if none of them is similar, and if there are at most
-            `FEW` known names.
+        few: Whether to list all known names if none of them is similar. More than `FEW` known names
+            are not listed.
     """
     known = list(known)
     near = similar_names(name, known)
@@ -30,7 +30,7 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def may_mean(names: Sequence[str]) -> str:
-    """Return the end of an error message that suggests `names`, or an empty text without names."""
+    """Return text for an error message that suggests `names`. Without names, the text is empty."""
     return tr("; did you mean {names}?", names=one_of(names)) if names else ""
 
 

@@ -73,9 +73,9 @@ def simulate(
             2026-01-31T08:00:00Z.
         tls: Serve HTTPS. The certificate is issued by a new authority. The command prints the path
             of the file with the authority.
-        faults: Share of requests that fail, from 0 to 1. Faults include errors, missing, incomplete
-            and late responses, and reset connections. Some requests fail after the server has
-            executed them.
+        faults: Share of requests that fail, from 0 to 1. Faults include error responses, missing
+            responses, incomplete responses, late responses and reset connections. Some requests
+            fail after the server has executed them.
         behavior: Options that choose how the simulated server behaves where real servers differ.
     """
     try:

@@ -72,7 +72,7 @@ def upload(
         file: File to upload.
         cluster: Name or id of the cluster to upload to. An image of the content library can go to
             several clusters: repeat the option.
-        kind: Kind of the result on the server.
+        kind: Kind of resource that the server creates from the file.
         name: Name of the result. [default: name of the file]
         resume: Id of the upload task of an interrupted upload of this file. Only the rest is sent.
             The state of the upload must be stored on this machine, and is checked first.

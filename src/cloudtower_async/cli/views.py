@@ -82,7 +82,9 @@ VIEWS = {
     "VmVolume": "name size used=used_size sharing cluster=cluster.name age=local_created_at"
     " | policy=elf_storage_policy path description",
 }
-"""Default columns by struct. A column is a field, or a heading, ``=`` and an expression.
+"""Default columns by struct.
+
+A column is a field (``name``), or a heading with an expression (``cluster=cluster.name``).
 
 The heading ``age`` shows the time since a field. The expression ``a/b`` shows a percentage, and
 ``a..b`` shows the time between two fields. The columns after ``|`` are only shown with ``-o wide``,

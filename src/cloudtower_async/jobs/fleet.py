@@ -81,10 +81,12 @@ class TowerRun(msgspec.Struct, kw_only=True):
         profile: Profile of the Tower.
         listed: Whether the items of the Tower have been listed.
         items: Number of items.
-        done: Number of items that succeeded, including earlier calls with the same job and run.
+        done: Number of items that succeeded in this call, or in earlier calls with the same job and
+            run.
         failed: Number of items that failed.
-        error: Error message if the items could not be listed, or if the rest of the items was not
-            tried; None if there is no such error.
+        error: Error message if the items could not be listed. If the Tower did not answer several
+            times in a row, the message says how many items were not tried. None if neither
+            happened.
     """
 
     profile: str
@@ -103,7 +105,7 @@ class FleetRun(msgspec.Struct, kw_only=True):
         run: Name of the run.
         towers: The Towers, in the order of the profiles.
         failures: The failed items.
-        seconds: Number of seconds since the start of the call.
+        seconds: Number of seconds since `run_fleet` was called.
     """
 
     job: str
@@ -145,9 +147,10 @@ async def run_fleet(
 ) -> FleetRun:
     """Let workers run a job on many Towers, wait until all items have ended, and return the report.
 
-    A call with the same job and run continues an earlier call, even if the earlier call is still
-    running. Items that succeeded are not repeated. The call waits for items in progress. Failed
-    items are tried once more.
+    The workers are processes of the command ``cloudtower-async fleet worker``. A call with the same
+    job and run continues an earlier call, even if the earlier call is still running. Items that
+    succeeded are not repeated. The call waits for items in progress. Failed items are tried once
+    more.
 
     Args:
         url: Address of Redis.

@@ -153,8 +153,8 @@ def result_key(task_id: str) -> str:
 class FleetBroker(AsyncBroker):
     """Taskiq broker with one Redis stream per job. A message is not queued twice.
 
-    Messages and results are JSON. A message is deleted when its item is finished. If a worker dies,
-    other workers take over its messages `lost` seconds after it last contacted Redis.
+    Messages and results are JSON. A message is deleted when its item is finished. If a worker has
+    not contacted Redis for `lost` seconds, other workers take over its messages.
 
     Args:
         url: Address of Redis.

@@ -51,7 +51,7 @@ async def open_profile(name: str) -> Cloudtower:
 
 
 class FleetWorker:
-    """Worker for the items of some jobs, which runs until cancelled.
+    """Worker that processes the items of some jobs until it is cancelled.
 
     Args:
         url: Address of Redis.

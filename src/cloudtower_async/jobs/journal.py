@@ -47,8 +47,8 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         owner: Random id of the attempt that wrote the entry.
         state: ``"begun"``: the request may have been sent. ``"answered"``: the server has accepted
             the mutation. ``"done"``: the work is finished.
-        pending: JSON of the mutation's `Pending`, which contains no secrets. The value is None
-            unless the state is ``"answered"``.
+        pending: JSON of the mutation's `Pending`, which contains no secrets. None if the state is
+            ``"begun"`` or ``"done"``.
     """
 
     owner: str
@@ -59,29 +59,31 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Journal(Protocol):
     """Write-ahead journal of mutations, and locks between the processes that share it.
 
-    Use one journal for each Tower, unless the keys contain the name of the Tower. Entries expire.
+    Use one journal for each Tower, or start each key with the name of the Tower. Entries expire.
     """
 
     @property
     def grace(self) -> float:
-        """Maximum number of seconds until a request reaches the server.
+        """Seconds after which `once` may repeat a request whose outcome is unknown.
 
-        After this time, `once` may repeat a request whose outcome is unknown.
+        Until then, the request may still reach the server.
         """
         ...
 
     async def begin(self, key: str, owner: str) -> JournalEntry | None:
-        """Write an entry with the state ``"begun"``, unless an entry with this key exists.
+        """Write an entry with the state ``"begun"`` if there is no entry with this key.
 
-        An existing entry with the state ``"begun"`` that is older than `grace` is replaced.
+        An entry with the state ``"begun"`` that is older than `grace` seconds is ignored and
+        replaced.
 
         Returns:
-            None if the entry was written to permanent storage; otherwise the existing entry.
+            None if this call wrote an entry to permanent storage. Otherwise, the existing entry.
         """
         ...
 
     async def record(self, key: str, entry: JournalEntry) -> None:
-        """Replace the entry with this key if it has the same owner; otherwise, do nothing."""
+        """Update the stored entry with this key. If it is missing or has another owner, do
+        nothing."""
         ...
 
     async def forget(self, key: str, owner: str | None = None) -> None:

@@ -123,14 +123,14 @@ async def job_lock(
     """Hold the lock of a job while a block runs, so that only one process at a time runs the job.
 
     While the block runs, the lock is renewed. The lock expires `ttl` seconds after its last
-    renewal. So after a crash, the lock blocks the next run for at most `ttl` seconds. If the lock
-    is lost, the block is cancelled.
+    renewal. So after a crash, the lock keeps out other runs for at most `ttl` seconds. If the lock
+    is not renewed in time, the lock is lost, and the block is cancelled.
 
     The lock has two limits. First, a process can be frozen, for example on a suspended virtual
     machine. When the process wakes up, it may work for a moment before it notices that the lock was
-    lost. Second, the lock relies on a clock, which must not jump ahead by more than `ttl` seconds:
-    the clock of the machine (SQLite) or the clock of Redis. Therefore, a job with this lock should
-    still use `once`.
+    lost. Second, the lock relies on the clock of the machine (SQLite) or of Redis. If this clock
+    jumps ahead by more than `ttl` seconds, another run can take the lock. Therefore, a job with
+    this lock should still use `once`.
 
     Args:
         journal: Journal in which the lock is stored.

@@ -60,12 +60,13 @@ async def once(
     request, `once` therefore only looks for the effect, and does not send the mutation again. If
     the task fails, its error is raised, and the next call with this key sends the mutation again.
 
-    In plan mode, the mutation is planned, and the journal is not used.
+    If the session is in plan mode (``mutations="plan"``), the mutation is not sent, and the journal
+    is not used.
 
-    The guarantee has two limits. A process can be frozen after it has written the journal and
-    before it sends the request. If it is frozen for longer than ``journal.grace``, it may send the
-    request too late, after another process has sent it. And if the journal loses its entries, only
-    `find` prevents a repetition.
+    In two cases, the mutation can still be carried out twice. First, a process can be frozen after
+    it has written the journal and before it sends the request. If the process is frozen for longer
+    than ``journal.grace``, another process may have sent the mutation in the meantime. Second, if
+    the journal loses its entries, only `find` prevents a repetition.
 
     Args:
         tower: The session.
@@ -83,7 +84,7 @@ async def once(
             faster.
 
     Returns:
-        The resource that `find` returned, after it has settled.
+        The resource that `find` returned after all changes were complete.
 
     Raises:
         TaskError: The task failed, or did not end within `timeout` seconds.
@@ -198,8 +199,8 @@ class _Attempt(Generic[T]):
     async def _look(self, entry: JournalEntry | None) -> T | None:
         """Return the result of `find`.
 
-        If `find` fails, delete the journal entry that this attempt has just written. If `entry` is
-        not None, the entry is older, and is kept.
+        If `find` fails and `entry` is None, delete the journal entry that this attempt has just
+        written. If `entry` is not None, it was written earlier, and is kept.
         """
         try:
             return await self._find(self._tower)
@@ -209,7 +210,7 @@ class _Attempt(Generic[T]):
             raise
 
     async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
-        """Store the pending work of an answer in the journal, and return the new entry."""
+        """Store the task of an answer in the journal, and return the new entry."""
         answers = answers_in("once", answer)
         if not answers:  # the filter of the mutation matched nothing
             await self._journal.forget(self._key, self._owner)
@@ -260,7 +261,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _finish(self, entry: JournalEntry, found: T, deadline: float | None = None) -> T:
-        """Wait until the resource has settled, record that the work is done, and return it."""
+        """Wait until the resource has settled. Record the work as done, and return the resource."""
         if deadline is None:
             deadline = self._deadline()
         for delay in poll_delays(self._interval):

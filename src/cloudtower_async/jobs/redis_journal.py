@@ -61,7 +61,9 @@ def driver_info() -> DriverInfo:
 
 
 def redis_client(url: str) -> Redis:
-    """Return a Redis client that does not block the event loop by reading files when it connects.
+    """Return a Redis client for `RedisJournal`.
+
+    When the client connects, it reads no files, which could block the event loop.
 
     Args:
         url: Address of Redis: ``redis://127.0.0.1:6379/0``.
@@ -81,10 +83,10 @@ class RedisJournal:
 
     Args:
         redis: Client of Redis, made by `redis_client`. The caller has to close the client.
-        prefix: Prefix of the keys in Redis. Use one prefix for each Tower, unless the keys of the
-            journal contain the name of the Tower.
-        grace: Maximum number of seconds until a request reaches the server. After this time, `once`
-            may repeat a request whose outcome is unknown.
+        prefix: Prefix of the keys in Redis. Use one prefix for each Tower, or start each key of
+            `once` with the name of the Tower.
+        grace: Seconds after which `once` may repeat a request whose outcome is unknown. Until then,
+            the request may still reach the server.
         keep: Number of seconds after which entries expire.
 
     Raises:

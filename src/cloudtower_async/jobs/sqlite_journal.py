@@ -50,9 +50,9 @@ class SqliteJournal:
 
     Args:
         path: Path of the file. The file is created if it does not exist. Use one file for each
-            Tower, unless the keys contain the name of the Tower.
-        grace: Maximum number of seconds until a request reaches the server. After this time, `once`
-            may repeat a request whose outcome is unknown.
+            Tower, or start each key with the name of the Tower.
+        grace: Seconds after which `once` may repeat a request whose outcome is unknown. Until then,
+            the request may still reach the server.
         keep: Number of seconds after which entries expire.
 
     Raises:

@@ -292,8 +292,8 @@ class _Reading:
         Args:
             answers: The items of the answer, one item per metric.
             owner: Function that takes the labels of a curve, and returns its resource or None.
-            subjects: The requested resources. Empty for a ranking, which is expected to be
-                truncated.
+            subjects: The requested resources. For a ranking, the list is empty, because a ranking
+                need not contain all resources.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # the server may violate the schema

@@ -21,9 +21,9 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         value: The figure in `unit`, or None if the figure is unknown. A figure for several clusters
             or hosts covers only those whose figure is known.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
-        text: The figure with a unit that suits its size, such as ``1.50TiB``. If `unknown` is not
-            0, a sum begins with ``≥`` and a percentage with ``≈``. If `value` is None, the text is
-            ``unknown``.
+        text: The figure with a unit that suits its size, such as ``1.50TiB``. If the figure of a
+            cluster or host is unknown, a sum begins with ``≥``, and a percentage with ``≈``. If
+            `value` is None, the text is the word ``unknown``.
         unknown: Number of clusters or hosts whose figure is unknown.
     """
 
@@ -42,7 +42,7 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
     Args:
         value: The figure, or None if it is unknown.
         unit: Unit of the figure.
-        unknown: Number of parts whose figure is unknown.
+        unknown: Number of clusters or hosts whose figure is unknown.
     """
     text = _FORMATS[unit](value)
     if unknown and value is not None:

@@ -60,7 +60,7 @@ async def backup_vm(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> Backup:
-    """Take a snapshot of a VM, wait for the snapshot, and find the LUN snapshots of its disks.
+    """Take a snapshot of a VM, and find the LUN snapshots of the disks in the snapshot.
 
     `on_progress` reports the steps ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``. The VM is
     locked with `Cloudtower.lock` during the call. If the call is cancelled, the snapshot may still
@@ -71,9 +71,11 @@ async def backup_vm(
         vm: Name or id of the VM.
         name: Name of the snapshot. None means `prefix` and the time in UTC:
             ``backup-20260131T020000Z``.
-        prefix: Prefix of the default name. Older backups are also found by this prefix.
+        prefix: Prefix of the default name. If `keep` is not None, older backups are found by this
+            prefix.
         keep: Number of backups to keep, including the new backup. Older snapshots are deleted only
             if their names consist of `prefix` and a time. None means that no snapshot is deleted.
+            If you pass `name`, `keep` must be None.
         quiesce: Whether to make the guest's file systems consistent. This requires VM tools running
             in the guest. Without VM tools, or if False, the snapshot is crash-consistent: its data
             is as after a power failure.
@@ -130,7 +132,8 @@ async def backup_vms(
     Args:
         tower: The session to work with.
         where: Filter that selects the VMs.
-        prefix: Prefix of the names of the snapshots: ``backup-20260131T020000Z``.
+        prefix: Prefix of the names of the snapshots. The time in UTC follows the prefix:
+            ``backup-20260131T020000Z``.
         keep: Number of backups to keep for each VM, including the new backup. None means that no
             snapshot is deleted.
         quiesce: See `backup_vm`.

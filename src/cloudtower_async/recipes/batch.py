@@ -40,7 +40,7 @@ async def chosen_vms(
 
     Raises:
         NotFound: No VM matches, and `missing_ok` is False.
-        EmptyFilter: `where` may match every VM, and is not `EVERYTHING`.
+        EmptyFilter: `where` could match every VM, for example because it is empty.
         InvalidInput: `where` has None for a field that is never null on the server.
     """
     # Import here, so that importing `recipes` does not import the generated code.

@@ -53,7 +53,7 @@ async def import_template(
         on_progress: Function to call with each `Progress`.
 
     Returns:
-        The template, read after it has settled (see `Cloudtower.settle`).
+        The template, read after the server has completed all changes (see `Cloudtower.settle`).
 
     Raises:
         InvalidInput: A file cannot be read, or the number of images differs from the number of

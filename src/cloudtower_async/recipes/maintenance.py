@@ -46,7 +46,8 @@ async def check_maintenance(
     Raises:
         NotFound: The host does not exist.
         TaskError: The check failed, or did not end within `timeout`.
-        CallError: A call failed. A `BadRequest` means that the host is not in service.
+        CallError: A call failed. A `BadRequest` means that the host is already in maintenance mode,
+            or is entering it.
 
     Example:
         ::
@@ -84,8 +85,8 @@ async def enter_maintenance(
         on_progress: Function to call with each `Progress`.
 
     Raises:
-        VmsInTheWay: Some VMs cannot be moved. Either `stop_vms` is False, or the session's user
-            cannot see all of these VMs. Nothing was changed.
+        VmsInTheWay: Some VMs cannot be moved. Either `stop_vms` is False, or some of these VMs are
+            hidden from the session's user. Nothing was changed.
         NotFound: The host does not exist.
         TaskError: The check or the task that enters maintenance mode failed, or did not end within
             `timeout`.
@@ -219,7 +220,7 @@ async def _done(
     told: Callable[[float], None],
     timeout: float | None,
 ) -> models.Host:
-    """Wait until a host has entered or left maintenance mode, and return the host as read again."""
+    """Wait until a host has entered or left maintenance mode. Read the host again and return it."""
     await follow(tower, started, told, timeout, [host.id])
     return await read_back(tower, host, timeout)
 
@@ -258,7 +259,7 @@ async def _enter(
 
 
 async def _now(tower: Cloudtower, host: models.Host, ids: list[str]) -> dict[str, models.Vm]:
-    """Return VMs by id, read again after a host has entered maintenance mode.
+    """Read VMs after a host has entered maintenance mode, and return a dict from ids to VMs.
 
     Raises:
         ReadBackFailed: The VMs cannot be read.

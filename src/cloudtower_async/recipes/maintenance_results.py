@@ -15,8 +15,9 @@ class MaintenanceCheck(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         host: The host.
         must_stop: VMs that cannot be moved to another host, and must be shut down first.
-        unseen: Further VMs that cannot be moved, and that the session's user cannot see. Each VM
-            is given by its ``local_id``, or as ``"unnamed"``.
+        unseen: Further VMs that cannot be moved, but are hidden from the session's user. Each item
+            is the ``local_id`` of a VM. If the server did not send the ``local_id``, the item is
+            ``"unnamed"``.
     """
 
     host: models.Host
@@ -52,8 +53,9 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
         back: VMs that were moved back to the host.
         started: VMs that were shut down for the maintenance and are running again.
         not_back: VMs that should have been moved back or started, but were not.
-        unseen: Names or ``local_id`` of further VMs that were not moved back or started, and that
-            the session's user cannot see.
+        unseen: Further VMs that should have been moved back or started, but are hidden from the
+            session's user. Each item is the name of a VM, or its ``local_id`` if the server did not
+            send the name. If the server sent neither, the item is ``"unnamed"``.
     """
 
     host: models.Host
@@ -64,10 +66,10 @@ class MaintenanceLeft(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class VmsInTheWay(CloudtowerError):  # noqa: N818 - the name describes the problem
-    """A host cannot enter maintenance mode unless VMs are shut down.
+    """A host did not enter maintenance mode, because some of its VMs cannot be moved.
 
-    Either `stop_vms` was False, or the session's user cannot see all of these VMs. Nothing was
-    changed.
+    Pass ``stop_vms=True`` to shut down these VMs. If some of these VMs are hidden from the
+    session's user, the error is raised even with ``stop_vms=True``. Nothing was changed.
 
     Attributes:
         check: Result of the check: the host, and the VMs that cannot be moved.

@@ -29,13 +29,13 @@ class PowerOutcome(msgspec.Struct, kw_only=True, frozen=True):
     """Outcome of a power operation for one VM.
 
     Attributes:
-        vm: The VM after the operation. If the operation failed, this is the VM as it was before.
+        vm: The VM after the operation. If the operation failed, or the VM could not be read after
+            the operation, this is the VM before the operation.
         result: ``"done"`` means that the operation succeeded. ``"already"`` means that the VM
             already had the wanted status. ``"forced"`` means that the guest did not shut down and
             the VM was powered off. ``"failed"`` means that the operation failed.
-        error: Error that made the operation fail, or None. If the operation succeeded, `error` can
-            be a `ReadBackFailed`: the VM could not be read afterwards. `vm` is then the VM before
-            the operation.
+        error: Error of the operation, or None. If the operation succeeded, but the VM could not be
+            read after the operation, the error is a `ReadBackFailed`.
     """
 
     vm: models.Vm
@@ -140,11 +140,10 @@ async def shut_down_vms(
         tower: The session to work with.
         where: Filter that selects the VMs. Stopped VMs are not changed. For a suspended VM, the
             result is ``"failed"``.
-        force_after: Seconds after which VMs that have not shut down are powered off, as in a power
-            failure. VMs whose shutdown failed are powered off, too. The wait ends early when the
-            shutdown of every VM of the batch has succeeded or failed. None means that no VM is
-            powered off. The result of a VM that has not shut down within `timeout` is then
-            ``"failed"``.
+        force_after: Seconds to wait for the guests of each batch to shut down. After this time, VMs
+            that are still running are powered off, as in a power failure. VMs whose shutdown failed
+            are powered off, too. None means that no VM is powered off: the result of a VM that has
+            not shut down within `timeout` is ``"failed"``.
         limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
         missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
         timeout: Seconds to wait for the VMs of each batch. None means no limit.
@@ -195,8 +194,8 @@ class _Run:
     ) -> list[PowerOutcome]:
         """Call `act` for batches of the matching VMs, and return the outcomes of all VMs.
 
-        A VM must have the status `begins`, such as ``"STOPPED"``. VMs with the status `ends` are
-        not changed. The result of VMs with another status is ``"failed"``.
+        `act` is called for VMs with the status `begins`, such as ``"STOPPED"``. VMs with the status
+        `ends` are not changed. The result of all other VMs is ``"failed"``.
         """
         limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
@@ -318,7 +317,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Return whether a VM must be powered off: it is not stopped, or its shutdown failed."""
+    """Return True if a VM is not stopped, or if its shutdown failed. Such a VM is powered off."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed

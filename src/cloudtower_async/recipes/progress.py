@@ -24,8 +24,8 @@ T = TypeVar("T", bound="Resource")
 class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Report of the progress of a recipe.
 
-    A recipe reports each change of one of its subjects. A subject is a VM or host that the recipe
-    works on.
+    A report is about one subject: a VM or host that the recipe works on. A report follows each
+    change of the step or the fraction of a subject.
 
     Attributes:
         subject: Name of the VM or host that the report is about.
@@ -49,7 +49,7 @@ ENDS = ("done", "failed")
 OnProgress: TypeAlias = Callable[[Progress], object]
 """Function that a recipe calls with each `Progress`. It runs in the event loop and must not block.
 
-If the function raises an exception, the recipe stops like after a cancellation, and raises the
+If the function raises an exception, the recipe stops as if it were cancelled, and raises the
 exception.
 """
 
@@ -63,7 +63,7 @@ class Telling:
 
     Attributes:
         raised: Exception that `on_progress` raised, or None. This exception stops the recipe. The
-            error of a single subject does not stop it.
+            error of a single subject does not stop the recipe.
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
@@ -104,7 +104,7 @@ class Telling:
 
 
 def label(resource: models.Vm | models.Host) -> str:
-    """Return the name of a resource, its id if it has no name, or ``"unnamed"`` without both."""
+    """Return the name of a resource. If it has no name, return its id, or else ``"unnamed"``."""
     return resource.name or resource.id or "unnamed"
 
 
@@ -158,8 +158,8 @@ async def carry_out(
         tower: The session.
         started: Answer of the mutation, with the resource.
         tell: Function to call with the progress of the task, from 0 to 1.
-        timeout: Seconds to wait for the task, and again for the resource to settle. None means no
-            limit.
+        timeout: Time-out in seconds of each wait: for the task, and then for the resource to
+            settle. None means no limit.
 
     Raises:
         TaskError: The task failed, it is unknown whether the task has ended, or the resource did
@@ -193,8 +193,8 @@ async def created_resource(
         tower: The session.
         answers: Answer of the mutation.
         operation: Name of the method for error messages.
-        timeout: Seconds to wait for the task, and again for the resource to settle. None means no
-            limit.
+        timeout: Time-out in seconds of each wait: for the task, and then for the resource to
+            settle. None means no limit.
         tell: Function to call with the progress of the task, from 0 to 1.
 
     Raises:

@@ -55,7 +55,7 @@ async def create_blank_vm(
         on_progress: Function to call with each `Progress`.
 
     Returns:
-        The VM, read after it has settled (see `Cloudtower.settle`).
+        The VM, read after the server has completed all changes (see `Cloudtower.settle`).
 
     Raises:
         NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
@@ -154,7 +154,7 @@ async def create_vm_from_template(
         on_progress: Function to call with each `Progress`.
 
     Returns:
-        The VM, read after it has settled (see `Cloudtower.settle`).
+        The VM, read after the server has completed all changes (see `Cloudtower.settle`).
 
     Raises:
         NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.

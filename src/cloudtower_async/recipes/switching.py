@@ -46,8 +46,8 @@ class Switch:
     """Power operation for several VMs. If the server accepts all VMs, one call is enough.
 
     A VM is read as soon as its task has ended, without waiting for other VMs. If the answer was
-    lost or does not name a VM, the VM is also read. The operation has succeeded if the VM has the
-    wanted status.
+    lost or does not name a VM, there is no task to wait for, and the VM is read at once. The
+    operation has succeeded if the VM has the wanted status.
 
     Args:
         tower: The session.
@@ -56,13 +56,13 @@ class Switch:
         call: Function that sends the operation. Its arguments are the session and the ids of the
             VMs.
         vms: The VMs.
-        timeout: Seconds to wait for the VMs after the answer of the server. If `hurry` is True, the
-            time for the answer is included. None means no limit.
+        timeout: Seconds to wait for the VMs. The time begins with the answer of the server. If
+            `hurry` is True, the time begins when the `Switch` is created. None means no limit.
         ends: Status of the VMs after a successful operation. None means that the status does not
             show whether the operation succeeded.
         wait_for_status: Whether to wait for the status `ends` after the tasks have ended.
-        hurry: Whether to stop at the time-out, without a last read of the VMs, and without waiting
-            longer for locked VMs.
+        hurry: Whether to stop at the time-out. If False, a last read of the VMs follows, and the
+            wait for locked VMs can take longer.
     """
 
     def __init__(

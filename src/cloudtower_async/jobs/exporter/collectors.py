@@ -200,7 +200,7 @@ async def collect_disks(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_vms(tower: Cloudtower, samples: Samples) -> None:
-    """Add one sample per status: the number of VMs with that status. The VMs are not read."""
+    """Add the numbers of VMs per status and in the recycle bin. The server counts the VMs."""
 
     async def count(status: models.VmStatus) -> None:
         where: inputs.VmWhereInput = {"status": status, "in_recycle_bin": False}
@@ -224,7 +224,7 @@ async def collect_alerts(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_tasks(tower: Cloudtower, samples: Samples) -> None:
-    """Add one sample per status: the number of tasks with that status. The tasks are not read."""
+    """Add one sample per status: the number of tasks with that status. The server counts them."""
 
     async def count(status: str) -> None:
         where: Any = {"status": status}
@@ -306,7 +306,7 @@ async def _read(
 
 
 def _choice(value: str | None, known: Iterable[str]) -> str:
-    """Return the value if it is known, otherwise `OTHER`, or an empty label for None."""
+    """Return the label for a value: `OTHER` for an unknown value, and an empty text for None."""
     if value is None:
         return ""
     return str(value) if value in set(known) else OTHER

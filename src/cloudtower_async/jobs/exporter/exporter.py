@@ -103,23 +103,24 @@ class _Tower:
 
 
 class Exporter:
-    """Collector of metrics from many Towers, each independent of the others.
+    """Collector of metrics from many Towers. The Towers do not affect each other.
 
     While the exporter is entered (``async with``), it collects from every Tower once per interval.
-    `page` returns the latest figures at once and never waits for a Tower. If a collection fails or
-    takes too long, ``cloudtower_up`` or ``cloudtower_collector_success`` is 0, and the previous
-    figures stay until they are older than ``stale_after``. Other Towers are not affected.
+    `page` returns the latest figures at once and never waits for a Tower. Several collectors read
+    each Tower. If a collector fails or takes too long, its ``cloudtower_collector_success`` is 0.
+    Its previous figures stay until they are older than ``stale_after``. If all collectors of a
+    Tower fail, ``cloudtower_up`` is 0, too.
 
     The sessions log in at their first collection. The exporter does not close the sessions. The
-    exporter only reads, and uses the sessions with ``mutations="refuse"``.
+    exporter only reads: it uses copies of the sessions with ``mutations="refuse"``.
 
     Args:
-        towers: Sessions by the value of the label ``tower``.
+        towers: Sessions by name. The name is the value of the label ``tower``.
         interval: Seconds from the start of one collection to the start of the next.
         timeout: Time-out in seconds of a collection. None means 30, or `interval` if `interval` is
             shorter.
         stale_after: Age in seconds after which figures are no longer shown. None means 5 intervals.
-        vm_metrics: Collect figures of single VMs, too.
+        vm_metrics: Whether to collect figures of single VMs, too.
         vm_where: Filter of the single VMs. None means all VMs. Requires ``vm_metrics``.
         vm_limit: Maximum number of single VMs for each Tower, up to 20,000. Omitted VMs are counted
             in ``cloudtower_resources_omitted``.

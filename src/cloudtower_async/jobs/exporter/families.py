@@ -22,7 +22,7 @@ class Family(NamedTuple):
 
 
 FAMILIES: list[Family] = []
-"""All metrics of Towers, in the order of the page."""
+"""All metrics of Towers, in the order in which `Exporter.page` returns them."""
 
 
 def _family(

@@ -41,7 +41,7 @@ class _Hash(NamedTuple):
 
 
 def hash_password(username: str, password: str) -> str:
-    """Return the line of the password file for a user.
+    """Return a line for the password file, with the user name and a hash of the password.
 
     Raises:
         InvalidSettings: The user name or the password is empty, or the user name holds a colon.
@@ -54,7 +54,7 @@ def hash_password(username: str, password: str) -> str:
 
 
 def read_password_file(path: Path) -> dict[str, str]:
-    """Return the password hashes in a file by user name.
+    """Read a password file, and return a dict from user names to password hashes.
 
     Empty lines and lines that begin with ``#`` are skipped.
 

@@ -213,7 +213,7 @@ class MetricsServer:
         return web.Response(body=body, headers=headers)
 
     def _complete(self, page: bytes, compress: bool) -> bytes:
-        """Return a page with the figures of this process added. Compress the page if requested."""
+        """Add the figures of this process to a page. Compress the page if requested."""
         page += rendered(*self._process.collect())
         return gzip.compress(page, _COMPRESS_LEVEL) if compress else page
 

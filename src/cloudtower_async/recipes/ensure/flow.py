@@ -58,7 +58,8 @@ class Ensured(msgspec.Struct, Generic[Value], kw_only=True, frozen=True):
 
     Attributes:
         result: ``"created"``, ``"changed"``, or ``"unchanged"`` if there was nothing to do.
-        resource: The resource as it is now, settled (see `Cloudtower.settle`).
+        resource: The resource, read after the server has completed all changes (see
+            `Cloudtower.settle`).
     """
 
     result: EnsureResult
@@ -148,7 +149,7 @@ class Lookup(Generic[T]):
 
 
 def in_cluster(row: Any, cluster_id: str) -> bool:  # noqa: ANN401 - any resource with a cluster
-    """Return whether a resource is in a cluster; True if the server leaves out the cluster."""
+    """Return whether a resource is in a cluster. Return True if its cluster is unknown."""
     cluster: models.NestedCluster | None = row.cluster
     return cluster is None or not cluster.id or cluster.id == cluster_id
 
@@ -161,7 +162,7 @@ def is_name_taken(error: Exception | None) -> bool:
 
 
 def if_planned(tower: Cloudtower, resource: Value) -> Value | None:
-    """Return the resource in plan mode, otherwise None."""
+    """Return `resource` if the session is in plan mode, otherwise None."""
     return resource if tower.mutations == "plan" else None
 
 
@@ -175,9 +176,8 @@ async def ensure(
 ) -> Ensured[Value]:
     """Return the resource in the wanted state; call `act` if `look` does not find it.
 
-    If the outcome of `act` is unknown, call `look` for up to `reconcile_timeout` seconds. If `look`
-    still finds nothing after an `OutcomeUnknown`, call `act` once more, and then `look` in the same
-    way.
+    If the outcome of `act` is unknown, call `look` for up to `reconcile_timeout` seconds. If `act`
+    raised `OutcomeUnknown` and `look` finds nothing, repeat this once: call `act`, then `look`.
 
     Args:
         look: Function that returns the resource if it is in the wanted state.
@@ -238,7 +238,7 @@ async def _look_until(
 
     Raises:
         CloudtowerError: The last call of `look` failed, or a call failed with an error that is not
-            transient. The error is `doubt` if `doubt` is not None, otherwise the error of `look`.
+            transient. If `doubt` (the error of the action) is not None, `doubt` is raised instead.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None

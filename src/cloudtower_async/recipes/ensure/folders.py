@@ -19,17 +19,18 @@ async def ensure_folder(
 ) -> Ensured[models.VmFolder]:
     """Make sure that a cluster has a folder (VM group) with this name; create it if it is missing.
 
-    Duplicates are possible, because servers are not known to refuse a second folder with the same
-    name. Calls in one session run one after the other, so they create no duplicates. But two
-    programs that run at the same time can create two folders. A program that is restarted can also
-    create a second folder, if the first is not listed yet. Later calls then raise `Ambiguous`.
+    Duplicates are possible, because a server may accept a second folder with the same name. Calls
+    in one session run one after the other, so they create no duplicates. But two programs that run
+    at the same time can create two folders. A program that is restarted can also create a second
+    folder, if the first is not listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
         name: Name of the folder.
         cluster: Name or id of the cluster.
-        reconcile_timeout: Seconds to look for the folder if the outcome of its creation is unknown.
-            After this time, the folder is created once more if the server's answer was lost.
+        reconcile_timeout: Seconds to look for the folder if the outcome of the request to create it
+            is unknown. If the folder does not appear in this time and the server did not answer,
+            the request is sent once more.
         timeout: Seconds to wait for the task. None means no limit.
 
     Returns:

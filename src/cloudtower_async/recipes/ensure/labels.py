@@ -28,17 +28,18 @@ async def ensure_label(
 ) -> Ensured[models.Label]:
     """Make sure that a label exists; create it if it is missing.
 
-    Duplicates are possible, because servers are not known to refuse a second label with the same
-    key and value. Calls in one session run one after the other, so they create no duplicates. But
-    two programs that run at the same time can create two labels. A program that is restarted can
-    also create a second label, if the first is not listed yet. Later calls then raise `Ambiguous`.
+    Duplicates are possible, because a server may accept a second label with the same key and value.
+    Calls in one session run one after the other, so they create no duplicates. But two programs
+    that run at the same time can create two labels. A program that is restarted can also create a
+    second label, if the first is not listed yet. Later calls then raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
         key: Key of the label.
         value: Value of the label. An empty string means a label with a key only.
-        reconcile_timeout: Seconds to look for the label if the outcome of its creation is unknown.
-            After this time, the label is created once more if the server's answer was lost.
+        reconcile_timeout: Seconds to look for the label if the outcome of the request to create it
+            is unknown. If the label does not appear in this time and the server did not answer, the
+            request is sent once more.
         timeout: Seconds to wait for the task. None means no limit.
 
     Returns:
@@ -106,8 +107,8 @@ async def ensure_labels(
         resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``. All
             kinds except ``security_policies`` are allowed.
         reconcile_timeout: Seconds to look for the labels on the resources if the outcome of a
-            request is unknown. After this time, the request is sent once more if the server's
-            answer was lost.
+            request is unknown. If a label does not appear in this time and the server did not
+            answer, the request is sent once more.
         timeout: Seconds to wait for each task. None means no limit.
 
     Returns:

@@ -39,8 +39,9 @@ async def ensure_placement_group(
 ) -> Ensured[models.VmPlacementGroup]:
     """Make sure that a cluster has a placement group with this name and exactly these members.
 
-    A missing group is created. If members, policy or `enabled` differ, they are changed; host rules
-    and the description stay.
+    A missing group is created. If the members, the policy or `enabled` of an existing group differ
+    from the arguments, they are changed. The description and the rules for hosts, such as
+    ``vm_host_must_policy``, are not changed.
 
     Duplicates are impossible: a server refuses to create a placement group whose name is taken.
 
@@ -54,15 +55,16 @@ async def ensure_placement_group(
             ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None means that the policy of an existing
             group is not changed, and that a new group has no policy.
         enabled: Whether the group is in force.
-        reconcile_timeout: Seconds to look for the group or the change if the outcome of a request
-            is unknown. After this time, the request is sent once more if the server's answer was
-            lost. The server can also refuse the name as taken before it lists the group. Then, the
-            call looks for the group for the same time.
-        timeout: Seconds to wait for each task, and for the group to settle. None means no limit.
+        reconcile_timeout: Seconds to look for the new or changed group if the outcome of a request
+            is unknown. If the group does not appear in this time and the server did not answer, the
+            request is sent once more. If the server reports that the name is taken, the group may
+            exist, but not be listed yet. The call then looks for the group for up to this time.
+        timeout: Time-out in seconds of each wait: for each task, and then until the group is no
+            longer changing. None means no limit.
 
     Returns:
-        The group, settled (see `Cloudtower.settle`). The result is ``"created"``, ``"changed"`` or
-        ``"unchanged"``.
+        The group, read after the server has completed all changes (see `Cloudtower.settle`). The
+        result is ``"created"``, ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several groups of the cluster have the name, or several VMs have the same name.
@@ -70,7 +72,7 @@ async def ensure_placement_group(
         BadRequest: The server refused the group. The code ``PLACEMENT_GROUP_DUPLICATE_NAME`` means
             that a group of another cluster has the name.
         TaskError: A task failed, or the group was not created or changed within `timeout`.
-        OutcomeUnknown: The group or the change did not show within `reconcile_timeout`.
+        OutcomeUnknown: The new or changed group did not appear within `reconcile_timeout`.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

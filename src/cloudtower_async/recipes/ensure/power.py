@@ -42,18 +42,19 @@ async def ensure_power(
         force_after: Seconds after which a VM that has not shut down is powered off, as if its plug
             were pulled. None means that the VM is never powered off.
         reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
-            is unknown. After this time, the request is sent once more if the server's answer was
-            lost.
+            is unknown. If the VM does not reach `state` in this time and the server did not answer,
+            the request is sent once more.
         timeout: Seconds to wait for the VM. None means no limit.
 
     Returns:
-        The VM, settled (see `Cloudtower.settle`). The result is ``"changed"`` or ``"unchanged"``.
+        The VM, read after the server has completed all changes (see `Cloudtower.settle`). The
+        result is ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs have the name.
         NotFound: The VM does not exist.
         TaskError: A task failed, or the VM was still changing after `timeout`.
-        OutcomeUnknown: The VM did not reach the state within `reconcile_timeout`.
+        OutcomeUnknown: The VM did not reach `state` within `reconcile_timeout`.
         CloudtowerError: The guest did not shut down within `timeout`, or the VM cannot be brought
             into `state` from its current state.
         CallError: A call failed for another reason.

@@ -36,14 +36,15 @@ async def ensure_snapshot(
         name: Name of the snapshot.
         quiesce: Whether to make the guest's file systems consistent, if VM tools are running in the
             guest.
-        reconcile_timeout: Seconds to look for the snapshot if the outcome of its creation is
-            unknown. After this time, the snapshot is taken once more if the server's answer was
-            lost.
-        timeout: Seconds to wait for the task, and for the snapshot to settle. None means no limit.
+        reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
+            is unknown. If the snapshot does not appear in this time and the server did not answer,
+            the request is sent once more.
+        timeout: Time-out in seconds of each wait: for the task, and then until the snapshot is no
+            longer changing. None means no limit.
 
     Returns:
-        The snapshot, settled (see `Cloudtower.settle`). The result is ``"created"`` or
-        ``"unchanged"``.
+        The snapshot, read after the server has completed all changes (see `Cloudtower.settle`). The
+        result is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs have the name `vm`, or several snapshots of the VM have the name

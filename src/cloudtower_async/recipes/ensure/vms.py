@@ -22,9 +22,9 @@ async def ensure_vm(
 ) -> Ensured[models.Vm]:
     """Make sure that a cluster has a VM with this name; create it if it is missing.
 
-    An existing VM is returned as it is; its configuration is not compared. If an interrupted run
-    has already started to create the VM, the call waits for this VM and returns it. VMs in the
-    recycle bin do not count.
+    An existing VM is returned as it is; its configuration is not compared. If an earlier,
+    interrupted call has already started to create the VM, the call waits for this VM and returns
+    it. VMs in the recycle bin do not count.
 
     A server refuses to create a VM whose name is taken, so duplicates are rare. There is one
     exception: a creation can fail with a time-out of the hypervisor, although the VM appears later.
@@ -38,22 +38,24 @@ async def ensure_vm(
         create: Function that creates and returns the VM, such as ``partial(create_blank_vm, vcpu=2,
             memory=4 * 2**30)``. The function is called as ``create(tower, name, cluster=…,
             timeout=…)``, with the id of the cluster.
-        reconcile_timeout: Seconds to look for the VM if the outcome of its creation is unknown.
-            After this time, the VM is created once more if the server's answer was lost. The server
-            can also refuse the name as taken before it lists the VM. Then, the call looks for the
-            VM for the same time.
-        timeout: Seconds to wait for the task, and for the VM to settle. None means no limit.
+        reconcile_timeout: Seconds to look for the VM if the outcome of the request to create it is
+            unknown. If the VM does not appear in this time and the server did not answer, the
+            request is sent once more. If the server reports that the name is taken, the VM may
+            exist, but not be listed yet. The call then looks for the VM for up to this time.
+        timeout: Time-out in seconds of each wait: for the task, and then until the VM is no longer
+            changing. None means no limit.
 
     Returns:
-        The VM, settled (see `Cloudtower.settle`). The result is ``"created"`` or ``"unchanged"``.
+        The VM, read after the server has completed all changes (see `Cloudtower.settle`). The
+        result is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs of the cluster have the name.
         NotFound: The cluster, or another resource that `create` needs, does not exist.
         BadRequest: The server refused to create the VM. The code ``VM_DUPLICATE`` means that a VM
             of another cluster has the name.
-        TaskError: The VM was not created or did not settle within `timeout`. Call again to wait
-            for the VM.
+        TaskError: The VM was not created within `timeout`, or was still changing after this time.
+            Call again to wait for the VM.
         OutcomeUnknown: After each of two attempts, the VM did not appear within
             `reconcile_timeout`.
         CallError: A call failed for another reason.

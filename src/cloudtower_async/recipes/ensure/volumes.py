@@ -40,9 +40,11 @@ async def ensure_volume_attached(
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
         bus: Bus of a new disk.
-        reconcile_timeout: Seconds to look for the disk if the outcome of adding it is unknown.
-            After this time, the disk is added once more if the server's answer was lost.
-        timeout: Seconds to wait for the task, and for the VM to settle. None means no limit.
+        reconcile_timeout: Seconds to look for the disk if the outcome of the request to add it is
+            unknown. If the disk does not appear in this time and the server did not answer, the
+            request is sent once more.
+        timeout: Time-out in seconds of each wait: for the task, and then until the VM is no longer
+            changing. None means no limit.
 
     Returns:
         The volume. The result is ``"changed"`` or ``"unchanged"``.
@@ -52,7 +54,7 @@ async def ensure_volume_attached(
         NotFound: The VM does not exist, or its cluster lacks the volume.
         BadRequest: The server refused to attach the volume.
         TaskError: The task failed, or the volume was not attached within `timeout`.
-        OutcomeUnknown: The disk did not show within `reconcile_timeout`.
+        OutcomeUnknown: The disk did not appear within `reconcile_timeout`.
         CloudtowerError: Another VM uses the volume, and the volume cannot be shared.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
@@ -103,18 +105,20 @@ async def ensure_volume_detached(
 ) -> Ensured[models.VmVolume]:
     """Make sure that a VM has no disk with this volume; remove the disk if there is one.
 
-    The API does not document whether the server keeps the volume. Try this on your server first. If
-    the volume is gone afterwards, `NotFound` is raised. The VM and the volume are locked with
-    `Cloudtower.lock` during the call. Names of volumes are not unique: pass the id if several
-    volumes of the cluster have the name.
+    The API does not document whether the server keeps the volume. Test the call on your server with
+    a volume that you do not need. If the server deletes the volume, `NotFound` is raised. The VM
+    and the volume are locked with `Cloudtower.lock` during the call. Names of volumes are not
+    unique: pass the id if several volumes of the cluster have the name.
 
     Args:
         tower: The session to work with.
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
-        reconcile_timeout: Seconds to wait until the disk is gone if the outcome of its removal is
-            unknown. After this time, the removal is repeated once if the server's answer was lost.
-        timeout: Seconds to wait for the task, and for the VM to settle. None means no limit.
+        reconcile_timeout: Seconds to wait for the removal of the disk if the outcome of the request
+            is unknown. If the disk is not removed in this time and the server did not answer, the
+            request is sent once more.
+        timeout: Time-out in seconds of each wait: for the task, and then until the VM is no longer
+            changing. None means no limit.
 
     Returns:
         The volume. The result is ``"changed"`` or ``"unchanged"``.

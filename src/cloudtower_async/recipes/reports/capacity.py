@@ -39,7 +39,7 @@ class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
             of the used space, so there is no clear trend. ``too_few_points``: fewer than 12 values,
             or values from less than 20 hours. ``unknown_capacity``: the cluster reports no
             capacity, or no used space.
-        capacity: Usable space in bytes, which is the total minus the failed space; None if unknown.
+        capacity: Usable space in bytes: the total, without space that has failed. None if unknown.
         used: Used space in bytes; None if unknown.
         free: Space in bytes that is left; None if unknown.
         growth_per_day: Bytes per day by which the used space grew; negative if it shrank. None if
@@ -91,7 +91,8 @@ async def forecast_capacity(
 
     Raises:
         InvalidInput: An argument cannot be used.
-        EmptyFilter: ``clusters`` matches every cluster, and is not `EVERYTHING`.
+        EmptyFilter: ``clusters`` could match every cluster, for example because it is empty. To
+            measure all clusters, pass `EVERYTHING`.
         CallError: Clusters or metrics cannot be read.
 
     Warns:

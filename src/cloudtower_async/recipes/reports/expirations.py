@@ -96,8 +96,9 @@ async def find_expirations(
     """Find the licenses, subscriptions, support periods and certificates that expire.
 
     The licenses are those of CloudTower, of clusters and of Everoute. For a license of type
-    ``PERPETUAL``, only the end of the support period counts. The API shows no certificates, so the
-    certificate of the current server is read with a separate TLS handshake, without a proxy.
+    ``PERPETUAL``, only the end of the support period counts. The API shows no certificates. The
+    function therefore reads the certificate of the server that the session uses, in a separate TLS
+    handshake without a proxy.
 
     Args:
         tower: Session to read with.

@@ -79,7 +79,8 @@ async def measure_nic_errors(
 
     Raises:
         InvalidInput: An argument cannot be used.
-        EmptyFilter: ``clusters`` matches every cluster, and is not `EVERYTHING`.
+        EmptyFilter: ``clusters`` could match every cluster, for example because it is empty. To
+            measure all clusters, pass `EVERYTHING`.
         CallError: Hosts or metrics cannot be read.
 
     Warns:

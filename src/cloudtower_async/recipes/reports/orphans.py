@@ -51,8 +51,8 @@ class Orphan(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         unique_size: Space in bytes that is freed when the resource is deleted, because only this
             resource uses it. None if unknown; always None for VM snapshots and templates.
         created_at: Time of creation, in UTC; None if unknown.
-        snapshot_group: Name of the snapshot group that a VM snapshot belongs to, or None without a
-            group. The snapshot plan of the group may still delete the snapshot.
+        snapshot_group: Name of the snapshot group that a VM snapshot belongs to; None if it belongs
+            to no group. The snapshot plan of the group may still delete the snapshot.
     """
 
     kind: OrphanKind
