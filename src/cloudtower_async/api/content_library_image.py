@@ -119,8 +119,8 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters to add or remove.
-            where: Filter for the images to distribute or withdraw.
+            data: Clusters that get or lose the copies.
+            where: Filter for the content library images.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -264,8 +264,8 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters to add or remove.
-            where: Filter for the images to distribute or withdraw.
+            data: Clusters that get or lose the copies.
+            where: Filter for the content library images.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_IMAGE_CLUSTERS,

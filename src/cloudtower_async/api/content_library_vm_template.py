@@ -183,8 +183,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters to add or remove.
-            where: Filter for the templates to distribute or withdraw.
+            data: Clusters that get or lose the copies.
+            where: Filter for the content library templates.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_VMTEMPLATE_CLUSTERS,
@@ -353,8 +353,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters to add or remove.
-            where: Filter for the templates to distribute or withdraw.
+            data: Clusters that get or lose the copies.
+            where: Filter for the content library templates.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_VM_TEMPLATE_CLUSTERS,

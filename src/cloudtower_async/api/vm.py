@@ -662,7 +662,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Physical NICs to attach or detach.
+            data: Physical NICs, selected by the filter `pci_nics`.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1534,7 +1534,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Physical NICs to attach or detach.
+            data: Physical NICs, selected by the filter `pci_nics`.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """

@@ -115,7 +115,7 @@ class ContentLibraryImageUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["nested.ClusterWhereInput2"]
-    """Filter for the clusters to distribute the image to, or to remove it from."""
+    """Filter for the clusters that get or lose the copies."""
 
 
 class ContentLibraryImageUpdationParamsData(TypedDict, total=False):
@@ -225,7 +225,7 @@ class ContentLibraryVmTemplateUpdationClusterParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     clusters: Required["nested.ClusterWhereInput2"]
-    """Filter for the clusters to distribute the template to, or to remove it from."""
+    """Filter for the clusters that get or lose the copies."""
 
 
 class ContentLibraryVmTemplateUpdationParamsData(TypedDict, total=False):

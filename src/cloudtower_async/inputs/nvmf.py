@@ -593,7 +593,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     name: Required[str]
     """Display name of the new subsystem."""
     policy: Required["NvmfSubsystemPolicyType"]
-    """How access points are assigned to namespaces: `BALANCE` spreads the access points over the nodes; `INHERIT` uses the setting of the parent."""
+    """How access points are assigned to namespaces. `BALANCE` spreads the access points over the nodes. What `INHERIT` does is not documented."""
     replica_num: Required[int]
     """Default number of copies for namespaces of the subsystem."""
     stripe_num: Required[int]

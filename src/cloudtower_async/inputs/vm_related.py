@@ -660,7 +660,7 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     vm_host_prefer_policy: bool
     """True if the VMs should run on `prefer_hosts`, False if they should not."""
     vm_vm_policy: "inputs.VmVmPolicy"
-    """Whether the VMs must (`MUST_SAME`) or should (`PREFER_SAME`) run on one host, or must (`MUST_DIFFERENT`) or should (`PREFER_DIFFERENT`) run on different hosts."""
+    """Whether the VMs run on one host (`MUST_SAME`, `PREFER_SAME`) or on different hosts (`MUST_DIFFERENT`, `PREFER_DIFFERENT`). `MUST` rules are required, `PREFER` rules are preferred."""
     vm_vm_policy_enabled: bool
     """True to put `vm_vm_policy` in force."""
     vms: "nested.VmWhereInput2"
@@ -689,7 +689,7 @@ class VmPlacementGroupUpdationParamsData(TypedDict, total=False):
     vm_host_prefer_policy: bool
     """True if the VMs should run on `prefer_hosts`, False if they should not."""
     vm_vm_policy: "inputs.VmVmPolicy"
-    """Whether the VMs must (`MUST_SAME`) or should (`PREFER_SAME`) run on one host, or must (`MUST_DIFFERENT`) or should (`PREFER_DIFFERENT`) run on different hosts."""
+    """Whether the VMs run on one host (`MUST_SAME`, `PREFER_SAME`) or on different hosts (`MUST_DIFFERENT`, `PREFER_DIFFERENT`). `MUST` rules are required, `PREFER` rules are preferred."""
     vm_vm_policy_enabled: bool
     """True to put `vm_vm_policy` in force."""
     vms: "nested.VmWhereInput2"

@@ -127,7 +127,7 @@ class Disk(
     pmem_dimms: list[NestedPmemDimm] | None = None
     """Persistent memory modules that form the disk."""
     recommended_usage: DiskUsage | None = None
-    """Use that the system recommends; None without a recommendation."""
+    """Use that the system recommends; None if there is no recommendation."""
     remaining_life_percent: int | None = None
     """Remaining life of the SSD in percent (0 to 100); None if unknown."""
     serial: str

@@ -283,7 +283,7 @@ class NvmfSubsystem(
     nvmf_namespaces_num: int | None = None  # since 4.7.0
     """Number of namespaces of the subsystem; None if not reported."""
     policy: NvmfSubsystemPolicyType
-    """How access points are assigned to namespaces: `BALANCE` spreads the access points over the nodes; `INHERIT` uses the setting of the parent."""
+    """How access points are assigned to namespaces. `BALANCE` spreads the access points over the nodes. What `INHERIT` does is not documented."""
     prioritized: bool | None = None  # since 4.7.0
     """True to keep the data in the fast tier (pinned to cache)."""
     replica_num: int

@@ -138,7 +138,7 @@ class SnapshotPlan(
     description: str
     """Free text for people; an empty string means no description."""
     end_time: str | None = None
-    """Time after which the plan no longer runs, as an ISO 8601 UTC string; None without an end."""
+    """Time after which the plan no longer runs, as an ISO 8601 UTC string; None if the plan has no end."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     exec_h_m: dict[str, Any] | None = None

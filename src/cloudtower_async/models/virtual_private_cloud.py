@@ -128,7 +128,7 @@ class NestedVirtualPrivateCloudExternalSubnetGroupExternalSubnetsSpec(
     nat_gateway_cidr: str | None = None
     """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None
-    """Range within the subnet for router gateways, in CIDR notation; None if not set."""
+    """Range within the subnet for routing gateways, in CIDR notation; None if not set."""
     vlan_id: str
     """Id of the VM network that the external subnet uses; not a VLAN number."""
 
@@ -410,9 +410,9 @@ class VirtualPrivateCloudExternalSubnet(
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
     """NAT gateways that use the external subnet or group."""
     router_gateway_cidr: str | None = None
-    """Range within the subnet for router gateways, in CIDR notation; None if not set."""
+    """Range within the subnet for routing gateways, in CIDR notation; None if not set."""
     router_gateways: list[NestedVirtualPrivateCloudRouterGateway] | None = None
-    """Router gateways that use the external subnet or group."""
+    """Routing gateways that use the external subnet or group."""
     vlan: NestedVlan
     """VM network that the external subnet uses."""
     vpc: NestedVirtualPrivateCloud | None = None
@@ -445,7 +445,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     nat_gateways: list[NestedVirtualPrivateCloudNatGateway] | None = None
     """NAT gateways that use the external subnet or group."""
     router_gateways: list[NestedVirtualPrivateCloudRouterGateway] | None = None
-    """Router gateways that use the external subnet or group."""
+    """Routing gateways that use the external subnet or group."""
     shared_in_edge_gateway_group: bool
     """Whether all edge gateways of the group use the same external subnet settings."""
     vpc: NestedVirtualPrivateCloud | None = None
@@ -537,7 +537,7 @@ class VirtualPrivateCloudRouterGateway(
     """Since CloudTower 4.2.0."""
 
     associated_subnets: list[NestedVirtualPrivateCloudSubnet] | None = None
-    """VPC subnets that use the router gateway."""
+    """VPC subnets that use the routing gateway."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     external_ip: str | None = None
@@ -545,21 +545,21 @@ class VirtualPrivateCloudRouterGateway(
     external_ips: list[NestedVpcGatewaysCommonExternalIpsType] | None = None  # since 4.6.0
     """External IP addresses, one for each edge gateway."""
     external_subnet: NestedVirtualPrivateCloudExternalSubnet | None = None
-    """External subnet of the router gateway's address; None if the address comes from a group of subnets."""
+    """External subnet of the routing gateway's address; None if the address comes from a group of subnets."""
     external_subnet_group: NestedVirtualPrivateCloudExternalSubnetGroup | None = None  # since 4.6.0
-    """External subnet group of the router gateway's addresses; None if the address comes from a single subnet."""
+    """External subnet group of the routing gateway's addresses; None if the address comes from a single subnet."""
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
-    """Display name of the router gateway."""
+    """Display name of the routing gateway."""
     nexthop_ip: str | None = None
     """IP address of the next hop; can be None."""
     rules: list[NestedVpcRouterGatewayRuleType]
     """Routing rules of the gateway."""
     vpc: NestedVirtualPrivateCloud
-    """VPC that the router gateway belongs to."""
+    """VPC that the routing gateway belongs to."""
 
 
 class VirtualPrivateCloudSecurityGroup(

@@ -348,7 +348,7 @@ class VmPlacementGroup(
     vm_host_prefer_policy: bool
     """True if the VMs should run on the hosts in `vm_host_prefer_host_uuids`, False if they should not."""
     vm_vm_policy: VmVmPolicy
-    """Whether the VMs must (`MUST_SAME`) or should (`PREFER_SAME`) run on one host, or must (`MUST_DIFFERENT`) or should (`PREFER_DIFFERENT`) run on different hosts."""
+    """Whether the VMs run on one host (`MUST_SAME`, `PREFER_SAME`) or on different hosts (`MUST_DIFFERENT`, `PREFER_DIFFERENT`). `MUST` rules are required, `PREFER` rules are preferred."""
     vm_vm_policy_enabled: bool
     """True if `vm_vm_policy` is in force."""
     vms: list[NestedVm] | None = None

@@ -24,7 +24,7 @@ class NestedVirtualPrivateCloudExternalSubnet(Entity, kw_only=True, frozen=True,
     nat_gateway_cidr: str | None = None  # since 4.3.0
     """Range within the subnet for NAT gateways, in CIDR notation; None if not set."""
     router_gateway_cidr: str | None = None  # since 4.3.0
-    """Range within the subnet for router gateways, in CIDR notation; None if not set."""
+    """Range within the subnet for routing gateways, in CIDR notation; None if not set."""
 
 
 class NestedVirtualPrivateCloudExternalSubnetGroup(Entity, kw_only=True, frozen=True, gc=False):
