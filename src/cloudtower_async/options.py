@@ -198,8 +198,8 @@ class SessionOptions(TypedDict, total=False):
 class ScopedOptions(TypedDict, total=False):
     """Options of `Cloudtower.with_options`. An omitted option or None keeps the current value.
 
-    Some requests are shared with the original session, and always use the options of that session.
-    These are logins, the search for the active node, and the poll for tasks.
+    The original session is the session that was created with ``Cloudtower(…)``. Logins, the search
+    for the active node, and polls for tasks always use the options of the original session.
     """
 
     content_language: ContentLanguage | None
@@ -218,8 +218,8 @@ class ScopedOptions(TypedDict, total=False):
 
     mutations: Mutations | None
     """Mode for calls that change the server. The mode cannot be less strict than the mode of the
-    current session. ``plan`` is stricter than ``allow``, and ``refuse`` is stricter than
-    ``plan``."""
+    session on which you call `Cloudtower.with_options`. ``plan`` is stricter than ``allow``, and
+    ``refuse`` is stricter than ``plan``."""
 
     middleware: Sequence[operation_call.Middleware] | None
     """Middleware to run inside the session's middleware; see `Middleware`."""
