@@ -139,7 +139,7 @@ async def throughput(vms: int) -> None:
                 goal=0.8,
                 better="more",
                 note=f"{fast:,.0f} and {bare_fast:,.0f} VMs per second; "
-                f"ratio by CPU time: {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
+                f"ratio of VMs per second of CPU time: {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
             )
         ]
     )

@@ -174,7 +174,7 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
         goal=LEAST_SHARE,
         better="more",
         note=f"{file.size / GIB:.3g} GiB; the clients take turns after each chunk: "
-        f"{fast:,.0f} MB/s and {bare_fast:,.0f} MB/s; ratio by CPU time of the client: "
+        f"{fast:,.0f} MB/s and {bare_fast:,.0f} MB/s; ratio of bytes per second of CPU time: "
         f"{sum(bare.cpu) / sum(ours.cpu):.2f}",
     )
 

@@ -327,8 +327,8 @@ def _as_figures(runs: Sequence[Found]) -> list[Figure]:
             what=f"{what}: views that differed from the server after all changes had arrived",
             value=sum(one.untrue for one in runs),
             goal=0,
-            note=f"{points:,} comparisons of {len(FILTERS)} views; the servers forget "
-            "changes and reset connections, and the readers are sometimes slow",
+            note=f"{points:,} comparisons of {len(FILTERS)} views; the simulated feeds drop "
+            "changes and reset connections on purpose, and the readers are sometimes slow",
         ),
         Figure(
             what=f"{what}: changes missed without a `Resync`",

@@ -52,7 +52,7 @@
     ├── JobLocked                  another process runs the job; nothing was done
     ├── LeaseLost                  the lock of a job expired while the job was running
     ├── EffectMissing              a mutation was executed, but its effect cannot be found
-    ├── LockTimeout                other tasks of this process hold the lock       (TimeoutError)
+    ├── LockTimeout                other asyncio tasks hold the lock for too long (TimeoutError)
     ├── NoChangeFeed               the server has no change feed, or its credential is missing
     ├── Resync                     changes were missed: read the resources again
     └── TasksFailed                one or more of several tasks failed              (ExceptionGroup)
