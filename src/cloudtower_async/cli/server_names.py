@@ -72,8 +72,8 @@ def server_names(resource: str, part: str, options: Mapping[str, Sequence[str]])
 
     Args:
         resource: Name of the resource: ``"vms"``.
-        part: Beginning of the names. It limits the names if the server has more than the cache can
-            hold.
+        part: Beginning of the names. If the server has more names than the cache can hold, only
+            names with this beginning are read.
         options: Options of the command line, as in `complete.Typed`.
     """
     if _switched_off() or "--token-stdin" in options or "--profiles" in options:

@@ -155,7 +155,7 @@ async def run_fleet(
     Args:
         url: Address of Redis.
         name: Name of the job: ``module:name``. The workers must use the same name.
-        job: The job.
+        job: The job. Its ``list_items`` returns the items of each Tower.
         profiles: Names of the profiles of the Towers. The profiles must exist on this machine and
             on the workers' machines.
         run: Name of the run, such as ``"2026-01-31"``.

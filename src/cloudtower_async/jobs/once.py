@@ -88,7 +88,8 @@ async def once(
 
     Raises:
         TaskError: The task failed, or did not end within `timeout` seconds.
-        OutcomeUnknown: The answers were lost several times. Call `once` again with the same key.
+        OutcomeUnknown: The mutation was sent several times, and each answer was lost. Call `once`
+            again with the same key.
         EffectMissing: The mutation was carried out, but `find` does not find its effect.
         CallError: A request failed. If this request was the mutation, the mutation was certainly
             not executed.

@@ -19,7 +19,7 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     Attributes:
         value: The figure in `unit`, or None if the figure is unknown. A figure for several clusters
-            or hosts covers only those whose figure is known.
+            or hosts leaves out the clusters or hosts whose figure is unknown.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size, such as ``1.50TiB``. If the figure of a
             cluster or host is unknown, a sum begins with ``≥``, and a percentage with ``≈``. If

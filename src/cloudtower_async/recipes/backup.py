@@ -77,8 +77,8 @@ async def backup_vm(
             if their names consist of `prefix` and a time. None means that no snapshot is deleted.
             If you pass `name`, `keep` must be None.
         quiesce: Whether to make the guest's file systems consistent. This requires VM tools running
-            in the guest. Without VM tools, or if False, the snapshot is crash-consistent: its data
-            is as after a power failure.
+            in the guest. If VM tools are not running, or `quiesce` is False, the snapshot is
+            crash-consistent: its data is as after a power failure.
         timeout: Seconds to wait for each task. None means no limit.
         on_progress: Function to call with each `Progress`.
 
@@ -184,8 +184,8 @@ async def start_snapshot(
         tower: The session.
         vm: The VM.
         name: Name of the snapshot.
-        quiesce: Whether to make the guest's file systems consistent, if VM tools are running in the
-            guest.
+        quiesce: Whether to make the guest's file systems consistent. Has no effect if VM tools are
+            not running in the guest.
     """
     quiesced = quiesce and vm.vm_tools_status == "RUNNING"
     answers = await tower.vm_snapshot.create_vm_snapshot(

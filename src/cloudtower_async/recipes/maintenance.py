@@ -33,7 +33,7 @@ async def check_maintenance(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> MaintenanceCheck:
-    """Find the VMs that prevent a host from entering maintenance mode, without changing anything.
+    """Find the VMs that prevent a host from entering maintenance mode. Nothing is changed.
 
     `on_progress` reports the step ``"check"``.
 

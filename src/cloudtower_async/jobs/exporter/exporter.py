@@ -122,8 +122,8 @@ class Exporter:
         stale_after: Age in seconds after which figures are no longer shown. None means 5 intervals.
         vm_metrics: Whether to collect figures of single VMs, too.
         vm_where: Filter of the single VMs. None means all VMs. Requires ``vm_metrics``.
-        vm_limit: Maximum number of single VMs for each Tower, up to 20,000. Omitted VMs are counted
-            in ``cloudtower_resources_omitted``.
+        vm_limit: Maximum number of single VMs for each Tower. The largest allowed value is 20,000.
+            Omitted VMs are counted in ``cloudtower_resources_omitted``.
 
     Raises:
         InvalidSettings: An argument cannot be used; the error names it.

@@ -34,8 +34,8 @@ async def ensure_snapshot(
         tower: The session to work with.
         vm: Name or id of the VM.
         name: Name of the snapshot.
-        quiesce: Whether to make the guest's file systems consistent, if VM tools are running in the
-            guest.
+        quiesce: Whether to make the guest's file systems consistent. Has no effect if VM tools are
+            not running in the guest.
         reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
             is unknown. If the snapshot does not appear in this time and the server did not answer,
             the request is sent once more.

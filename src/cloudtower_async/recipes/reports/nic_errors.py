@@ -74,7 +74,7 @@ async def measure_nic_errors(
             known to work.
 
     Returns:
-        One row for each NIC that the metrics name, the largest growth first. NICs and hosts without
+        One row for each NIC in the metrics, the largest growth first. NICs and hosts without
         measured values come last.
 
     Raises:

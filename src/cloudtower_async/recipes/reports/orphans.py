@@ -140,11 +140,10 @@ async def find_orphans(
 
     The snapshots and volumes of a VM in the recycle bin are still in use, so they do not count.
 
-    The API tells which resources refer to each other, not whether they are needed: a volume may be
-    kept on purpose. Review the list before you delete anything.
+    The API shows which resources refer to each other. The API does not show whether a resource is
+    needed: a volume may be kept on purpose. Review the list before you delete anything.
 
-    Resources that are being created, changed or deleted are left out. The listings are read page by
-    page, and only the fields of the report are decoded.
+    Resources that are being created, changed or deleted are left out.
 
     Args:
         tower: Session to read with.
