@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
-    """Call `callback` in the event loop at SIGTERM or SIGINT, then let the server handle it.
+    """Call `callback` in the event loop at SIGTERM or SIGINT. The server also gets the signal.
 
     Enter this context manager in the lifespan, because the server has then already set its own
     signal handlers. Outside the main thread, as in tests, there are no signals, so the context

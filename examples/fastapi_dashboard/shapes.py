@@ -53,7 +53,7 @@ class Board(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Trouble(msgspec.Struct, kw_only=True, frozen=True):
-    """Error that prevents newer values, and the time since when it occurs."""
+    """Error that prevents newer values, and the time when the error first occurred."""
 
     message: str
     since: datetime

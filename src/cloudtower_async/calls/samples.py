@@ -41,8 +41,8 @@ def make(struct: type[S], /, **fields: object) -> S:
             a list of dicts to a list of structs, and a string to an enum member.
 
     Raises:
-        InvalidInput: The struct has no such field, or a value has a wrong type. The message
-            names the field, and suggests similar names.
+        InvalidInput: `fields` contains a name that is not a field of the struct, or a value has a
+            wrong type. The message names the field, and suggests similar names.
 
     Example:
         ::

@@ -71,9 +71,11 @@ class Faults:
     """Scripted faults: most methods make the next requests of an operation fail.
 
     The argument `operation` is the path of an operation, for example ``"get-vms"``. The default
-    ``"*"`` means any request, including logins. Each fault applies to one request. A request gets
-    the oldest fault of its own operation. If its operation has no faults left, the request gets the
-    oldest fault of ``"*"``.
+    ``"*"`` means any request, including logins.
+
+    A request gets the oldest fault of its own operation. If its operation has no faults left, the
+    request gets the oldest fault of ``"*"``. The argument `times` is the number of requests that
+    get the fault.
     """
 
     def __init__(self) -> None:
@@ -198,9 +200,9 @@ class Faults:
         self._share = 0.0
 
     def next(self, operation: str) -> Fault | None:
-        """Return the fault for the next request, and remove the fault from the list.
+        """Return the fault for a request that has arrived, or None if the request has no fault.
 
-        If the next request has no fault, return None.
+        The fault is removed, unless it is a response that ``answer(times=None)`` has added.
         """
         for name in (operation, EVERY):
             if coming := self._coming.get(name):

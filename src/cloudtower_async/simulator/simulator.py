@@ -62,14 +62,14 @@ class Simulator:
         password: Password of the user who can log in.
         port: Port to listen on. With 0, the operating system chooses a free port.
         tls: TLS context for serving HTTPS. By default, the server uses plain HTTP.
-        fleet: Fleet to use instead of a generated fleet: a mapping from the paths of queries to
-            their results, or the path of a JSON file with such a mapping. See ``load``.
+        fleet: Fleet to use instead of a generated fleet: results of queries, for example
+            ``{"get-vms": [...]}``, or the path of a JSON file with such results. See ``load``.
         standby: Whether the server has a second node with its own address. The second node is the
             passive node of an active/passive pair.
         clock: Clock of the server. By default, the clock follows real time.
-        version: Server version, 3.0.0 or later. The server rejects operations of later versions,
-            but its responses contain the fields of the newest version. Servers before 3.3.0 do not
-            lock resources. Servers before 4.4.0 do not accept the content language ``*``.
+        version: Server version, 3.0.0 or later. The server rejects operations that this version
+            does not have. Responses contain the fields of the newest version. Servers before 3.3.0
+            do not lock resources. Servers before 4.4.0 do not accept the content language ``*``.
         task_duration: Duration of each task in seconds.
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
         keep_requests: Number of requests to record. Older requests are removed. With None, all
@@ -99,7 +99,7 @@ class Simulator:
     """Change feed of the server, with its credentials."""
 
     metrics: MetricLimits
-    """Limits for metrics in responses."""
+    """Limits for metrics. ``most_streams`` is the maximum number of series per metric."""
 
     requests: list[Request]
     """Requests in the order of arrival, except requests that a passive node redirected.
@@ -212,7 +212,10 @@ class Simulator:
         return request_log.sent(self.requests, path)
 
     def mutations(self) -> list[Request]:
-        """Return the requests of mutations, except logins. After a dry run, the list is empty."""
+        """Return the requests of mutations, except logins.
+
+        To check that a program changes nothing, assert that the list is empty.
+        """
         return request_log.mutations(self.requests)
 
     @classmethod
@@ -221,10 +224,11 @@ class Simulator:
 
         The file was written by ``save``, or contains results of queries to a real server:
         ``{"get-vms": [...], "get-clusters": [...], ...}``. Include the results of as many queries
-        as possible. If the file has no result for a resource type, the simulator generates the
-        resources of this type to which other resources refer. Tasks that had not ended do not
-        continue. Their status becomes ``FAILED``, and ``entityAsyncStatus`` of all resources
-        becomes null.
+        as possible. If the file contains VMs but no hosts, the simulator generates the hosts of the
+        VMs. The same applies to other resource types.
+
+        If a task in the file has not ended, its status becomes ``FAILED``. ``entityAsyncStatus`` of
+        all resources becomes null.
 
         Args:
             path: Path of the file.
@@ -346,7 +350,8 @@ class Simulator:
     def shut_down_guest(self, vm: str) -> None:
         """Shut down the guest of a VM, as a command inside the guest would.
 
-        The status of the VM stays ``RUNNING`` for another ``guest_shutdown_delay`` seconds.
+        The status of the VM becomes ``STOPPED`` after a delay. The option ``guest_shutdown_delay``
+        of the simulator sets the delay, by default 0.1 seconds.
 
         Args:
             vm: Id of the VM.

@@ -77,7 +77,7 @@ class Work:
         succeed: Function that performs the work when the task ends. If the function returns a
             Failure, the task fails.
         fail: Function to call after the task has failed.
-        settle: Function to call after the task has ended and the settle delay has passed.
+        settle: Function to call ``settle_delay`` seconds after the end of the task.
         ready: Function to call when the duration of the task has passed. The task continues to run
             as long as the function returns False.
     """
@@ -151,8 +151,8 @@ class TaskEngine:
         """Schedule an event. `forget` removes the event again.
 
         Args:
-            seconds: Delay of the event. In the work of a task, the delay starts at the end of the
-                task. Otherwise, the delay starts now.
+            seconds: Delay of the event in seconds. If the work of a task calls this method, the
+                delay starts at the end of the task. Otherwise, the delay starts now.
             about: Id of the resource that the event changes.
             happen: Function that performs the event. When the function is called, the resource may
                 no longer exist.
@@ -167,11 +167,11 @@ class TaskEngine:
         heapq.heapify(self._events)
 
     def fail_next(self, failure: Failure | None = None, *, times: int = 1) -> None:
-        """Make the next `times` tasks that start fail. The default failure is ``Failure()``."""
+        """Make the next `times` new tasks fail. The default failure is ``Failure()``."""
         self._failures.extend([failure or Failure()] * times)
 
     def hide_next(self, *, polls: int, times: int = 1) -> None:
-        """Hide the next `times` tasks that start.
+        """Hide the next `times` new tasks.
 
         Each of these tasks is missing in the next `polls` responses to get-tasks.
         """

@@ -46,8 +46,8 @@ class ReceivedUpload:
         destination: Destination of the upload.
         received: Number of received bytes.
         digest: SHA-256 hash object of the received bytes.
-        error: Exception that made the upload fail. If a test made the upload fail, the value is
-            None.
+        error: Exception that made the upload fail. The value is None if the upload has not failed,
+            or if a test made the upload fail.
     """
 
     name: str

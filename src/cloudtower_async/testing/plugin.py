@@ -68,8 +68,8 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     """Fail tests that use the fixture `tower` if no plugin runs coroutines.
 
-    pytest itself would reject the fixture for the first such test only. For later tests, the
-    fixture would be broken.
+    Without this hook, pytest would fail only the first of these tests. The other tests would get a
+    broken fixture.
     """
     function = fixturedef.func
     if not _is_ours(function):
@@ -134,8 +134,10 @@ def _loop_scope(marker: pytest.Mark, config: pytest.Config) -> Any:  # noqa: ANN
 def tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulator]:
     """A simulated CloudTower for one test.
 
-    The simulator runs in a separate thread with its own event loop. Tests need no event loop. A
-    test that has an event loop may block that loop.
+    The simulator runs in a separate thread with its own event loop. Therefore, the test can be a
+    plain function without an event loop. If the test has an event loop, blocking this loop does not
+    block the simulator.
+
     ``@pytest.mark.tower("3 clusters, 200 VMs", seed=7)`` sets the options of the simulator.
     """
     with _running(_options(request.node)) as simulator:

@@ -77,12 +77,13 @@ def refresh_around(store: Store, vm: Document) -> None:
 
 
 def add_written(store: Store, cluster: str, size: int) -> None:
-    """Add new data of a cluster to ``used_data_space`` of its hosts.
+    """Add the size of new data in a cluster to ``used_data_space`` of the hosts.
 
     Args:
         store: Store with the cluster and the hosts.
         cluster: Id of the cluster.
-        size: Size of the new data in bytes, without replicas. A negative number removes data.
+        size: Size of the new data in bytes, without replicas. For deleted data, the size is
+            negative.
     """
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     sign = 1 if size > 0 else -1  # rounding must be the same for adding and removing

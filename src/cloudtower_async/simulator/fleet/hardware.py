@@ -159,8 +159,9 @@ def _is_stretched(number: int) -> bool:
 def _last_disk(random: Random, number: int, place: int) -> tuple[str, bool]:
     """Return the health status of a host's last disk, and whether the disk is mounted.
 
-    On the first three hosts of the first cluster, the first disk is unhealthy, the second disk is
-    unmounted, and the third disk is subhealthy. All other results are random.
+    The first three hosts of the first cluster have fixed results: the last disk of the first host
+    is unhealthy, the last disk of the second host is unmounted, and the last disk of the third host
+    is subhealthy. All other results are random.
     """
     known = {(0, 0): ("UNHEALTHY", False), (0, 1): ("HEALTHY", False), (0, 2): ("SUBHEALTHY", True)}
     if found := known.get((number, place)):

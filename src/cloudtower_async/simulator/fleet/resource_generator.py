@@ -38,8 +38,9 @@ class Spec:
         values: Fixed values for fields. Other fields get plausible values. In strings, ``{n}``
             stands for the number of the document, and ``{home}`` for the name of the parent.
         rows: Fixed values for the first document, for the second document, and so on.
-        many: Number of related documents for each to-many relation. With 0, all candidates are
-            related. With -1, the candidates are distributed among the documents of one parent.
+        many: Number of related documents for each to-many relation. The candidates are the
+            documents that fit the other relations. With 0, all candidates are related. With -1, the
+            candidates are distributed among the documents of one parent.
         without: To-one relations that stay null.
     """
 
@@ -138,9 +139,8 @@ class ResourceGenerator:
     ) -> str | None:
         """Return the id of the target of a to-one relation, or None if there is no candidate.
 
-        If the relation points to documents of the type `per`, and `home` is a document of this
-        type, the target is `home`. Otherwise, the target is a document that is consistent with the
-        other relations of the new document.
+        If the relation points to the resource type of the parent `home`, the target is the parent.
+        Otherwise, the target is a document that fits the other relations of the new document.
         """
         if home is not None and relation.target == per:
             return str(home["id"])

@@ -65,7 +65,10 @@ def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
 
 
 def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | None:
-    """Add a LUN snapshot of a disk, and return its local id. For a CD-ROM, return None."""
+    """Add a LUN snapshot of a disk, and return the name of the snapshot.
+
+    For a CD-ROM, return None.
+    """
     store = factory.store
     if not disk.get("vm_volume"):
         return None

@@ -104,7 +104,7 @@ def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) ->
 
 
 def _address(number: int) -> str:
-    """Return the IP address that DHCP leases for a number.
+    """Return the IP address with the given number.
 
     Numbers below 2**24 have different addresses.
     """

@@ -115,7 +115,7 @@ class PlainResult:
 Item: TypeAlias = "Result | PlainResult | dict[str, Any]"
 
 Results: TypeAlias = "Item | list[Result] | list[PlainResult] | list[dict[str, Any]]"
-"""Result of a mutation. The response contains dicts unchanged."""
+"""Result of a mutation. If the result is a dict, the response contains the dict unchanged."""
 
 Handler: TypeAlias = "Callable[[Context, Any], Results]"
 """Handler of a mutation: a function of the context and the body, which is an object or a list."""

@@ -32,7 +32,7 @@ _LONG = 86_400  # seconds
 class _Span:
     """Times of the requested points in seconds since 1970.
 
-    For some requests, real servers send no values. The range is empty for such requests.
+    For some requests, real servers send no values. For such requests, `times` is empty.
     """
 
     times: range
@@ -97,7 +97,7 @@ def _of_metric(
 
 
 def _top(context: RequestContext) -> object:
-    """Return the resources with the highest or lowest averages in the requested clusters."""
+    """Return, for each metric, the resources with the highest or lowest average values."""
     body, store = context.request.body, context.store
     count = require_member(body, "n", int)
     where = require_member(body, "clusters", dict[str, Any])

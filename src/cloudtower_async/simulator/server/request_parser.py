@@ -60,7 +60,9 @@ class Request:
         method: HTTP method, for example ``"POST"``.
         path: Path of the operation, for example ``"get-vms"``. For other requests, the whole URL
             path.
-        headers: Headers that the API uses. The names are in lower case.
+        headers: Headers that the API uses, with names in lower case: ``authorization``,
+            ``content-language``, ``content-type`` and ``external-cloudtower-id``. Other headers
+            are not recorded.
         body: Body of the request. JSON is decoded. A multipart form is a dict of its fields, with
             the file as a `FilePart`. Any other body is a ``bytes`` object. Without a body, the
             value is None.

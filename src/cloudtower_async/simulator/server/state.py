@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class MetricLimits:
-    """Limits for metrics in responses. Tests can change the limits."""
+    """Limits for responses to queries for metrics. Tests can change the limits."""
 
     def __init__(self) -> None:
         self.most_streams = 200
@@ -29,10 +29,10 @@ class ServerState:
     Args:
         uploads: Uploads, including uploads that have ended.
         changes: Change feed.
-        metrics: Limits for metrics in responses.
+        metrics: Limits for responses to queries for metrics.
         url: URL of the server, for links in responses.
-        nvram: Uploaded NVRAM by VM id, as pairs: content in Base64, time of the upload in seconds
-            on the clock of the server.
+        nvram: Uploaded NVRAM by VM id. Each pair contains the content in Base64 and the time of the
+            upload in seconds on the clock of the server.
     """
 
     uploads: Uploads

@@ -142,7 +142,7 @@ def package(request: UploadRequest) -> UploadDestination:
 def elf_file(request: UploadRequest) -> UploadDestination:
     """Return the destination for a file that a later mutation imports.
 
-    No resource is created. The mutation refers to the file by the upload task.
+    No resource is created. The mutation refers to the file by the id of the upload task.
     """
     kinds = {".ovf": "OVF", ".qcow2": "VM_VOLUME_QCOW2", ".vmdk": "VM_VOLUME_VMDK"}
     kind = kinds.get(PurePosixPath(request.name).suffix.lower(), "VM_VOLUME_RAW")

@@ -178,9 +178,9 @@ def _relation(
 
 
 def _remembering(test: Predicate, table: Mapping[str, Document]) -> Callable[[str], bool]:
-    """Return a function that tests the document with an id and caches the results.
+    """Return a function that takes an id and tests the document with this id.
 
-    Caching matters because thousands of VMs can refer to the same host.
+    The function caches its results, because thousands of VMs can refer to the same host.
     """
     known: dict[str, bool] = {}
 

@@ -58,13 +58,13 @@ def _alone(method: F) -> F:
 
 
 class Store:
-    """Store of the documents of all resource types.
-
-    Each method call is atomic, because the server and the test can run in different threads. Hold
-    ``lock`` to make several calls atomic.
+    """Store of all resources of the server. Each resource is a document.
 
     A document is a dict with the field names of the API. A relation contains the id of the related
     document, or a list of ids.
+
+    Each method call is atomic, because the server and the test can run in different threads. Hold
+    ``lock`` to make several calls atomic.
 
     Args:
         resources: Names of the resource types in the API schema.
@@ -152,7 +152,10 @@ class Store:
                 self._watcher(change)
 
     def get(self, resource: str, identifier: str) -> Document:
-        """Return the document with the given id. To change its relations, use ``change``.
+        """Return the document with the given id.
+
+        You can set fields of the document directly, except relations. To set a relation, call
+        ``change``, which also updates the related documents.
 
         Raises:
             DocumentNotFoundError: The document does not exist. This error is a KeyError.

@@ -58,9 +58,9 @@ def to_fields(
 
 @functools.cache
 def rule_by_name(resource: str, key: str) -> FieldRule | None:
-    """Return the rule for a key that names a field, a relation or a unit.
+    """Return the rule for the key of a field, of a relation or of the unit of a field.
 
-    For other keys, return None.
+    Examples are ``size``, ``cluster_id`` and ``size_unit``. For other keys, return None.
     """
     known = describe(resource)
     relations = {relation.field: relation for relation in known.relations}
@@ -91,7 +91,7 @@ def renamed(field: str) -> FieldRule:
 
 
 def listed(field: str) -> FieldRule:
-    """Return the rule for a key that sets a list field to a single value."""
+    """Return the rule for a key whose value becomes the only item of a list field."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         return renamed(field)(context, resource, data, [value])

@@ -179,7 +179,7 @@ RULES: Mapping[tuple[str, str], FieldRule | None] = {
     ("VmVolume", "elf_storage_policy"): _policy,
     ("VmVolumeSnapshot", "volume_id"): renamed("vm_volume"),
 }
-"""Rules for keys that are not names of fields, relations or units, by resource type and key.
+"""Rules for keys that `rule_by_name` does not know, by resource type and key.
 
 None means that the simulator does not model the key and rejects the request.
 """
@@ -203,7 +203,7 @@ _DEFAULTS: Mapping[str, Fields] = {
 
 
 def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
-    """Return the server's defaults for a new document's fields that are not in the body."""
+    """Return the server's defaults for a new document. Skip the fields that the body sets."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
     found |= volume_snapshots.frozen_fields(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:

@@ -67,7 +67,7 @@ class VmDraft:
         cluster: Id of the cluster.
         host: Id of the host. With None, the server chooses the host.
         running: Whether the VM is running after its creation.
-        disks: Drafts of the disks, in the order of the disks.
+        disks: Drafts of the disks. The disks of the VM have the same order.
         cd_roms: Drafts of the CD-ROMs.
         nics: Drafts of the NICs.
         failure: Failure that the task will have, or None if no failure is known in advance.
