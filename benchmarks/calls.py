@@ -47,7 +47,8 @@ APART = {
     "uvloop": ("ours with uvloop",),
 }
 """Clients that are measured in each process, by package. Our client and the bare client share a
-process, because two processes differ more by their memory layouts than these clients differ."""
+process: in two processes, different memory layouts could hide the difference between the clients.
+"""
 COMPARED = (("ours", "vendor"), ("bare", "vendor"), ("ours", "bare"), ("ours with uvloop", "ours"))
 SECONDS = 2.0
 """Duration in seconds of one measurement of calls per second."""

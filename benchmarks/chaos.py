@@ -94,7 +94,7 @@ def _marker(body: object) -> str | None:
 
 
 async def ours(seed: int, calls: int, faults: float) -> Tally:
-    """Run the script with our client, and return the counted outcomes."""
+    """Make the calls of a run with our client, and return the counted outcomes."""
     with pair(seed, faults) as servers:
         place, outcomes = servers.place, dict[str, Outcome]()
         coming = script(seed, calls, place)

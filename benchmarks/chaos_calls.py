@@ -37,7 +37,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call of the script. No other call sends the same marker."""
+    """One call of a run. If the call is a mutation, its request contains the unique `marker`."""
 
     marker: str
     kind: Kind

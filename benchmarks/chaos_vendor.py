@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def vendors(seed: int, calls: int, faults: float) -> Tally:
-    """Run the script with the vendor's client and its failover, and return the counted outcomes.
+    """Make the calls with the vendor's client and its failover, and return the counted outcomes.
 
     The number of threads is the number of concurrent calls of our client.
     """

@@ -228,7 +228,7 @@ class Tally:
     Attributes:
         killed: Number of processes that were killed while they worked.
         wrong: Names of the rounds after which the state was wrong.
-        results: Number of each result of the runs after the kills.
+        results: Number of runs after the kills, by result.
     """
 
     killed: int = 0

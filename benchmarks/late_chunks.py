@@ -3,8 +3,8 @@
 The proxy responds with 504, and the server behind the proxy receives the chunk up to ten seconds
 later, or never. The delays are real. 200 uploads run, up to 50 of them concurrently. Each upload
 must arrive complete or fail. No upload may be reported as a success if the content on the server
-differs. Every fourth upload has a settling time that is shorter than the delays. Such an upload may
-fail.
+differs. Every fourth upload has a ``settling_time`` that is shorter than the delays. These uploads
+may fail.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class LateServer:
         count_from: Value of ``current_chunk`` after the first chunk.
         count: Function that takes the correct value of ``current_chunk``, and returns the value to
             send instead.
-        answers: Answers in place of the upload task, by number of the request with a chunk. A
-            number is a status, with which the chunk is refused. With any other answer, the chunk is
-            received.
+        answers: Answers to send instead of the upload task, by number of the request with a chunk.
+            If the answer is an ``int``, the chunk is refused with this HTTP status. Otherwise, the
+            chunk is received.
         name: Name of the file in the arguments of upload tasks. None means the name from the
             client.
         listed: Whether the server lists images.

@@ -73,7 +73,7 @@ class CrowdCost(Cost, kw_only=True):
     lost: int
     """Number of waiters that did not get their task."""
     doubled: int
-    """Number of tasks that more than one request of a tick contained."""
+    """Number of tasks that were requested more than once in the same tick."""
 
 
 async def serve(number: int, least: float, most: float) -> None:
@@ -241,7 +241,7 @@ async def bare_tick(address: Address, token: str, ids: list[str]) -> float:
 
 
 def session(address: Address, counter: Counter) -> Cloudtower:
-    """Return a session of our client with the server, whose traffic is counted."""
+    """Return a session of our client with the server. `counter` counts its traffic."""
     from cloudtower_async import Cloudtower
 
     return Cloudtower(

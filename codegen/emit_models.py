@@ -141,7 +141,10 @@ def _base(record: Record) -> str:
 
 
 def _field(history: History, record: Record, prop: Property) -> str:
-    """Return the annotation and default of a field. A reference to its own struct is quoted."""
+    """Return the annotation and default of a field.
+
+    If the field refers to the struct that contains the field, the annotation is quoted.
+    """
     kind = annotation(prop.node)
     default = ""
     if not history.always_sent(record, prop):

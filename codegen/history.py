@@ -2,12 +2,18 @@
 
 `history.json` is sorted and has one entry per line. It has these tables:
 
-- `versions`: the server versions whose schemas were read; `sources`: the origin of these schemas;
-- `operations`: for each operation, its path and `since`, its first version. An operation with
-  inline arguments (a form or a query string) also has `properties`;
-- `schemas`: for each schema, `since` and its `properties` (by dotted path, with `[]` for a list)
-  or, for an enum, its `values`. `required_since` is the first version since which servers always
-  send the property and never send null. `removed` is the first version without the entry.
+- `versions`: the server versions whose schemas were read.
+- `sources`: the origin of these schemas.
+- `operations`: the `path` of each operation. If the arguments of an operation are a form or a query
+  string, the operation also has `properties`.
+- `schemas`: the `properties` of each schema, and the `values` of each enum. The key of a nested
+  property is a dotted path, with `[]` for a list.
+
+Operations, schemas, properties and values can have these keys:
+
+- `since`: the first server version that has the entry.
+- `removed`: the first server version that no longer has the entry.
+- `required_since`: since this server version, servers always send the property and never null.
 """
 
 from __future__ import annotations
@@ -119,7 +125,7 @@ class History:
         return {path for path, said in found.items() if said.get("removed")}
 
     def always_sent(self, record: Record, prop: Property) -> bool:
-        """Return whether each server with this record sends this property, never as null."""
+        """Return whether all servers that have this record send this property and never null."""
         if not prop.required or prop.nullable:
             return False
         # The record is an inline answer, which has no history.

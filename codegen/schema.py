@@ -421,7 +421,10 @@ def _name(raw: Raw) -> str:
 
 
 def _is_wrapped(raw: Raw) -> bool:
-    """Return whether a schema is a one-part `allOf`, the OpenAPI 3.0 form of `nullable`."""
+    """Return whether a schema is an `allOf` with one part.
+
+    OpenAPI 3.0 uses this form to make a reference nullable.
+    """
     return len(raw.get("allOf", ())) == 1 and not raw.get("properties")
 
 

@@ -18,7 +18,8 @@ Ask: TypeAlias = "Callable[[str, Any], Any]"
 """Takes the path of an operation and the body of a request; returns the body to pass on."""
 
 Tell: TypeAlias = "Callable[[str, Any, Any], Any]"
-"""Takes the path of an operation, the body of the request, and the answer; returns another."""
+"""Takes the path of an operation, the body of the request, and the answer; returns the answer to
+pass on."""
 
 
 Note: TypeAlias = "Callable[[str, Any], None]"
@@ -80,7 +81,7 @@ async def proxy(
 
 
 def capped(most: int) -> Ask:
-    """Return a change of requests that limits the number of rows in each answer.
+    """Return a function for `ask` of `proxy`: it limits the number of rows that queries request.
 
     The server then behaves like a server that never returns more than `most` rows.
     """
@@ -95,9 +96,9 @@ def capped(most: int) -> Ask:
 
 
 def deaf_to(*names: str) -> Ask:
-    """Return a change of requests that removes arguments and conditions of queries.
+    """Return a function for `ask` of `proxy`: it removes arguments and conditions from queries.
 
-    The server then behaves like a server that ignores them.
+    The server then behaves like a server that ignores these arguments and conditions.
     """
 
     def without(value: Any) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Names of the reference pages for the search, and for links of other projects."""
+"""Registers the names on the reference pages for the search and for links from other projects."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ const LATER = /^(reference\/|contributing$|migrating|upgrading$)/;
 // Chinese pages contain English words, and the changelog names every feature: list them last.
 const LAST = /^(zh\/|changelog$)/;
 
-// Titles count more than by default, where they have a score of 15; the other scores are defaults.
+// A match in a title has the score 20. The default is 15. The other scores are the defaults.
 var Scorer = {
   score: ([page, , , , score]) => score - (LAST.test(page) ? 100 : LATER.test(page) ? 5 : 0),
   objNameMatch: 11,

@@ -94,7 +94,7 @@ def test_each_filter_of_a_mutation_in_the_schema_is_guarded() -> None:
 
 
 def _emptied(maker: Maker, schema: Raw, body: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield the body with each of its filters empty, one at a time."""
+    """Yield one copy of the body for each filter in the body. In the copy, this filter is empty."""
     name = next(iter(maker.names(schema)), "")
     if name.endswith(("WhereInput", "WhereUniqueInput")):
         yield {}

@@ -143,7 +143,7 @@ def _spoilt(shape: ArgType, value: Any, path: str) -> Iterator[tuple[str, str, A
 
 
 def filters(operation: Operation[Any], *, required: bool) -> Iterator[tuple[str, Any]]:
-    """Yield the place of each filter in the arguments, with arguments in which it is empty."""
+    """Yield the place of each filter, with arguments in which this filter is empty."""
     for path, made in _with_empty(arguments_of(operation), "", (), required=required):
         yield place(path), made
 

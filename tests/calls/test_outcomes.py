@@ -65,7 +65,7 @@ WHOSE = ["ours", "connector", "session", "session with a middleware"]
 
 @asynccontextmanager
 async def session(whose: str, url: str, **options: Any) -> AsyncGenerator[Cloudtower]:  # noqa: ANN401
-    """A session with our aiohttp objects, or with the caller's."""
+    """A session that creates its aiohttp objects, or that uses aiohttp objects of the caller."""
 
     async def middleware(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

@@ -155,7 +155,7 @@ async def names(part: str, *options: str) -> list[str]:
 
 
 def age_names(seconds: float) -> dict[str, Any]:
-    """Make the cached data older; return it."""
+    """Make the cached data older by a number of seconds, and return the data."""
     [file] = cache_folder().glob("names-*")
     kept: dict[str, Any] = json.loads(file.read_text())
     for known in kept.values():

@@ -28,7 +28,7 @@ pytestmark = [
 
 
 ALWAYS_REFUSED = {"create-root-user"}
-"""A user already exists, as on any Tower in use."""
+"""Operations that the simulator always rejects: a root user already exists."""
 
 
 @pytest.fixture

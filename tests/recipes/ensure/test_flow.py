@@ -75,7 +75,7 @@ async def odd(
 
 
 def late(path: str, key: str, name: str, looks: int) -> Tell:
-    """Return a change of answers that hides a resource in the first answers.
+    """Return a function for `tell` of `odd`: it removes a resource from the first answers.
 
     Args:
         path: Path of the query.
