@@ -38,7 +38,7 @@ def link_languages(
         other, language, text = pagename.removeprefix("zh/"), "en", "English"
     else:
         other, language, text = f"zh/{pagename}", "zh-CN", "中文"
-    # The two start pages have such a link in their source, for readers on the forge.
+    # The sources of the two start pages already contain this link, for readers of the repository.
     if other in app.env.found_docs and pagename not in ("index", "zh/index"):
         link = f'<a hreflang="{language}" href="{context["pathto"](other)}">{text}</a>'
         context["body"] = f"<p>{link}</p>{context['body']}"

@@ -62,7 +62,8 @@ class Redactor:
 
     Only harmless strings stay. These are enum values, ids, dates, versions and short numbers. IP
     and MAC addresses are replaced by other addresses. Every other string becomes the name of its
-    field and a number. The same string always gets the same replacement, so relations stay intact.
+    field and a number, such as ``name-7``. The same string always gets the same replacement, so
+    relations stay intact.
     """
 
     def __init__(self) -> None:

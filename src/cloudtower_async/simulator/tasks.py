@@ -151,8 +151,9 @@ class TaskEngine:
         """Schedule an event. `forget` removes the event again.
 
         Args:
-            seconds: Delay of the event in seconds. If the work of a task calls this method, the
-                delay starts at the end of the task. Otherwise, the delay starts now.
+            seconds: Delay of the event in seconds. If ``Work.succeed`` calls this method, the delay
+                starts at the end of the task. If an event calls this method, the delay starts at
+                this event. In all other cases, the delay starts now.
             about: Id of the resource that the event changes.
             happen: Function that performs the event. When the function is called, the resource may
                 no longer exist.
