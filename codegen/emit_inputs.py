@@ -300,7 +300,10 @@ def _keys(
 
 
 def _nested(api: Api, modules: dict[str, str]) -> str:
-    """Render the stub of the variants. Each variant comes after the types to which it refers."""
+    """Render the stub with the variants of filters.
+
+    Each variant comes after the types to which it refers.
+    """
     filters = [
         kind for name in modules if is_filter(name) and isinstance(kind := api.types[name], Record)
     ]

@@ -116,7 +116,7 @@ def test_the_texts_of_an_error_stay_as_the_server_wrote_them() -> None:
 
 
 async def test_log_records_hold_no_control_characters(caplog: pytest.LogCaptureFixture) -> None:
-    """Put this in all texts of the server: the status line, headers, JSON and other bodies."""
+    """The server sends control characters in its status line, headers and bodies."""
     evil = f"{EVERY.replace(chr(0xD800), '')}2030-01-01 INFO forged"
     bodies = [
         (200, json.dumps([{"id": evil, "name": evil, evil: evil}])),

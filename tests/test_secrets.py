@@ -143,7 +143,7 @@ async def test_not_by_connections_that_fail(records: Callable[[], str]) -> None:
 async def test_not_by_a_broken_response_that_repeats_the_request(
     start: bytes, records: Callable[[], str]
 ) -> None:
-    """aiohttp quotes unparsable data in errors that are causes of ours."""
+    """aiohttp quotes unparsable data in its errors, which are the causes of our errors."""
     for pieces in ([start + TOKENS.encode() + b"\r\n\r\n"], [start, TOKENS.encode() + b"\r\n\r\n"]):
         async with (
             serve_bytes(*pieces) as url,

@@ -43,7 +43,7 @@ async def dashboard(interval: float) -> AsyncGenerator[tuple[Simulator, str]]:
 
 
 async def back_to(tasks: int) -> None:
-    """Wait until the app has noticed that browsers disconnected."""
+    """Wait until only this number of tasks is left, because the browsers have disconnected."""
     while len(tasks_of_clients()) > tasks:
         await anyio.lowlevel.checkpoint()
 

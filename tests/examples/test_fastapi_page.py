@@ -46,7 +46,7 @@ expect.set_options(timeout=30_000)  # only ends a broken page: machines can be s
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """One event loop for the module, because the browser lives in one."""
+    """Use one event loop for all tests of the module, because they share the browser."""
     return "asyncio"
 
 

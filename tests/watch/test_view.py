@@ -309,7 +309,7 @@ async def test_only_queries_of_resources_can_be_followed(tower: Cloudtower) -> N
 async def test_cancelling_anywhere_leaves_nothing_and_loses_nothing(
     sim: Simulator, tower: Cloudtower
 ) -> None:
-    """Entering, and each step, is cancelled after every number of iterations of the event loop."""
+    """Cancel each step, including the entry, after 0, 1, 2, … iterations of the event loop."""
     view = tower.watch(tower.vm.get_vms, QUICK)
     assert await cut_short(tower, view.__aenter__) > 5
     vm = vm_of(sim)
@@ -328,7 +328,7 @@ async def test_cancelling_anywhere_leaves_nothing_and_loses_nothing(
 
 
 async def cut_short(tower: Cloudtower, function: Any) -> int:  # noqa: ANN401
-    """Run a function repeatedly, and cancel each run one iteration of the event loop later.
+    """Run a function repeatedly, and cancel the runs after 0, 1, 2, … iterations of the event loop.
 
     When a run completes, return the number of cancelled runs.
     """
