@@ -153,11 +153,20 @@ class Writer:
         unsent = ACTIONS[error.unsent_kind or error.default_kind].query
         if not error("").sent:
             sent = RetryActions(unsent, unsent, unsent)
-        told = [f"query: {_retries(sent.query)}", f"mutation: {_retries(sent.mutation)}"]
-        if sent.query is sent.mutation:
+        if sent.query is sent.mutation or issubclass(error, errors.PagingFailed):
             told = [_retries(sent.query)]
-        if error.unsent_kind and unsent is not sent.mutation:
-            told.append(f"if the request was not sent: {_retries(unsent)}")
+        elif not error.unsent_kind or unsent is sent.mutation:
+            told = [f"query: {_retries(sent.query)}", f"mutation: {_retries(sent.mutation)}"]
+        else:
+            if unsent is sent.query:
+                told = [
+                    f"query: {_retries(unsent)}",
+                    f"mutation that was not sent: {_retries(unsent)}",
+                ]
+            else:
+                told = [f"call that was not sent: {_retries(unsent)}"]
+                told.append(f"query that may have been sent: {_retries(sent.query)}")
+            told.append(f"mutation that may have been sent: {_retries(sent.mutation)}")
         yield from (f"**Retries:** {'; '.join(told)}.", "")
 
     def _prose(self, text: str, module: str, name: str) -> str:
@@ -197,9 +206,9 @@ _BY_STATUS = ("CallError", "StatusError", "ServerError", "UnexpectedStatus")
 
 
 _ABOUT_ERRORS = """\
-Only errors of calls, subclasses of `CallError`, are retried. **Retries** says what the session does
-before it raises the error; [the table of failures](../retries.md) has the details. An error that is
-retried is raised when no attempt or no time is left.
+A failed call raises a subclass of `CallError`. For these errors, **Retries** says which calls the
+session retries before it raises the error. If a call is retried, the error is raised when no
+attempt or no time is left. [The table of failures](../retries.md) has the details.
 """
 
 

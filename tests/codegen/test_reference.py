@@ -93,7 +93,10 @@ def test_an_error_says_what_to_do_and_whether_it_is_retried(pages: dict[str, str
     entry = pages["errors.md"].partition("\n## CallTimeout\n")[2].partition("\n## ")[0]
     assert "class CallTimeout(CallError, TimeoutError)" in entry
     assert "**What to do:**" in entry
-    assert "query: retried; mutation: `OutcomeUnknown` is raised" in entry
+    assert (
+        "**Retries:** query: retried; mutation that was not sent: retried; "
+        "mutation that may have been sent: `OutcomeUnknown` is raised."
+    ) in entry
 
 
 def test_every_error_is_in_the_tree(pages: dict[str, str]) -> None:
