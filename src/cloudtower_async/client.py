@@ -167,9 +167,9 @@ class Cloudtower(Namespaces):
 
     @property
     def lock_timeout(self) -> float:
-        """Maximum number of seconds to wait for locked resources before raising `ResourceLocked`.
+        """Maximum number of seconds to wait for resources that the server has locked.
 
-        With 0, a locked resource raises the error at once.
+        After this time, `ResourceLocked` is raised. With 0, the error is raised at once.
         """
         return self._executor.lock_timeout
 
@@ -276,7 +276,8 @@ class Cloudtower(Namespaces):
         nothing, because the connections belong to the original session.
 
         Raises:
-            SessionClosed: The session belongs to another event loop, which is not closed.
+            SessionClosed: The session belongs to another event loop, and that event loop is not
+                closed yet.
         """
         if self._owner:
             self._transport.check_closable()
@@ -307,7 +308,7 @@ class Cloudtower(Namespaces):
             raise TypeError("a session is asynchronous: use `async with Cloudtower(...) as tower:`")
 
         def __exit__(self, *_: object) -> None:
-            """Do nothing. Python looks up this method before it calls `__enter__`, which raises."""
+            """Do nothing. Without this method, a plain ``with`` would not call `__enter__`."""
 
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
         """Return a session with other options for a part of the program.
@@ -743,8 +744,8 @@ class Cloudtower(Namespaces):
             ResponseDecodeError: The tasks succeeded, but the answer of the mutation lacks the id of
                 a resource.
             CallError: The mutation failed, or the resources cannot be read.
-            InvalidInput: An argument is invalid, a `Pending` belongs to another server, or no query
-                reads the resources of a `Pending`.
+            InvalidInput: An argument is invalid, a `Pending` belongs to another server, or the API
+                has no query that reads the resources of a `Pending`.
             SessionClosed: The session was closed during the wait.
 
         Example:
@@ -837,8 +838,9 @@ class Cloudtower(Namespaces):
             types: Resource types and relation tables whose changes are yielded, such as ``["Vm",
                 "_LabelToVm"]``. None yields all changes.
             since: Revision after which to begin, such as the ``revision`` of an earlier iterator.
-                With None, the iterator yields only changes that happen after its first step. To
-                begin before the first step, await the method ``anchor`` of the iterator.
+                With None, the iterator yields only changes that happen after its first request. To
+                begin earlier, await the method ``anchor`` of the iterator. The iterator then yields
+                all changes after this call.
             interval: Seconds between requests. While a backlog of changes is read, there is no
                 pause.
 
@@ -927,10 +929,11 @@ class Cloudtower(Namespaces):
         matches, `ConditionFailed` is raised. Therefore filter by values that do not change, such as
         ids.
 
-        With the change feed, only changed resources are read again. Without the change feed, each
-        poll reads all resources, and concurrent calls can share their requests. Calls share
-        requests if they have the same method and options, and filters with only ``id`` or
-        ``id_in``. Transient failures are retried until the time-out.
+        CloudTower 4.6 and later report all changes in a change feed. If the session has the option
+        ``change_feed``, only changed resources are read again. Without the change feed, each poll
+        reads all resources. Concurrent calls with the same method and options then share their
+        requests, if each filter has only ``id`` or ``id_in``. Transient failures are retried until
+        the time-out.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
@@ -996,8 +999,9 @@ class Cloudtower(Namespaces):
             concurrency: Maximum number of concurrent requests.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: the filter, such as ``vms``, the names of ``metrics``,
-                and the time ``range``. A range is a number with the unit s, m, h, d or w. The
-                ranges ``24h`` and ``7d`` are known to work.
+                and the time ``range``. A range is a number with the unit s, m, h, d or w,
+                such as ``24h`` or ``7d``. For other ranges, such as ``72h``, some servers return no
+                values.
 
         Raises:
             InvalidInput: The method is not in ``tower.metrics``, or an argument is invalid.

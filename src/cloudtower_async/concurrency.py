@@ -91,7 +91,8 @@ async def side_by_side(
 class Leadership:
     """Leader election among callers that wait for the same result: only one caller works.
 
-    Nothing runs in the background: if the leader is cancelled, another caller can lead.
+    Nothing runs in the background. If the leader is cancelled, another waiting caller becomes the
+    leader.
     """
 
     def __init__(self) -> None:

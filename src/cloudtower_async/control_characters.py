@@ -46,7 +46,7 @@ def one_line(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Return a text with control characters escaped as in JSON, such as ``\u001b``.
 
-    A JSON document without line breaks between its values stays valid and keeps its meaning.
+    Compact JSON stays valid and keeps its meaning.
     """
     return text if text.isprintable() else _CANDIDATE.sub(_as_escape, text)
 

@@ -6,8 +6,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 
 DATE_TYPES = (datetime, date, time, timedelta)
-"""Types of dates and times, which JSON encoders write differently. Only an aware `datetime` can be
-sent."""
+"""Types of dates and times. Only an aware `datetime` can be sent."""
 
 _STARTS_WITH_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:$|[T ])")
 
@@ -44,7 +43,7 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def date_fault(value: object) -> str | None:
-    """Return an error message if a value of one of `DATE_TYPES` cannot be sent, or None."""
+    """Return an error message if a value of one of `DATE_TYPES` cannot be sent, otherwise None."""
     if not isinstance(value, datetime):
         return (
             f"expected a string or a datetime with a time zone, got {type(value).__name__}; the "

@@ -1,4 +1,4 @@
-"""Types of middleware, with their contract, and the class of the call that middleware receives."""
+"""Types of middleware, and the class of the call that middleware receives."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class CallChanges(TypedDict, total=False):
 class OperationCall:
     """One call of an operation, which the session passes to middleware.
 
-    A call is immutable. To change the call, middleware passes a copy made with `replace` to its
-    argument ``proceed``. All copies share the progress of the call: `exchanges` and `outcome`. The
-    ``repr`` shows redacted arguments.
+    A call is immutable. To change the call, middleware passes on a changed copy:
+    ``await proceed(call.replace(timeout=5))``. All copies share the progress of the call:
+    `exchanges` and `outcome`. The ``repr`` shows redacted arguments.
 
     Args:
         operation: Name of the operation, such as ``"vm.get_vms"``. The name is ``"graphql"`` for

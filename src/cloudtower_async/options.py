@@ -140,8 +140,8 @@ class SessionOptions(TypedDict, total=False):
     which means that only ``timeout`` applies."""
 
     lock_timeout: float
-    """Maximum number of seconds to wait for locked resources, in addition to ``timeout``. With 0, a
-    locked resource raises `ResourceLocked` at once. Default: 60."""
+    """Maximum number of seconds to wait for resources that the server has locked, in addition to
+    ``timeout``. With 0, a locked resource raises `ResourceLocked` at once. Default: 60."""
 
     retry: RetryPolicy | None
     """Number of retries, and pauses between retries. A request is only retried if a retry is safe.
@@ -181,8 +181,9 @@ class SessionOptions(TypedDict, total=False):
     over ``trust_env``. Default: None."""
 
     trust_env: bool
-    """Whether to use the proxy that the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY name. Unlike
-    the option of aiohttp, this option does not read a .netrc file. Default: False."""
+    """Whether to use the proxy in the variable HTTPS_PROXY or HTTP_PROXY, except for hosts in
+    NO_PROXY. Unlike the option of aiohttp, this option does not read a .netrc file. Default:
+    False."""
 
     session: aiohttp.ClientSession | None
     """An aiohttp session to use. You have to close the aiohttp session and its connector yourself.
@@ -210,8 +211,8 @@ class ScopedOptions(TypedDict, total=False):
     """Time-out in seconds for a whole call."""
 
     lock_timeout: float | None
-    """Maximum number of seconds to wait for locked resources. With 0, a locked resource raises
-    `ResourceLocked` at once."""
+    """Maximum number of seconds to wait for resources that the server has locked. With 0, a locked
+    resource raises `ResourceLocked` at once."""
 
     validate: bool | None
     """Whether to validate arguments against the API schema before they are sent."""
@@ -234,11 +235,10 @@ class ScopedOptions(TypedDict, total=False):
     the budget."""
 
     max_in_flight: int | None
-    """Maximum number of concurrent requests, in addition to the limits of the session."""
+    """Maximum number of concurrent requests. The limits of the session also apply."""
 
     rate_limit: float | None
-    """Maximum number of requests per second, on average, in addition to the limits of the
-    session."""
+    """Maximum number of requests per second, on average. The limits of the session also apply."""
 
     priority: Priority | None
     """Priority of all calls: ``high``, ``normal`` or ``low``. If calls have to wait for a

@@ -101,8 +101,8 @@ def profiles_file() -> Path:
 def current_profile() -> str | None:
     """Return the name of the profile that `use_profile` chose, or None if no profile was chosen.
 
-    Only the command line uses the current profile by default. The returned profile may have been
-    removed since then.
+    Only the command line uses the current profile by default. The returned profile may no
+    longer be stored.
 
     Raises:
         InvalidSettings: The file that holds the name cannot be read, or has no valid name.
@@ -314,7 +314,7 @@ def _keyring() -> ModuleType:
 
 
 def _reason(exc: Exception) -> str:
-    """Return a one-line reason for an exception that a keyring raised, or a remedy for it."""
+    """Return a line for an error message: why the keyring failed, or how to install it."""
     if isinstance(exc, ModuleNotFoundError) and exc.name == "keyring":
         return "pip install keyring"
     if type(exc).__name__ == "NoKeyringError":

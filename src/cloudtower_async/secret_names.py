@@ -28,11 +28,11 @@ def is_secret(field: str) -> bool:
 
 
 def redacted(value: object, redact_text: Callable[[str], str], levels: int = _MAX_DEPTH) -> object:
-    """Return a copy of a decoded JSON value, with secret fields and other texts redacted.
+    """Return a copy of a decoded JSON value without secrets. Secret fields become `STARS`.
 
     Args:
         value: The decoded value.
-        redact_text: Function that redacts the texts in other fields.
+        redact_text: Function that redacts the secrets in the text of any other field.
         levels: Number of levels of nested lists and objects to keep. Deeper levels are redacted.
     """
     if isinstance(value, str):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 FEW = 12
-"""If no known name is similar, a message lists all known names, up to this number."""
+"""Maximum number of known names for an error message that lists all of them."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:

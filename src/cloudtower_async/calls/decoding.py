@@ -63,7 +63,7 @@ def decode(
         answer: Response of the server.
         endpoint: Root address of the server, for error messages.
         strict: Whether to raise an error if any part of the answer violates the API schema.
-        mask: Redaction of the excerpts in error messages.
+        mask: Object that redacts secrets in the excerpts of error messages.
 
     Returns:
         The decoded answer. If the answer is a large list or does not match the declared type, a
@@ -102,7 +102,7 @@ class SlicedAnswer(Generic[R]):
         answer: Response of the server.
         endpoint: Root address of the server, for error messages.
         strict: Whether to raise an error if any part of the answer violates the API schema.
-        mask: Redaction of the excerpts in error messages.
+        mask: Object that redacts secrets in the excerpts of error messages.
     """
 
     def __init__(

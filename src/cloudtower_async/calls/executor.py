@@ -94,8 +94,8 @@ class Call(msgspec.Struct, Generic[R], gc=False):
             locked resource sets a new deadline.
         login_tries: Number of login attempts of the session before the call.
         content: Body, query or form fields, as keyword arguments of `Transport.exchange`.
-        marks: Start positions of the files among the form fields.
-        login: Number of the login that returned the token of the latest attempt.
+        marks: Start positions of the files in the form. None if there is no form.
+        login: Sequence number of the login that returned the token of the latest attempt.
         attempts: Number of attempts to send the call.
         sent: Whether the server may have received the latest attempt.
         retries: Number of retries since the last wait for a lock.
@@ -181,7 +181,7 @@ class Executor:
         endpoints: Endpoints of the session, which select the server for each request.
         content_language: Default language of texts in answers.
         timeout: Default time-out in seconds for a whole call.
-        lock_timeout: Maximum number of seconds to wait for locked resources.
+        lock_timeout: Maximum number of seconds to wait for resources that the server has locked.
         strict: Whether to raise an error for an answer that violates the API schema.
         validate: Whether to raise an error for arguments that violate the API schema.
         headers: Headers of calls in addition to the session's headers.

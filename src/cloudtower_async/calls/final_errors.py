@@ -39,7 +39,7 @@ _WITHOUT_LIST = ("observability", "ovf")  # namespaces without resources to quer
 def interrupted_by_hook(
     operation: str, endpoint: str | None, cause: BaseException
 ) -> OutcomeUnknown:
-    """Return the error for an exception in an aiohttp middleware or trace hook of a mutation."""
+    """Return the error for a mutation if an aiohttp middleware or trace hook has failed."""
     return OutcomeUnknown(
         f"a client middleware or trace hook raised {type(cause).__name__} after the request was "
         "sent, so it may have been carried out or not",

@@ -72,9 +72,9 @@ class Target(NamedTuple):
 
     Args:
         kind: Type of the resources.
-        key: Key of the filter, or of the object with the id.
-        id_key: Key of the id, in the object at `key` or in the body. None means that `key` holds a
-            filter.
+        key: Key of the filter, or of the object that holds the id. None means that the body itself
+            holds the id.
+        id_key: Key of the id. None means that a filter selects the resources.
     """
 
     kind: str

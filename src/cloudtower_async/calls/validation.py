@@ -481,7 +481,10 @@ def _choice(choices: frozenset[str], name: str) -> Check:
 
 
 def _meant_order(value: str, choices: frozenset[str]) -> str | None:
-    """Return the sort order for ``name``, ``-name``, ``name desc`` or ``name_desc``, or None."""
+    """Return the sort orders that a caller may have meant, such as ``name_DESC`` for ``-name``.
+
+    Return None if the API has no such sort order.
+    """
     found = re.fullmatch(r"([+-]?)(\w+?)(?:[ _:,]+(asc|desc))?", value, re.IGNORECASE)
     if found is None or f"{found[2]}_ASC" not in choices:
         return None

@@ -43,7 +43,7 @@ class LeaseLost(CloudtowerError):
 
 
 class EffectMissing(CloudtowerError):
-    """An earlier run executed a mutation, but the effect of the mutation cannot be found.
+    """An earlier run of a job executed a mutation, but the mutation's effect cannot be found.
 
     The mutation was not sent again.
 

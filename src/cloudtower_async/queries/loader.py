@@ -42,8 +42,8 @@ class Loader(Generic[T]):
     sends the request. If this caller is cancelled, another caller sends the request again. Nothing
     runs in the background.
 
-    Without a cache, the request is always sent after the call. So a read after a mutation sees the
-    effect of the mutation.
+    Without a cache, each call of `get` waits for a request that is sent after the call. So a read
+    after a mutation sees the effect of the mutation.
     """
 
     def __init__(

@@ -462,8 +462,9 @@ async def fetch_concurrently(
         query: Query to read.
         size: Number of resources per page.
         concurrency: Maximum number of concurrent requests.
-        count: Function that returns the number of matching resources, or None if the server does
-            not send the number. If `count` is None, the pages are read one after the other.
+        count: Function that returns the number of matching resources. The function returns None if
+            the server does not send the number. If the argument itself is None, the pages are read
+            one after the other.
     """
     limit = query.limit
     if query.ids is not None and (limit is None or limit >= len(query.ids)):

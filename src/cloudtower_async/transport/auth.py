@@ -84,7 +84,8 @@ class Authenticator:
         """Drop a token that the server no longer accepts. The next call then logs in.
 
         Args:
-            login: Number of the login that returned the token. A token of a newer login is kept.
+            login: Sequence number of the login that returned the token. The token of a newer login
+                is kept.
         """
         if self.logins == login:
             self.token = None

@@ -119,7 +119,7 @@ class Sent(msgspec.Struct):
             request has no content.
         confidential: Whether the log must not show any part of the request or the response.
         is_login: Whether the request is a login. The response of a login holds a token.
-        mask: Redaction of secrets in the parts that are logged.
+        mask: Object that redacts secrets in the parts that are logged.
         answer: The response, possibly with an error status. None until the response has arrived.
     """
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 
 OTHER = "_OTHER"
-"""Replacement for all other values of an attribute, as in OpenTelemetry's conventions."""
+"""Attribute value for paths outside the API schema, and for errors of other packages.
+
+OpenTelemetry's conventions define this value.
+"""
 
 _PREFIX = "cloudtower.client."
 _BOUNDARIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -49,7 +52,7 @@ exception is a cancellation."""
 
 
 class _Instrument(NamedTuple):
-    """An observable instrument, and the readings that it reports with their attributes."""
+    """An observable instrument. `shows` has the attributes of each reading that it reports."""
 
     name: str
     kind: Literal["counter", "up_down_counter", "gauge"]

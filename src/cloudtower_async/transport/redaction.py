@@ -7,8 +7,8 @@ Three rules decide which parts of JSON and other texts are redacted:
   redacted, too.
 - Tokens, API keys, tickets and ``Authorization`` headers of the session are redacted everywhere.
 - A password is redacted everywhere if it cannot be part of a sentence, a name or a version. Other
-  passwords are only redacted by the first rule. For example, if the password is "password", the
-  text "the user name or the *** is wrong" would reveal it.
+  passwords are only redacted by the first rule, because redaction could reveal them. For example,
+  the text "the user name or the *** is wrong" would reveal the password "password".
 """
 
 from __future__ import annotations
@@ -205,9 +205,7 @@ def _is_suspicious(name: str) -> bool:
 
 
 def _is_distinctive(password: str) -> bool:
-    """Return whether a password is too unusual to be part of another text by chance.
-
-    Other texts are sentences, names, numbers and versions.
+    """Return whether a password cannot be part of a sentence, a name or a version by chance.
 
     The criterion is the number of alternations between letters, digits and symbols within the words
     of the password.

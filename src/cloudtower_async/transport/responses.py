@@ -94,7 +94,7 @@ def status_error(
         operation: Name of the operation, for the error message.
         endpoint: Root address of the server, for the error message.
         request_id: ``x-tower-request-id`` of the response, for the error message.
-        mask: Redaction of the session's secrets.
+        mask: Object that redacts secrets in the error.
         pair: Whether the session has several addresses.
         retry_after: Seconds that the server asks the client to wait. None if the server does not
             ask.

@@ -170,7 +170,7 @@ class SessionScope:
 
 
 class TimeLimit:
-    """A block that raises TimeoutError at its deadline. Closing the session ends it the same way.
+    """A block that raises TimeoutError at its deadline, or when the session is closed.
 
     Args:
         scope: The session.

@@ -29,8 +29,8 @@ def without_frames(error: E) -> E:
     """Remove the tracebacks of an error and of its causes, and return the error.
 
     Error reports show the local variables of stack frames, which hold requests with credentials.
-    Call this function outside of ``except`` blocks. Then `sys.exception` is the error that the
-    user's code is handling, and the traceback of that error is not removed.
+    The exception that is being handled (`sys.exception`) keeps its traceback, because it may belong
+    to the user's code. Therefore call this function after the ``except`` block, not inside it.
     """
     foreign = sys.exception()
     chain: list[BaseException | None] = [error]

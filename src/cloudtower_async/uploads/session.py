@@ -5,7 +5,7 @@ chunk is sent at a time. If a request gets no answer, the outcome of its chunk i
 is resent only when it is certain that the chunk has not arrived.
 
 The upload task on the server counts the chunks that the server has. If the count increases, the
-server has the chunk. If the count stays the same for the whole settling time, the chunk counts as
+server has the chunk. If the count stays the same for `settling_time` seconds, the chunk counts as
 lost and is resent. The settling time is longer than the time-out of any proxy. After a resent
 chunk, every count has to be exact, and the result is verified. As long as a lost chunk could still
 arrive, an increased count does not prove which chunk has arrived. If the count proves nothing, the

@@ -170,7 +170,9 @@ class Changes:
         return self._told if self._page else self._feed.revision
 
     async def anchor(self) -> str:
-        """Set the start of the iteration to this moment; all later changes will be returned.
+        """Set the start of the iteration to this moment. All later changes will be returned.
+
+        If `since` was passed, or if the iteration has already begun, the start stays the same.
 
         Returns:
             The revision after which the iteration starts.

@@ -36,8 +36,8 @@ class Outage:
     Args:
         what: Description of the read, for warnings.
         transport: Transport of the session. Closing the session ends the pauses between retries.
-        interval: Seconds between reads in normal operation. The pause before the first retry is not
-            longer.
+        interval: Seconds between reads in normal operation. The pause before the first retry is
+            never longer than `interval`.
 
     Attributes:
         error: Error of the last read; None if the read succeeded.

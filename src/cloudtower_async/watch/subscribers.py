@@ -76,7 +76,7 @@ class Subscribers(Generic[S]):
         return self._state
 
     def open(self) -> None:
-        """Open the source for subscribers, with a new state."""
+        """Let subscribers iterate, and record that the source has a new state."""
         self._closed = False
         self.change()
 
