@@ -101,7 +101,7 @@ class Churn:
             self._store.add("Label", {"id": f"label-{number}", "key": str(number)})
 
     def one(self) -> None:
-        """Make one random change, and let the feed report it separately."""
+        """Make one random change, and record the change in the feed immediately."""
         kinds, weights = zip(*self._kinds, strict=True)
         self._rng.choices(kinds, weights)[0]()
         self._store.report()

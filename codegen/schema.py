@@ -152,7 +152,7 @@ def closure(api: Api, start: Iterator[str]) -> set[str]:
 
 
 def _normalized(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Convert the types of OpenAPI 3.1 that contain null to `nullable` of OpenAPI 3.0."""
+    """Convert types with null, as in OpenAPI 3.1, to `nullable` of OpenAPI 3.0."""
     if isinstance(value, list):
         return [_normalized(part) for part in cast("list[object]", value)]
     if not isinstance(value, dict):

@@ -131,7 +131,14 @@ def _gpu_vms(context: RequestContext) -> object:
 def _in_full(
     context: RequestContext, resource: str, field: str, other: str
 ) -> list[dict[str, Any]]:
-    """Return documents with all fields of the related documents in `field`."""
+    """Return the documents that match the filter, with all fields of related documents.
+
+    Args:
+        context: Context of the request.
+        resource: Resource type of the documents.
+        field: Relation to the related documents.
+        other: Resource type of the related documents.
+    """
     store = context.store
     body: dict[str, Any] = context.request.body or {}
     shown: list[dict[str, Any]] = []

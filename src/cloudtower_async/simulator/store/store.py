@@ -139,7 +139,7 @@ class Store:
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
         """From now on, call `watcher` for all changes that `report` finds.
 
-        `report` also finds changes of documents that were made in place.
+        `report` also finds in-place changes of documents.
         """
         self._watcher = watcher
         self._tracker.start()

@@ -103,7 +103,10 @@ def _policy_of(store: Store, disk: Fields) -> str:
 
 
 def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
-    """Return drafts for copies of the CD-ROMs of a snapshot or a template, without images."""
+    """Return drafts for copies of the CD-ROMs of a snapshot or a template.
+
+    The copies contain no images.
+    """
     return [
         CdRomDraft(boot=disk["boot"], key=disk.get("key"), disabled=bool(disk["disabled"]))
         for disk in source["vm_disks"] or ()

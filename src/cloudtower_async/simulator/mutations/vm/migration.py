@@ -161,7 +161,11 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
 
 
 def _migrations(context: Context, body: Body) -> list[Document]:
-    """Return the tasks in a body that migrate VMs to another cluster and have not ended."""
+    """Return the running migrations to other clusters that match the filter ``tasks``.
+
+    Raises:
+        NoMatchError: None of the matching tasks is a running migration.
+    """
     tasks = [
         task
         for task in find(context, "Task", body["tasks"], "tasks")
