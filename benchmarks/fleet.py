@@ -50,7 +50,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Numbers of snapshots on the Towers of a process, and of requests for snapshots."""
+    """Number of snapshots on the Towers of a process, and number of requests for snapshots."""
 
     lost: int
     doubled: int

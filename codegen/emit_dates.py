@@ -74,7 +74,7 @@ def _as_date(node: Node) -> Node:
 
 
 def _compared(record: Record, *, as_dates: bool) -> set[str]:
-    """Return the fields of a filter that are dates. If `as_dates` is false, return the strings."""
+    """Return the date fields of a filter. If `as_dates` is false, return the string fields."""
     keys = {
         prop.wire
         for prop in record.properties

@@ -265,7 +265,7 @@ def _index() -> Iterator[str]:
 
 
 def _dry_runs() -> Iterator[str]:
-    """Yield the lines of the page about what each mutation returns in plan mode."""
+    """Yield the lines of the page about the results of mutations in plan mode."""
     yield from ("# Mutations in dry runs", "", _ABOUT_DRY_RUNS)
     yield from ("| operation | what it returns in plan mode |", "| --- | --- |")
     for name in sorted(OPERATIONS.values()):

@@ -59,7 +59,10 @@ class Mutation:
         return not self.tasks or self.resource in schema_overrides.AT_ONCE
 
     def has_key(self, key: str) -> bool:
-        """Return whether the schema of the body has this key. For a list, check its items."""
+        """Return whether the schema of the body has this key.
+
+        If the body is a list, check the schema of its items.
+        """
         return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:

@@ -50,8 +50,8 @@ def _rollback(context: Context, vm: Document, data: Body) -> Apply:
 def _disks(store: Store, snapshot: Document) -> list[DiskDraft]:
     """Return drafts of the disks of a snapshot.
 
-    If the original volume of a disk exists and no VM uses it, the disk gets this volume. Other
-    disks get new volumes.
+    If the original volume of a disk exists and is not in use, the disk gets its original volume.
+    Other disks get new volumes.
     """
     frozen = [disk for disk in snapshot["vm_disks"] or () if disk["type"] == "DISK"]
     drafts: list[DiskDraft] = []
