@@ -99,7 +99,7 @@ class Simulator:
     """Change feed of the server, with its credentials."""
 
     metrics: MetricLimits
-    """Limits for metrics. ``most_streams`` is the maximum number of series per metric."""
+    """Limits for responses with metrics. ``most_streams`` limits the series per metric."""
 
     requests: list[Request]
     """Requests in the order of arrival, except requests that a passive node redirected.

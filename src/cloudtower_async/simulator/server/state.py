@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class MetricLimits:
-    """Limits for responses to queries for metrics. Tests can change the limits."""
+    """Limits for responses with metrics. Tests can change the limits."""
 
     def __init__(self) -> None:
         self.most_streams = 200
@@ -29,7 +29,7 @@ class ServerState:
     Args:
         uploads: Uploads, including uploads that have ended.
         changes: Change feed.
-        metrics: Limits for responses to queries for metrics.
+        metrics: Limits for responses with metrics.
         url: URL of the server, for links in responses.
         nvram: Uploaded NVRAM by VM id. Each pair contains the content in Base64 and the time of the
             upload in seconds on the clock of the server.
