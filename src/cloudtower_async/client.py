@@ -614,8 +614,8 @@ class Cloudtower(Namespaces):
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
-            TasksFailed: Several tasks were passed. For at least one of them, the error is
-                TaskNotFound or UnknownTaskStatus.
+            TasksFailed: Several tasks were passed, and TaskNotFound or UnknownTaskStatus applies to
+                at least one of them. The error is an exception group of these errors.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.

@@ -1,6 +1,7 @@
 """Types of arguments, read from the generated TypedDicts one key at a time.
 
-A type is only loaded when it is needed, because a filter refers to the filters of most other types.
+A type is only loaded when it is needed. Otherwise, one filter would load the filters of most other
+types, because filters refer to each other.
 The simulator checks request bodies with the same types.
 """
 

@@ -481,8 +481,9 @@ class Executor:
     async def _load(self, operation: Operation[R], arguments: object) -> None:
         """Load the types that the first call of an operation needs, without blocking other tasks.
 
-        Importing the types takes milliseconds. One operation is loaded at a time. A dedicated
-        thread is used, because all threads of the pool may be waiting for calls of this session.
+        Importing the types takes milliseconds. One operation is loaded at a time. The
+        import has a thread of its own, because all threads of anyio's thread pool may be waiting
+        for calls of this session.
         """
         self.transport.running_loop()
         async with self._loading:

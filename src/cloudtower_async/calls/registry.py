@@ -108,8 +108,8 @@ def namespace_class(namespace: str) -> type[Namespace]:
 class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
     """Attribute of a session that holds a namespace. The namespace is created at first use.
 
-    On the class of the session, the attribute is the class of the namespace. Therefore
-    ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a property.
+    For example, ``tower.vm`` is a `VmNamespace`, and ``Cloudtower.vm`` is the class itself.
+    Therefore ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a property.
     """
 
     def __get__(self, instance: object, owner: type[object] | None = None) -> Any:  # noqa: ANN401

@@ -121,6 +121,10 @@ class TLSFailed(ConnectionFailed):
 
     default_kind = FailureKind.CUT_OFF
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.TLS_FAILED
+    default_hint = (
+        "If the certificate is not trusted, pass the certificate of the authority that signed it "
+        "as ca_file=. Otherwise check the port of the endpoint, and client_cert=."
+    )
 
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -41,7 +41,7 @@ def select_fields(
     Args:
         method: A query method, such as ``tower.vm.get_vms``.
         struct: A `msgspec.Struct` whose fields have the names of the API. The type of each field
-            must accept every value that the API may send for the field. It is the type of the API's
+            must accept every value that the API may send for the field. Use the type of the API's
             field, a wider type, or `msgspec.Raw` for the undecoded JSON. A nested struct selects
             fields of a nested object. A field that may be None needs a default.
 

@@ -107,7 +107,7 @@ class Dependencies:
         return owners if any(old[key] != new[key] for key in keys) else set()
 
     def _show(self, model: Model) -> None:
-        """Record the related types and their columns that an answer contains."""
+        """Record which related types, and which columns of these types, an answer contains."""
         for field in msgspec.structs.fields(model):
             for nested, many in _structs(field.type):
                 if (target := _target(nested)) is not None:
@@ -120,7 +120,7 @@ class Dependencies:
                     self._show(nested)
 
     def _filter(self, where: object, record: Any, kind: str) -> None:  # noqa: ANN401 - a TypedDict
-        """Record the related types and their columns that a filter refers to."""
+        """Record which related types, and which columns of these types, a filter refers to."""
         if isinstance(where, Mapping):
             for key, value in cast("Mapping[str, object]", where).items():
                 shape = member(record, key)

@@ -1,8 +1,8 @@
 """Requests by id that several concurrent waits share.
 
 Each wait has a time for its next read. One of the waits is the leader, which sends the requests.
-When the first read is due, the leader also reads for all waits whose delay between reads is at
-least half over. So waits that began at different times soon share requests: one request per
+When the first read is due, the leader also reads for all waits that have waited for at least
+half of their delay. So waits that began at different times soon share requests: one request per
 interval for every 500 ids.
 """
 
