@@ -251,7 +251,7 @@ class Executor:
         return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
-        """Return whether a background poll may succeed later after this error."""
+        """Return whether a background poll that failed with this error may succeed later."""
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:

@@ -76,8 +76,8 @@ class TaskSubscription:
     Args:
         ids: Ids of the tasks to poll.
         interval: Maximum number of seconds between polls.
-        grace: Seconds of observed time after which the wait gives up a task that the server does
-            not list, or whose status is unknown and does not change.
+        grace: Seconds of observed time after which the wait gives up a task. The wait gives up a
+            task if the server does not list it, or if its status is unknown and does not change.
         until: When polling ends. ``"end"``: all tasks have ended. ``"failure"``: the first task has
             failed. ``"news"``: `news` has a task.
         every_change: Whether `news` gets a task after each change, instead of only when the task

@@ -2,8 +2,8 @@
 
 The feed is read in pages. The reader stores a revision as its cursor. A page with changes moves the
 cursor to the last change of the page. An empty page moves the cursor to the current revision that
-the previous page reported. The current revision of the empty page itself is not safe, because a
-change may occur after the server has looked for changes and before it reads its current revision.
+the previous page reported. The current revision of the empty page itself is not safe: the server
+first looks for changes, and then reads its current revision. A change may occur in between.
 
 Several changes can have the same revision, and a page can end between these changes. So after a
 page with changes, the last revision is requested again, and changes that were already read are

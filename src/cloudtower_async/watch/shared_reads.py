@@ -59,7 +59,7 @@ class SharedReads(Generic[R]):
         executor: Executor, which decides which errors are transient.
         name: Name of the query.
         page: Function that sends the query; it takes ``where`` and ``first``.
-        interval: Seconds between two reads of the wait that creates this object.
+        interval: Maximum number of seconds before the first retry of a failed read.
     """
 
     def __init__(

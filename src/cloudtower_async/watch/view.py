@@ -406,7 +406,8 @@ class Watch(Generic[R]):
     ) -> SharedReads[R] | None:
         """Return the reads to share with other views.
 
-        The result is None unless the filter consists of a single ``id`` or ``id_in`` condition.
+        Only filters with ``id`` alone or ``id_in`` alone share reads. For other filters, the result
+        is None.
         """
         where = self._query.where or {}
         named = self._query.ids if "id_in" in where else [where.get("id")]
