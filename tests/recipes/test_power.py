@@ -375,10 +375,10 @@ async def test_a_guest_that_never_shuts_down_is_reported_or_powered_off() -> Non
             if news.step == "shut down":
                 sim.store.change("Vm", vm["id"], status="RUNNING")
 
-        [outcome] = await shut_down_vms(tower, BLOGS, timeout=0.01, on_progress=still_on)
+        [outcome] = await shut_down_vms(tower, BLOGS, timeout=1, on_progress=still_on)
         assert (outcome.result, outcome.vm.status) == ("failed", "RUNNING")
         assert "VM blog-0 is still RUNNING" in str(outcome.error)
-        [outcome] = await shut_down_vms(tower, BLOGS, force_after=0.01, on_progress=still_on)
+        [outcome] = await shut_down_vms(tower, BLOGS, force_after=1, on_progress=still_on)
         assert (outcome.result, outcome.vm.status) == ("forced", "STOPPED")
 
 

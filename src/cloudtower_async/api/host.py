@@ -184,8 +184,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeCheckResult:
-        """Check whether the host that matches `where` can enter maintenance mode, without changing
-        anything. The answer has a task id for `enter_maintenance_mode_precheck_result`.
+        """Start a task that checks whether the host that matches `where` can enter maintenance
+        mode. The host itself does not change. Pass the task id in the answer to
+        `enter_maintenance_mode_precheck_result`.
 
         `POST /enter-maintenance-mode-precheck`, since CloudTower 4.0.0. Changes the server's state.
 
