@@ -235,7 +235,7 @@ def _docstring(api: Api, history: History, texts: Texts, operation: Operation) -
     if record is not None:
         arguments = dict(_described(history, texts, operation, record))
     elif operation.arguments is not None:
-        arguments = {"items": "One entry for each resource to create or change."}
+        arguments = {"items": wording.items(operation.arguments)}
     else:
         arguments = {}
     return wording.docstring(
@@ -249,6 +249,8 @@ def _described(
     """Yield each argument with its description."""
     method, since = names.snake(operation.id), history.operation_since(operation.id)
     for prop in record.properties:
+        if wording.counts(operation) and prop.wire in wording.PAGING:
+            continue
         text = (
             texts.own(record, prop)
             or wording.argument(prop, kind(operation), method)

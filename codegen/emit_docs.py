@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 COMMON = "common"
 INTRODUCTION = """\
-Every operation has three more arguments: `content_language` (language of texts in the answer),
-`external_cloudtower_id` (value of the header `external-cloudtower-id`) and `timeout` (seconds for
-the whole call).
+Every operation also has three arguments that this page does not repeat: `content_language`
+(language of texts in the answer), `external_cloudtower_id` (value of the header
+`external-cloudtower-id`) and `timeout` (seconds for the whole call).
 
 [All operations](../api.md) · [Types that several namespaces use](common.md)"""
 OF_EVERY_CALL = {"self", "content_language", "external_cloudtower_id", "timeout"}
@@ -357,14 +357,17 @@ def _operation(namespace: str, method: ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def example(namespace: str, method: ast.AsyncFunctionDef) -> str:
-    """Return an example call with the required arguments. Queries of lists get `first=1`."""
+    """Return an example call with the required arguments. Queries of lists get `first=1`.
+
+    Operations that count resources do not get it, because it could limit the number.
+    """
     arguments = method.args
     items = [_sample(_kind(one)) for one in arguments.args if one.arg != "self"]
     named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     for one, default in named:
         if default is None:
             items.append(f"{one.arg}={_sample(_kind(one))}")
-        elif one.arg == "first":
+        elif one.arg == "first" and not method.name.endswith("_connection"):
             items.append("first=1")
     return f"await tower.{namespace}.{method.name}({', '.join(items)})"
 
@@ -415,7 +418,8 @@ def _index() -> Iterator[str]:
     """Yield the lines of the index, which lists all operations by namespace."""
     namespaces = [name for name in homes() if name != COMMON]
     count = sum(len(_methods(name)) for name in namespaces)
-    yield from ("# Operations", "", f"{count} operations in {len(namespaces)} namespaces.", "")
+    yield from ("# Operations", "", f"{count} operations in {len(namespaces)} namespaces.")
+    yield from ("Each namespace is an attribute of the session, such as `tower.vm`.", "")
     for name in namespaces:
         yield from (f"## [tower.{name}](operations/{name}.md)", "")
         for method in _methods(name):

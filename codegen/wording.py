@@ -6,10 +6,13 @@ import textwrap
 from collections.abc import Mapping
 
 from . import names
-from .schema import Operation, Property, Ref
+from .schema import ListOf, Node, Operation, Property, Ref
 
 # Maximum width of a docstring's lines, without the indentation of a method.
 _WIDTH = 92
+
+PAGING = ("after", "before", "first", "last", "orderBy", "skip")
+"""Arguments of a query that select a page. They are not described for an operation that counts."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -20,8 +23,8 @@ def counted(number: int, noun: str) -> str:
 def namespace(name: str, tag: str, count: int) -> str:
     """Return the docstring of a namespace."""
     return (
-        f'"""`tower.{name}`: {counted(count, "operation")} of the API\'s tag `{tag}`;'
-        ' see `Namespace`."""'
+        f'"""`tower.{name}`: {counted(count, "operation")}, from the tag `{tag}` of the API.\n\n'
+        '    `Namespace` describes the arguments that all operations have.\n    """'
     )
 
 
@@ -47,6 +50,18 @@ def argument(prop: Property, kind: str, method: str = "") -> str:
     return "Dict with the fields to change and their new values." if is_update else ""
 
 
+def items(arguments: Node) -> str:
+    """Return the text of the argument `items`."""
+    one = arguments.items if isinstance(arguments, ListOf) else None
+    keys = f" `inputs.{one.name}` describes the keys of the dict." if isinstance(one, Ref) else ""
+    return f"One dict per item.{keys}"
+
+
+def counts(operation: Operation) -> bool:
+    """Return whether an operation returns only the number of the resources that match."""
+    return operation.path.endswith("-connection")
+
+
 def docstring(
     operation: Operation, text: str, kind: str, since: str, arguments: Mapping[str, str]
 ) -> list[str]:
@@ -59,10 +74,17 @@ def docstring(
     if kind != "QUERY":
         facts += " Changes the server's state."
     lines = [*head, "", facts]
+    if counts(operation):
+        lines.append(
+            "Pass only `where`. It is not documented whether `first` or `skip` limits the number."
+        )
     if operation.auth == "BASIC":
-        lines.append("Authenticates by HTTP Basic with a separate credential; no token is sent.")
+        lines.append(
+            "Sends no token. The session's option `change_feed` is the HTTP Basic credential."
+        )
     if operation.not_modified:
-        lines.append("Returns an empty list if there is nothing to change (status 304).")
+        reason = "there is nothing to change" if kind == "MUTATION" else "there is nothing to do"
+        lines.append(f"Returns an empty list if {reason} (status 304).")
     if operation.deprecated:
         lines.append("Deprecated by the server.")
     said = {name: text for name, text in arguments.items() if text}

@@ -79,6 +79,19 @@ def test_side_effects_304_and_deprecation_are_documented() -> None:
     ]
 
 
+def test_of_an_operation_that_counts_only_the_filter_is_recommended() -> None:
+    assert not wording.counts(_CUT)
+    counting = dataclasses.replace(_CUT, path="/get-hairs-connection")
+    assert wording.counts(counting)
+    lines = wording.docstring(counting, "", "QUERY", "3.0.0", {})
+    assert lines[3].startswith("Pass only `where`.")
+
+
+def test_items_are_described_by_their_type() -> None:
+    said = "One dict per item. `inputs.Hair` describes the keys of the dict."
+    assert wording.items(ListOf(Ref("Hair"))) == said
+
+
 def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
     lines = wording.docstring(_CUT, "", "QUERY", "3.0.0", {"first": "So many. " * 12, "colour": ""})
     assert lines[3:] == [
@@ -91,8 +104,8 @@ def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
 
 
 def test_a_namespace_is_introduced_by_its_name_size_and_tag() -> None:
-    said = '"""`tower.hair`: 2 operations of the API\'s tag `Hair`; see `Namespace`."""'
-    assert wording.namespace("hair", "Hair", 2) == said
+    said = wording.namespace("hair", "Hair", 2).split("\n\n")
+    assert said[0] == '"""`tower.hair`: 2 operations, from the tag `Hair` of the API.'
 
 
 def test_the_base_of_namespaces_describes_what_their_methods_share() -> None:

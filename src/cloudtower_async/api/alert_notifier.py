@@ -62,7 +62,10 @@ UPDATE_MANY_ALERT_NOTIFIERS = Operation(
 
 
 class AlertNotifierNamespace(Namespace):
-    """`tower.alert_notifier`: 6 operations of the API's tag `AlertNotifier`; see `Namespace`."""
+    """`tower.alert_notifier`: 6 operations, from the tag `AlertNotifier` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_alert_notifier(
         self,
@@ -78,7 +81,8 @@ class AlertNotifierNamespace(Namespace):
         `POST /create-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.AlertNotifierCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_ALERT_NOTIFIER, items, content_language, external_cloudtower_id, timeout
@@ -175,17 +179,9 @@ class AlertNotifierNamespace(Namespace):
         answer.
 
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

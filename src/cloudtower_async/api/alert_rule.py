@@ -27,7 +27,10 @@ GET_ALERT_RULES_CONNECTION = Operation(
 
 
 class AlertRuleNamespace(Namespace):
-    """`tower.alert_rule`: 2 operations of the API's tag `AlertRule`; see `Namespace`."""
+    """`tower.alert_rule`: 2 operations, from the tag `AlertRule` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_alert_rules(
         self,
@@ -44,8 +47,8 @@ class AlertRuleNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.AlertRule]:
         """Return the cluster-specific alert rules that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. The thresholds of such a rule replace the
-        thresholds of the global alert rule for one cluster.
+        `first`, `skip` and `after` select a page. A rule belongs to one cluster. In this cluster,
+        the thresholds of the rule replace the thresholds of its global alert rule.
 
         `POST /get-alert-rules`, since CloudTower 3.0.0.
 
@@ -95,17 +98,9 @@ class AlertRuleNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-alert-rules-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

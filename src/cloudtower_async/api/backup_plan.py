@@ -117,7 +117,10 @@ UPDATE_BACKUP_PLAN = Operation(
 
 
 class BackupPlanNamespace(Namespace):
-    """`tower.backup_plan`: 13 operations of the API's tag `BackupPlan`; see `Namespace`."""
+    """`tower.backup_plan`: 13 operations, from the tag `BackupPlan` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def backup_rebuild_vm(
         self,
@@ -130,14 +133,14 @@ class BackupPlanNamespace(Namespace):
     ) -> list[WithTask[models.BackupRestoreExecution]]:
         """Build a new VM from the restore point that matches `where`, on the given cluster, host
         and networks. The backed-up VM is not changed. The operation starts a task, which ends when
-        the VM is restored. To start the VM, set `startup_after_restore`.
+        the VM is restored. To start the VM, set `startup_after_restore` in `data`.
 
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
             data: Name, place and networks of the new VM.
-            where: Filter for the restore point to build the new VM from. Only one restore point
-                should match.
+            where: Filter for the restore point to build the new VM from. If several restore points
+                match, the result is not documented.
         """
         return await self._executor.call(
             BACKUP_REBUILD_VM,
@@ -163,9 +166,9 @@ class BackupPlanNamespace(Namespace):
         `POST /backup-restore-vm-in-place`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: Options of the restore.
-            where: Filter for the restore point to restore from. Only one restore point should match
-                for each VM.
+            data: Dict with `startup_after_restore`: True to start the VM once it is restored.
+            where: Filter for the restore point to restore from. If several restore points of one VM
+                match, the result is not documented.
         """
         return await self._executor.call(
             BACKUP_RESTORE_VM_IN_PLACE,
@@ -184,13 +187,14 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Create backup plans, one per item, each with schedule, repository and retention. Each
-        item starts a task, which ends when the new object exists. A weekly schedule requires
-        weekdays.
+        item starts a task, which ends when the new object exists. If `incremental_period` is
+        `WEEKLY`, the item needs `incremental_weekdays`.
 
         `POST /create-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.BackupPlanCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_BACKUP_PLAN, items, content_language, external_cloudtower_id, timeout
@@ -212,7 +216,7 @@ class BackupPlanNamespace(Namespace):
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: What happens to the restore points of the plans.
+            data: Dict with `delete_strategy`: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`.
             where: Filter for the backup plans to delete. To delete all backup plans, pass
                 `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
@@ -266,7 +270,7 @@ class BackupPlanNamespace(Namespace):
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            data: Kind of backup to run.
+            data: Dict with `type`: `FULL` or `INCREMENTAL`.
             where: Filter for the backup plans to run. To run all backup plans, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -344,17 +348,9 @@ class BackupPlanNamespace(Namespace):
         answer.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -498,8 +494,8 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Change schedule, retention, protected VMs or other settings of every backup plan that
-        matches `where`. Each changed object has a task, which ends when the change is complete.
-        `disconnect_strategy` decides whether the restore points of VMs that leave the plan are
+        matches `where`. Each changed object has a task, which ends when the change is complete. If
+        VMs leave the plan, `disconnect_strategy` in `data` decides whether their restore points are
         kept.
 
         `POST /update-backup-plan`, since CloudTower 4.4.0. Changes the server's state.

@@ -27,7 +27,10 @@ GET_BACKUP_RESTORE_EXECUTIONS_CONNECTION = Operation(
 
 
 class BackupRestoreExecutionNamespace(Namespace):
-    """`tower.backup_restore_execution`: 2 operations of the API's tag `BackupRestoreExecution`; see `Namespace`."""
+    """`tower.backup_restore_execution`: 2 operations, from the tag `BackupRestoreExecution` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_backup_restore_executions(
         self,
@@ -95,17 +98,9 @@ class BackupRestoreExecutionNamespace(Namespace):
         answer.
 
         `POST /get-backup-restore-executions-connection`, since CloudTower 4.4.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

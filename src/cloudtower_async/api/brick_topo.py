@@ -61,7 +61,10 @@ UPDATE_BRICK_TOPO = Operation(
 
 
 class BrickTopoNamespace(Namespace):
-    """`tower.brick_topo`: 6 operations of the API's tag `BrickTopo`; see `Namespace`."""
+    """`tower.brick_topo`: 6 operations, from the tag `BrickTopo` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_brick_topo(
         self,
@@ -78,7 +81,8 @@ class BrickTopoNamespace(Namespace):
         `POST /create-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.BrickTopoCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_BRICK_TOPO, items, content_language, external_cloudtower_id, timeout
@@ -171,17 +175,9 @@ class BrickTopoNamespace(Namespace):
         the answer.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

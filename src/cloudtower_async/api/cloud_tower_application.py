@@ -68,7 +68,10 @@ UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE = Operation(
 
 
 class CloudTowerApplicationNamespace(Namespace):
-    """`tower.cloud_tower_application`: 7 operations of the API's tag `CloudTowerApplication`; see `Namespace`."""
+    """`tower.cloud_tower_application`: 7 operations, from the tag `CloudTowerApplication` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def delete_cloud_tower_application_package(
         self,
@@ -142,17 +145,9 @@ class CloudTowerApplicationNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-cloud-tower-applications-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -260,7 +255,7 @@ class CloudTowerApplicationNamespace(Namespace):
         `POST /upgrade-cloudtower-application`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Package to upgrade to.
+            data: Dict with `targetPackage`: the id of the package.
             where: Filter for the application to upgrade: its `id`.
         """
         return await self._executor.call(

@@ -133,7 +133,10 @@ UPDATE_CLUSTER_VIRTUALIZATION_SETTING = Operation(
 
 
 class ClusterNamespace(Namespace):
-    """`tower.cluster`: 15 operations of the API's tag `Cluster`; see `Namespace`."""
+    """`tower.cluster`: 15 operations, from the tag `Cluster` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def connect_cluster(
         self,
@@ -150,7 +153,7 @@ class ClusterNamespace(Namespace):
         `POST /connect-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ClusterCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CONNECT_CLUSTER, items, content_language, external_cloudtower_id, timeout
@@ -245,9 +248,10 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterPinInPerformanceInfo]:
-        """Return the state of pinning to the cache tier for each cluster that matches `where`. The
-        answer says whether volumes can be pinned. It also says how much cache is reserved for
-        pinned volumes, and how much of the reserved cache is used.
+        """Return facts about pinned volumes for each cluster that matches `where`. The data of a
+        pinned volume stays in the cache tier. The answer says whether volumes can be pinned. It
+        also says how much cache is reserved for pinned volumes, and how much of the reserved cache
+        is used.
 
         `POST /get-cluster-pin-in-performance-info`, since CloudTower 4.7.0.
 
@@ -353,17 +357,9 @@ class ClusterNamespace(Namespace):
         """Count the clusters that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -53,7 +53,10 @@ UPDATE_CONSISTENCY_GROUP = Operation(
 
 
 class ConsistencyGroupNamespace(Namespace):
-    """`tower.consistency_group`: 5 operations of the API's tag `ConsistencyGroup`; see `Namespace`."""
+    """`tower.consistency_group`: 5 operations, from the tag `ConsistencyGroup` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_consistency_group(
         self,
@@ -70,7 +73,8 @@ class ConsistencyGroupNamespace(Namespace):
         `POST /create-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ConsistencyGroupCreationParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             CREATE_CONSISTENCY_GROUP, items, content_language, external_cloudtower_id, timeout
@@ -92,7 +96,8 @@ class ConsistencyGroupNamespace(Namespace):
         `POST /delete-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: What to do with the volume snapshots.
+            data: Dict with `remain_volume_snapshot`: True to keep the snapshots of the LUNs and
+                namespaces.
             where: Filter for the groups to delete.
         """
         return await self._executor.call(
@@ -169,17 +174,9 @@ class ConsistencyGroupNamespace(Namespace):
         the answer.
 
         `POST /get-consistency-groups-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -208,8 +205,8 @@ class ConsistencyGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
         """Change name, description or members of every consistency group that matches `where`. Each
-        changed object has a task, which ends when the change is complete. `remain_volume_snapshot`
-        decides whether snapshots of members that leave are kept.
+        changed object has a task, which ends when the change is complete. If members leave the
+        group, `remain_volume_snapshot` in `data` decides whether their snapshots are kept.
 
         `POST /update-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 

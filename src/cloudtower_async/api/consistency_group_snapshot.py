@@ -53,7 +53,10 @@ UPDATE_CONSISTENCY_GROUP_SNAPSHOT = Operation(
 
 
 class ConsistencyGroupSnapshotNamespace(Namespace):
-    """`tower.consistency_group_snapshot`: 5 operations of the API's tag `ConsistencyGroupSnapshot`; see `Namespace`."""
+    """`tower.consistency_group_snapshot`: 5 operations, from the tag `ConsistencyGroupSnapshot` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_consistency_group_snapshot(
         self,
@@ -70,7 +73,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `POST /create-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ConsistencyGroupSnapshotCreationParams` describes the
+                keys of the dict.
         """
         return await self._executor.call(
             CREATE_CONSISTENCY_GROUP_SNAPSHOT,
@@ -96,7 +100,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: What to do with the volume snapshots.
+            data: Dict with `remain_volume_snapshot`: True to keep the snapshots of the LUNs and
+                namespaces.
             where: Filter for the group snapshots to delete.
         """
         return await self._executor.call(
@@ -173,17 +178,9 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -77,7 +77,10 @@ CREATE_CONTENT_LIBRARY_IMAGE = Operation(
 
 
 class ContentLibraryImageNamespace(Namespace):
-    """`tower.content_library_image`: 8 operations of the API's tag `ContentLibraryImage`; see `Namespace`."""
+    """`tower.content_library_image`: 8 operations, from the tag `ContentLibraryImage` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def delete_content_library_image(
         self,
@@ -119,7 +122,7 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters that get or lose the copies.
+            data: Dict with `clusters`: a filter for the clusters.
             where: Filter for the content library images.
         """
         return await self._executor.call(
@@ -195,17 +198,9 @@ class ContentLibraryImageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -264,7 +259,7 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters that get or lose the copies.
+            data: Dict with `clusters`: a filter for the clusters.
             where: Filter for the content library images.
         """
         return await self._executor.call(
@@ -321,7 +316,7 @@ class ContentLibraryImageNamespace(Namespace):
         order. `tower.upload` does all of this.
 
         `POST /upload-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
-        Returns an empty list if there is nothing to change (status 304).
+        Returns an empty list if there is nothing to do (status 304).
 
         Args:
             clusters: Filter for the clusters that get the image. Encode the filter as JSON text,

@@ -93,7 +93,10 @@ UPDATE_CONTENT_LIBRARY_VM_TEMPLATE = Operation(
 
 
 class ContentLibraryVmTemplateNamespace(Namespace):
-    """`tower.content_library_vm_template`: 10 operations of the API's tag `ContentLibraryVmTemplate`; see `Namespace`."""
+    """`tower.content_library_vm_template`: 10 operations, from the tag `ContentLibraryVmTemplate` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def clone_content_library_vm_template_from_vm(
         self,
@@ -109,7 +112,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /clone-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ContentLibraryVmTemplateCreationParams` describes the
+                keys of the dict.
         """
         return await self._executor.call(
             CLONE_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
@@ -133,7 +137,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /convert-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ContentLibraryVmTemplateCreationParams` describes the
+                keys of the dict.
         """
         return await self._executor.call(
             CONVERT_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
@@ -183,7 +188,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters that get or lose the copies.
+            data: Dict with `clusters`: a filter for the clusters.
             where: Filter for the content library templates.
         """
         return await self._executor.call(
@@ -284,17 +289,9 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -327,7 +324,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /import-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ContentLibraryVmTemplateImportParams` describes the
+                keys of the dict.
         """
         return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -353,7 +351,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Clusters that get or lose the copies.
+            data: Dict with `clusters`: a filter for the clusters.
             where: Filter for the content library templates.
         """
         return await self._executor.call(

@@ -69,7 +69,10 @@ UPDATE_DATACENTER = Operation(
 
 
 class DatacenterNamespace(Namespace):
-    """`tower.datacenter`: 7 operations of the API's tag `Datacenter`; see `Namespace`."""
+    """`tower.datacenter`: 7 operations, from the tag `Datacenter` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def add_clusters_to_datacenter(
         self,
@@ -79,14 +82,15 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Add clusters to datacenters. Each item names one datacenter, and its `data.clusters` is a
-        filter that selects the clusters. Each item starts a task, which ends when the clusters
+        """Add clusters to datacenters. Each item names one datacenter. `data.clusters` in the item
+        is a filter that selects the clusters. Each item starts a task, which ends when the clusters
         belong to the datacenter.
 
         `POST /add-clusters-to-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.AddClustersToDatacenterParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             ADD_CLUSTERS_TO_DATACENTER, items, content_language, external_cloudtower_id, timeout
@@ -106,7 +110,8 @@ class DatacenterNamespace(Namespace):
         `POST /create-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.DatacenterCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_DATACENTER, items, content_language, external_cloudtower_id, timeout
@@ -199,17 +204,9 @@ class DatacenterNamespace(Namespace):
         answer.
 
         `POST /get-datacenters-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -236,14 +233,15 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Remove clusters from datacenters. Each item names one datacenter, and its `data.clusters`
-        is a filter that selects the clusters. The clusters stay connected. Each item starts a task,
-        which ends when the clusters are removed.
+        """Remove clusters from datacenters. Each item names one datacenter. `data.clusters` in the
+        item is a filter that selects the clusters. The clusters stay connected. Each item starts a
+        task, which ends when the clusters are removed.
 
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.RemoveClustersFromDatacenterParams` describes the keys
+                of the dict.
         """
         return await self._executor.call(
             REMOVE_CLUSTERS_FROM_DATACENTER,

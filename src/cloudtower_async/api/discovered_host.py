@@ -19,7 +19,10 @@ GET_DISCOVER_HOSTS = Operation(
 
 
 class DiscoveredHostNamespace(Namespace):
-    """`tower.discovered_host`: 1 operation of the API's tag `DiscoveredHost`; see `Namespace`."""
+    """`tower.discovered_host`: 1 operation, from the tag `DiscoveredHost` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_discover_hosts(
         self,
@@ -37,7 +40,7 @@ class DiscoveredHostNamespace(Namespace):
         `POST /get-discover-hosts`, since CloudTower 3.0.0.
 
         Args:
-            cluster: Cluster that the hosts could join.
+            cluster: Filter for the cluster: its `id` or another unique field.
             host_address: IP addresses at which to look for hosts.
         """
         return await self._executor.call(

@@ -43,7 +43,10 @@ UNMOUNT_DISK = Operation(
 
 
 class DiskNamespace(Namespace):
-    """`tower.disk`: 4 operations of the API's tag `Disk`; see `Namespace`."""
+    """`tower.disk`: 4 operations, from the tag `Disk` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_disks(
         self,
@@ -110,17 +113,9 @@ class DiskNamespace(Namespace):
         answer.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -155,7 +150,7 @@ class DiskNamespace(Namespace):
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Use that the disks get.
+            data: Dict with `function`: the use of the disks, such as `CACHE` or `DATA`.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """

@@ -52,7 +52,10 @@ CREATE_ELF_IMAGE = Operation(
 
 
 class ElfImageNamespace(Namespace):
-    """`tower.elf_image`: 5 operations of the API's tag `ElfImage`; see `Namespace`."""
+    """`tower.elf_image`: 5 operations, from the tag `ElfImage` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def delete_elf_image(
         self,
@@ -140,17 +143,9 @@ class ElfImageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -43,7 +43,10 @@ UPDATE_GLOBAL_ALERT_RULE = Operation(
 
 
 class GlobalAlertRuleNamespace(Namespace):
-    """`tower.global_alert_rule`: 4 operations of the API's tag `GlobalAlertRule`; see `Namespace`."""
+    """`tower.global_alert_rule`: 4 operations, from the tag `GlobalAlertRule` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_global_alert_rules(
         self,
@@ -111,17 +114,9 @@ class GlobalAlertRuleNamespace(Namespace):
         the answer.
 
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -149,9 +144,9 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
-        """Set thresholds per cluster, or turn the alert off for some clusters, in every global
-        alert rule that matches `where`. Each changed object has a task, which ends when the change
-        is complete.
+        """Change every global alert rule that matches `where`, but only for the clusters that match
+        `clusters` in `data`. These clusters get other thresholds, or the rule is turned off for
+        them. Each changed object has a task, which ends when the change is complete.
 
         `POST /update-customize-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 

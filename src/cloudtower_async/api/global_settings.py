@@ -83,7 +83,10 @@ UPDATE_SESSION_TIMEOUT = Operation(
 
 
 class GlobalSettingsNamespace(Namespace):
-    """`tower.global_settings`: 9 operations of the API's tag `GlobalSettings`; see `Namespace`."""
+    """`tower.global_settings`: 9 operations, from the tag `GlobalSettings` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_cluster_recycle_bin_setting(
         self,
@@ -204,17 +207,9 @@ class GlobalSettingsNamespace(Namespace):
         the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -63,7 +63,10 @@ UPDATE_GPU_DEVICE_USAGE = Operation(
 
 
 class GpuDeviceNamespace(Namespace):
-    """`tower.gpu_device`: 6 operations of the API's tag `GpuDevice`; see `Namespace`."""
+    """`tower.gpu_device`: 6 operations, from the tag `GpuDevice` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_detail_vm_info_by_gpu_devices(
         self,
@@ -79,11 +82,12 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GpuVmInfo]:
-        """Return the GPU devices that match `where`, each with the VMs that use it and its assigned
-        and available vGPUs. `order_by` sorts the result; `first`, `skip` and `after` select a page.
+        """Return the GPU devices that match `where`. The answer lists the VMs that use each device,
+        and counts the assigned and available vGPUs of each device. `order_by` sorts the result;
+        `first`, `skip` and `after` select a page.
 
         `POST /get-detail-vm-info-by-gpu-devices`, since CloudTower 4.0.0.
-        Returns an empty list if there is nothing to change (status 304).
+        Returns an empty list if there is nothing to do (status 304).
 
         Args:
             after: Id of a resource. Only resources after this resource in the sort order are
@@ -178,17 +182,9 @@ class GpuDeviceNamespace(Namespace):
         answer.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -223,7 +219,7 @@ class GpuDeviceNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Whether to switch SR-IOV on or off.
+            data: Dict with `enable`: True to turn SR-IOV on, False to turn it off.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """

@@ -101,7 +101,10 @@ UPDATE_HOST = Operation(
 
 
 class HostNamespace(Namespace):
-    """`tower.host`: 11 operations of the API's tag `Host`; see `Namespace`."""
+    """`tower.host`: 11 operations, from the tag `Host` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_host(
         self,
@@ -118,7 +121,7 @@ class HostNamespace(Namespace):
         `POST /create-host`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.HostCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_HOST, items, content_language, external_cloudtower_id, timeout
@@ -140,8 +143,8 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: VMs to shut down. The server moves the other VMs to other hosts.
-            where: Filter for the host that enters maintenance mode.
+            data: Dict with `shutdown_vms`: the UUIDs of the VMs to shut down.
+            where: Dict with `host_id`: the id of the host that enters maintenance mode.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE,
@@ -166,7 +169,7 @@ class HostNamespace(Namespace):
         `POST /enter-maintance-mode-precheck-result`, since CloudTower 4.0.0.
 
         Args:
-            where: Filter for the check task: its `task_id`.
+            where: Dict with `task_id`: the id of the check task.
         """
         return await self._executor.call(
             ENTER_MAINTENANCE_MODE_PRECHECK_RESULT,
@@ -210,15 +213,16 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.Host]:
-        """Take the host with id `host_id` out of maintenance mode. `data` holds the UUIDs of VMs
-        that the server moves back to the host or starts. The operation starts a task, which ends
-        when the host is in use again.
+        """Take the host with id `host_id` out of maintenance mode. `data` selects VMs to move back
+        to the host, and VMs to start. The operation starts a task, which ends when the host is in
+        use again.
 
         `POST /exit-maintance-mode`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: VMs to move back or to start.
-            where: Filter for the host that leaves maintenance mode.
+            data: Dict with the UUIDs of the VMs to move back (`live_migrate_back_vms` and
+                `offline_migrate_back_vms`) and of the VMs to start (`poweron_vms`).
+            where: Dict with `host_id`: the id of the host that leaves maintenance mode.
         """
         return await self._executor.call(
             EXIT_MAINTENANCE_MODE,
@@ -316,17 +320,9 @@ class HostNamespace(Namespace):
         """Count the hosts that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -361,8 +357,8 @@ class HostNamespace(Namespace):
         `POST /operate-host-power`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: Power operation to perform.
-            where: Filter for the host to shut down or restart.
+            data: Dict with `action` (`poweroff` or `reboot`) and `force`.
+            where: Dict with `host_id`: the id of the host to power off or to restart.
         """
         return await self._executor.call(
             POWER_OFF_HOST,
@@ -387,7 +383,8 @@ class HostNamespace(Namespace):
         `POST /trigger-disk-blink`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.TriggerDiskBlinkParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             TRIGGER_DISK_BLINK, items, content_language, external_cloudtower_id, timeout

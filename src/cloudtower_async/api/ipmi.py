@@ -19,7 +19,10 @@ GET_IPMIS = Operation(
 
 
 class IpmiNamespace(Namespace):
-    """`tower.ipmi`: 1 operation of the API's tag `Ipmi`; see `Namespace`."""
+    """`tower.ipmi`: 1 operation, from the tag `Ipmi` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_ipmis(
         self,

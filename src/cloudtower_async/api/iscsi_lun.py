@@ -77,7 +77,10 @@ UPDATE_ISCSI_LUN = Operation(
 
 
 class IscsiLunNamespace(Namespace):
-    """`tower.iscsi_lun`: 8 operations of the API's tag `IscsiLun`; see `Namespace`."""
+    """`tower.iscsi_lun`: 8 operations, from the tag `IscsiLun` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def clone_iscsi_lun_from_snapshot(
         self,
@@ -93,7 +96,7 @@ class IscsiLunNamespace(Namespace):
         `POST /clone-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.IscsiLunCloneParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CLONE_ISCSI_LUN_FROM_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -113,7 +116,7 @@ class IscsiLunNamespace(Namespace):
         `POST /copy-iscsi-lun`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.CopyIscsiLunParams` describes the keys of the dict.
         """
         return await self._executor.call(
             COPY_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
@@ -133,7 +136,8 @@ class IscsiLunNamespace(Namespace):
         `POST /create-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.IscsiLunCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
@@ -155,7 +159,7 @@ class IscsiLunNamespace(Namespace):
         `POST /delete-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: What to do with the snapshots.
+            data: Dict with `remove_snapshot`: True to delete the snapshots of the LUNs, too.
             where: Filter for the LUNs to delete.
         """
         return await self._executor.call(
@@ -231,17 +235,9 @@ class IscsiLunNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -275,7 +271,8 @@ class IscsiLunNamespace(Namespace):
         `POST /rollback-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.IscsiLunRollbackParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             ROLLBACK_ISCSI_LUN_FROM_SNAPSHOT,

@@ -45,7 +45,10 @@ GET_ISCSI_LUN_SNAPSHOTS_CONNECTION = Operation(
 
 
 class IscsiLunSnapshotNamespace(Namespace):
-    """`tower.iscsi_lun_snapshot`: 4 operations of the API's tag `IscsiLunSnapshot`; see `Namespace`."""
+    """`tower.iscsi_lun_snapshot`: 4 operations, from the tag `IscsiLunSnapshot` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_iscsi_lun_snapshot(
         self,
@@ -61,7 +64,8 @@ class IscsiLunSnapshotNamespace(Namespace):
         `POST /create-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.IscsiLunSnapshotCreationParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             CREATE_ISCSI_LUN_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -156,17 +160,9 @@ class IscsiLunSnapshotNamespace(Namespace):
         the answer.
 
         `POST /get-iscsi-lun-snapshots-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

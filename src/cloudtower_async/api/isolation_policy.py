@@ -53,7 +53,10 @@ UPDATE_ISOLATION_POLICY = Operation(
 
 
 class IsolationPolicyNamespace(Namespace):
-    """`tower.isolation_policy`: 5 operations of the API's tag `IsolationPolicy`; see `Namespace`."""
+    """`tower.isolation_policy`: 5 operations, from the tag `IsolationPolicy` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_isolation_policy(
         self,
@@ -186,17 +189,9 @@ class IsolationPolicyNamespace(Namespace):
         the answer.
 
         `POST /get-isolation-policies-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

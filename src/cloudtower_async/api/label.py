@@ -72,7 +72,10 @@ UPDATE_LABEL = Operation(
 
 
 class LabelNamespace(Namespace):
-    """`tower.label`: 7 operations of the API's tag `Label`; see `Namespace`."""
+    """`tower.label`: 7 operations, from the tag `Label` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def add_labels_to_resources(
         self,
@@ -117,7 +120,7 @@ class LabelNamespace(Namespace):
         `POST /create-label`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.LabelCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_LABEL, items, content_language, external_cloudtower_id, timeout
@@ -208,17 +211,9 @@ class LabelNamespace(Namespace):
         """Count the labels that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -35,7 +35,10 @@ UPDATE_DEPLOY = Operation(
 
 
 class LicenseNamespace(Namespace):
-    """`tower.license`: 3 operations of the API's tag `License`; see `Namespace`."""
+    """`tower.license`: 3 operations, from the tag `License` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_licenses(
         self,
@@ -102,17 +105,9 @@ class LicenseNamespace(Namespace):
         the answer.
 
         `POST /get-licenses-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -145,7 +140,7 @@ class LicenseNamespace(Namespace):
         `POST /update-license`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: License to install.
+            data: Dict with `license`: the license text.
         """
         return await self._executor.call(
             UPDATE_DEPLOY, {"data": data}, content_language, external_cloudtower_id, timeout

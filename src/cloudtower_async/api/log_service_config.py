@@ -19,7 +19,10 @@ GET_LOG_SERVICE_CONFIGS = Operation(
 
 
 class LogServiceConfigNamespace(Namespace):
-    """`tower.log_service_config`: 1 operation of the API's tag `LogServiceConfig`; see `Namespace`."""
+    """`tower.log_service_config`: 1 operation, from the tag `LogServiceConfig` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_log_service_configs(
         self,
@@ -35,7 +38,7 @@ class LogServiceConfigNamespace(Namespace):
         `POST /get-log-service-configs`, since CloudTower 3.0.0.
 
         Args:
-            input: Cluster whose services to return.
+            input: Dict with `cluster`: a filter for the cluster, such as `{"id": "..."}`.
         """
         return await self._executor.call(
             GET_LOG_SERVICE_CONFIGS,

@@ -149,7 +149,10 @@ GET_ZONE_METRICS = Operation(
 
 
 class MetricsNamespace(Namespace):
-    """`tower.metrics`: 17 operations of the API's tag `Metrics`; see `Namespace`."""
+    """`tower.metrics`: 17 operations, from the tag `Metrics` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_cluster_metrics(
         self,
@@ -255,8 +258,8 @@ class MetricsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the hosts that match `hosts`, over the time
-        range `range`. Each network device has its own stream. If the server does not know a metric,
-        the streams have no points.
+        range `range`. Each network device has its own time series. If the server does not know a
+        metric, its time series have no points.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
@@ -325,7 +328,7 @@ class MetricsNamespace(Namespace):
         `POST /get-lun-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure on. Default: all hosts of the cluster.
+            hosts: Filter for the hosts to measure on. Default: all hosts.
             luns: Filter for the LUNs to measure.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
@@ -358,7 +361,7 @@ class MetricsNamespace(Namespace):
         `POST /get-nvmf-namespace-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure on. Default: all hosts of the cluster.
+            hosts: Filter for the hosts to measure on. Default: all hosts.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             nvmf_namespaces: Filter for the namespaces to measure.
@@ -445,7 +448,7 @@ class MetricsNamespace(Namespace):
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
         hosts that match `hosts`, over the time range `range`. If the server does not know a metric,
-        the streams have no points.
+        its time series have no points.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 

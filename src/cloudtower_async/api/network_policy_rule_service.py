@@ -53,7 +53,10 @@ UPDATE_NETWORK_POLICY_RULE_SERVICE = Operation(
 
 
 class NetworkPolicyRuleServiceNamespace(Namespace):
-    """`tower.network_policy_rule_service`: 5 operations of the API's tag `NetworkPolicyRuleService`; see `Namespace`."""
+    """`tower.network_policy_rule_service`: 5 operations, from the tag `NetworkPolicyRuleService` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_network_policy_rule_service(
         self,
@@ -69,7 +72,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /create-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.NetworkPolicyRuleServiceCreationParams` describes the
+                keys of the dict.
         """
         return await self._executor.call(
             CREATE_NETWORK_POLICY_RULE_SERVICE,
@@ -170,17 +174,9 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         answer.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -35,7 +35,10 @@ UPDATE_NIC = Operation(
 
 
 class NicNamespace(Namespace):
-    """`tower.nic`: 3 operations of the API's tag `Nic`; see `Namespace`."""
+    """`tower.nic`: 3 operations, from the tag `Nic` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_nics(
         self,
@@ -102,17 +105,9 @@ class NicNamespace(Namespace):
         of the answer.
 
         `POST /get-nics-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -37,7 +37,10 @@ UPDATE_NODE_TOPO = Operation(
 
 
 class NodeTopoNamespace(Namespace):
-    """`tower.node_topo`: 3 operations of the API's tag `NodeTopo`; see `Namespace`."""
+    """`tower.node_topo`: 3 operations, from the tag `NodeTopo` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_node_topoes(
         self,
@@ -104,17 +107,9 @@ class NodeTopoNamespace(Namespace):
         answer.
 
         `POST /get-node-topoes-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -147,7 +142,7 @@ class NodeTopoNamespace(Namespace):
         `POST /move-node-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.NodeTopUpdationParam` describes the keys of the dict.
         """
         return await self._executor.call(
             UPDATE_NODE_TOPO, items, content_language, external_cloudtower_id, timeout

@@ -19,7 +19,10 @@ GET_NTP_SERVICE_URL = Operation(
 
 
 class NtpNamespace(Namespace):
-    """`tower.ntp`: 1 operation of the API's tag `Ntp`; see `Namespace`."""
+    """`tower.ntp`: 1 operation, from the tag `Ntp` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_ntp_service_url(
         self,
@@ -28,7 +31,7 @@ class NtpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.NtpServiceUrl:
-        """Return the address of the NTP service that CloudTower itself offers. The call takes no
+        """Return the addresses of the NTP service that CloudTower itself offers. The call takes no
         filter, and changes nothing.
 
         `POST /get-ntp-service-url`, since CloudTower 4.5.0.

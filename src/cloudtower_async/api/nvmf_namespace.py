@@ -69,7 +69,10 @@ UPDATE_NVMF_NAMESPACE = Operation(
 
 
 class NvmfNamespaceNamespace(Namespace):
-    """`tower.nvmf_namespace`: 7 operations of the API's tag `NvmfNamespace`; see `Namespace`."""
+    """`tower.nvmf_namespace`: 7 operations, from the tag `NvmfNamespace` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def clone_nvmf_namespace_from_snapshot(
         self,
@@ -85,7 +88,8 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /clone-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.NvmfNamespaceCloneParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CLONE_NVMF_NAMESPACE_FROM_SNAPSHOT,
@@ -109,7 +113,8 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /create-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.NvmfNamespaceCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_NVMF_NAMESPACE, items, content_language, external_cloudtower_id, timeout
@@ -131,7 +136,7 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: What to do with the snapshots.
+            data: Dict with `remove_snapshot`: True to delete the snapshots of the namespaces, too.
             where: Filter for the namespaces to delete.
         """
         return await self._executor.call(
@@ -207,17 +212,9 @@ class NvmfNamespaceNamespace(Namespace):
         the answer.
 
         `POST /get-nvmf-namespaces-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -251,7 +248,8 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /rollback-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.NvmfNamespaceRollbackParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             ROLLBACK_NVMF_NAMESPACE_FROM_SNAPSHOT,

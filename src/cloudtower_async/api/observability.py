@@ -27,7 +27,10 @@ DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE = Operation(
 
 
 class ObservabilityNamespace(Namespace):
-    """`tower.observability`: 2 operations of the API's tag `Observability`; see `Namespace`."""
+    """`tower.observability`: 2 operations, from the tag `Observability` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def clear_system_service_alert_notification_config(
         self,
@@ -38,9 +41,9 @@ class ObservabilityNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.DisassociateSystemServiceFromObsServiceResult]:
-        """Clear the alert notifications (e-mail, SNMP traps, webhooks) of one system service in the
-        observability service. The service stays connected. The operation starts a task, which ends
-        when the notifications are cleared.
+        """Delete the alert notification settings (e-mail, SNMP traps, webhooks) of one system
+        service. The observability service still monitors the system service. The operation starts a
+        task, which ends when the settings are deleted.
 
         `POST /clear-system-service-alert-notification-config`, since CloudTower 4.5.0. Changes the server's state.
 

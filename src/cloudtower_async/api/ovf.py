@@ -37,7 +37,10 @@ UPLOAD_ELF_FILE = Operation(
 
 
 class OvfNamespace(Namespace):
-    """`tower.ovf`: 3 operations of the API's tag `Ovf`; see `Namespace`."""
+    """`tower.ovf`: 3 operations, from the tag `Ovf` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_export_file_download_links(
         self,
@@ -73,7 +76,7 @@ class OvfNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.ParsedOVF:
         """Read an OVF file and return a description of its VM. Pass the description to `import_vm`
-        or `import_content_library_vm_template`. The call creates nothing.
+        or `import_content_library_vm_template`. The call creates no VM.
 
         `POST /parse-ovf`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -19,7 +19,10 @@ GET_PCI_DEVICES = Operation(
 
 
 class PciDeviceNamespace(Namespace):
-    """`tower.pci_device`: 1 operation of the API's tag `PciDevice`; see `Namespace`."""
+    """`tower.pci_device`: 1 operation, from the tag `PciDevice` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_pci_devices(
         self,

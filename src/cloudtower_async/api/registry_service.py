@@ -27,7 +27,10 @@ GET_REGISTRY_SERVICES_CONNECTION = Operation(
 
 
 class RegistryServiceNamespace(Namespace):
-    """`tower.registry_service`: 2 operations of the API's tag `RegistryService`; see `Namespace`."""
+    """`tower.registry_service`: 2 operations, from the tag `RegistryService` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_registry_services(
         self,
@@ -95,17 +98,9 @@ class RegistryServiceNamespace(Namespace):
         the answer.
 
         `POST /get-registry-services-connection`, since CloudTower 4.7.2.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

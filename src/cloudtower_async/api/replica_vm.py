@@ -27,7 +27,10 @@ GET_REPLICA_VMS_CONNECTION = Operation(
 
 
 class ReplicaVmNamespace(Namespace):
-    """`tower.replica_vm`: 2 operations of the API's tag `ReplicaVm`; see `Namespace`."""
+    """`tower.replica_vm`: 2 operations, from the tag `ReplicaVm` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_replica_vms(
         self,
@@ -93,17 +96,9 @@ class ReplicaVmNamespace(Namespace):
         """Count the replicas that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-replica-vms-connection`, since CloudTower 4.6.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -61,7 +61,10 @@ UPDATE_REPORT_TEMPLATE = Operation(
 
 
 class ReportTemplateNamespace(Namespace):
-    """`tower.report_template`: 6 operations of the API's tag `ReportTemplate`; see `Namespace`."""
+    """`tower.report_template`: 6 operations, from the tag `ReportTemplate` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_report_template(
         self,
@@ -77,7 +80,8 @@ class ReportTemplateNamespace(Namespace):
         `POST /create-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ReportTemplateCreationParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             CREATE_REPORT_TEMPLATE, items, content_language, external_cloudtower_id, timeout
@@ -199,17 +203,9 @@ class ReportTemplateNamespace(Namespace):
         answer.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -22,7 +22,10 @@ GET_RESOURCE_CHANGES = Operation(
 
 
 class ResourceChangeNamespace(Namespace):
-    """`tower.resource_change`: 1 operation of the API's tag `ResourceChange`; see `Namespace`."""
+    """`tower.resource_change`: 1 operation, from the tag `ResourceChange` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_resource_changes(
         self,
@@ -41,7 +44,7 @@ class ResourceChangeNamespace(Namespace):
         the answer, some changes are gone: list all resources again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
-        Authenticates by HTTP Basic with a separate credential; no token is sent.
+        Sends no token. The session's option `change_feed` is the HTTP Basic credential.
 
         Args:
             action: Return only changes of this kind: `INSERT`, `UPDATE` or `DELETE`.

@@ -53,7 +53,10 @@ UPDATE_SECURITY_GROUP = Operation(
 
 
 class SecurityGroupNamespace(Namespace):
-    """`tower.security_group`: 5 operations of the API's tag `SecurityGroup`; see `Namespace`."""
+    """`tower.security_group`: 5 operations, from the tag `SecurityGroup` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_security_group(
         self,
@@ -77,8 +80,8 @@ class SecurityGroupNamespace(Namespace):
             description: Free text for people; an empty string means no description.
             everoute_cluster_id: Id of the network and security service (Everoute) that the group
                 belongs to.
-            label_groups: Filters for labels, one for each label group. A VM becomes a member if it
-                has all labels of at least one label group.
+            label_groups: List of filters for labels. A VM becomes a member if it has all labels
+                that match one of the filters.
             name: Name of the new security group.
             vms: Filter for the VMs that become members.
         """
@@ -188,17 +191,9 @@ class SecurityGroupNamespace(Namespace):
         answer.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -53,7 +53,10 @@ UPDATE_SECURITY_POLICY = Operation(
 
 
 class SecurityPolicyNamespace(Namespace):
-    """`tower.security_policy`: 5 operations of the API's tag `SecurityPolicy`; see `Namespace`."""
+    """`tower.security_policy`: 5 operations, from the tag `SecurityPolicy` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_security_policy(
         self,
@@ -197,17 +200,9 @@ class SecurityPolicyNamespace(Namespace):
         the answer.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -77,7 +77,10 @@ UPDATE_SNAPSHOT_PLAN = Operation(
 
 
 class SnapshotPlanNamespace(Namespace):
-    """`tower.snapshot_plan`: 8 operations of the API's tag `SnapshotPlan`; see `Namespace`."""
+    """`tower.snapshot_plan`: 8 operations, from the tag `SnapshotPlan` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_snapshot_plan(
         self,
@@ -94,7 +97,8 @@ class SnapshotPlanNamespace(Namespace):
         `POST /create-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.SnapshotPlanCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_SNAPSHOT_PLAN, items, content_language, external_cloudtower_id, timeout
@@ -141,7 +145,7 @@ class SnapshotPlanNamespace(Namespace):
         `POST /execute-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Name of this execution of the plan.
+            data: Dict with `task_name`: the name of the run.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -218,17 +222,9 @@ class SnapshotPlanNamespace(Namespace):
         answer.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

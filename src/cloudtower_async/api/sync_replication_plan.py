@@ -27,7 +27,10 @@ GET_SYNC_REPLICATION_PLANS_CONNECTION = Operation(
 
 
 class SyncReplicationPlanNamespace(Namespace):
-    """`tower.sync_replication_plan`: 2 operations of the API's tag `SyncReplicationPlan`; see `Namespace`."""
+    """`tower.sync_replication_plan`: 2 operations, from the tag `SyncReplicationPlan` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_sync_replication_plans(
         self,
@@ -94,17 +97,9 @@ class SyncReplicationPlanNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-sync-replication-plans-connection`, since CloudTower 4.9.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -21,7 +21,10 @@ EXPORT_CSV = Operation(
 
 
 class TableReporterNamespace(Namespace):
-    """`tower.table_reporter`: 1 operation of the API's tag `TableReporter`; see `Namespace`."""
+    """`tower.table_reporter`: 1 operation, from the tag `TableReporter` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def export_csv(
         self,

@@ -45,7 +45,10 @@ UPDATE_TASK = Operation(
 
 
 class TaskNamespace(Namespace):
-    """`tower.task`: 4 operations of the API's tag `Task`; see `Namespace`."""
+    """`tower.task`: 4 operations, from the tag `Task` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_task(
         self,
@@ -55,13 +58,14 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
-        """Record tasks of an external program in CloudTower's task list, one per item. Only system
-        users may call this operation. CloudTower only displays the task, and does not run anything.
+        """Record tasks of an external program in CloudTower's task list, one per item. The server
+        accepts this operation only from system users. It is not documented which users are system
+        users. CloudTower only displays the task, and does not run anything.
 
         `POST /create-task`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.TaskCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_TASK, items, content_language, external_cloudtower_id, timeout
@@ -131,17 +135,9 @@ class TaskNamespace(Namespace):
         """Count the tasks that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-tasks-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -169,8 +165,9 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
-        """Change progress, status or texts of every recorded task that matches `where`. Only system
-        users may call this operation. Only the record of the task changes.
+        """Change progress, status or texts of every task that matches `where` in CloudTower's task
+        list. The server accepts this operation only from system users. It is not documented which
+        users are system users. Only the task list changes.
 
         `POST /update-task`, since CloudTower 4.0.0. Changes the server's state.
 

@@ -36,7 +36,10 @@ GET_UPLOAD_TASKS_CONNECTION = Operation(
 
 
 class UploadTaskNamespace(Namespace):
-    """`tower.upload_task`: 3 operations of the API's tag `UploadTask`; see `Namespace`."""
+    """`tower.upload_task`: 3 operations, from the tag `UploadTask` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def cancel_upload_task(
         self,
@@ -47,14 +50,14 @@ class UploadTaskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[str]:
         """Cancel every upload that matches `where` and discard the uploaded data. The answer lists
-        the ids of the upload tasks. No task is started. An empty filter would cancel the uploads of
-        all users.
+        the ids of the upload tasks. No task is started.
 
         `POST /cancel-upload-task`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            where: Filter for the upload task to cancel.
+            where: Filter for the uploads to cancel. To cancel the uploads of all users, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             CANCEL_UPLOAD_TASK, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -124,17 +127,9 @@ class UploadTaskNamespace(Namespace):
         """Count the uploads that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-upload-tasks-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

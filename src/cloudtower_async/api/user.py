@@ -79,7 +79,10 @@ UPDATE_USER = Operation(
 
 
 class UserNamespace(Namespace):
-    """`tower.user`: 8 operations of the API's tag `User`; see `Namespace`."""
+    """`tower.user`: 8 operations, from the tag `User` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_root_user(
         self,
@@ -119,7 +122,7 @@ class UserNamespace(Namespace):
         `POST /create-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.UserCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_USER, items, content_language, external_cloudtower_id, timeout
@@ -226,17 +229,9 @@ class UserNamespace(Namespace):
         """Count the users that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -37,7 +37,10 @@ GET_USER_AUDIT_LOGS_CONNECTION = Operation(
 
 
 class UserAuditLogNamespace(Namespace):
-    """`tower.user_audit_log`: 3 operations of the API's tag `UserAuditLog`; see `Namespace`."""
+    """`tower.user_audit_log`: 3 operations, from the tag `UserAuditLog` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_user_audit_log(
         self,
@@ -47,13 +50,15 @@ class UserAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.UserAuditLog]]:
-        """Write entries into the audit log of user actions, one per item. Only system users may
-        call this operation. The API has no operation to delete entries.
+        """Write entries into the audit log of user actions, one per item. The server accepts this
+        operation only from system users. It is not documented which users are system users. The API
+        has no operation to delete entries.
 
         `POST /create-user-audit-log`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.UserAuditLogCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_USER_AUDIT_LOG, items, content_language, external_cloudtower_id, timeout
@@ -124,17 +129,9 @@ class UserAuditLogNamespace(Namespace):
         of the answer.
 
         `POST /get-user-audit-logs-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -69,7 +69,10 @@ UPDATE_VDS = Operation(
 
 
 class VdsNamespace(Namespace):
-    """`tower.vds`: 7 operations of the API's tag `Vds`; see `Namespace`."""
+    """`tower.vds`: 7 operations, from the tag `Vds` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_vds(
         self,
@@ -85,7 +88,7 @@ class VdsNamespace(Namespace):
         `POST /create-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VdsCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VDS, items, content_language, external_cloudtower_id, timeout
@@ -105,7 +108,8 @@ class VdsNamespace(Namespace):
         `POST /create-vds-with-access-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VdsCreationWithMAccessVlanParams` describes the keys
+                of the dict.
         """
         return await self._executor.call(
             CREATE_VDS_WITH_ACCESS_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -125,7 +129,8 @@ class VdsNamespace(Namespace):
         `POST /create-vds-with-migrate-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VdsCreationWithMigrateVlanParams` describes the keys
+                of the dict.
         """
         return await self._executor.call(
             CREATE_VDS_WITH_MIGRATE_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -217,17 +222,9 @@ class VdsNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -53,7 +53,10 @@ GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION = Operation(
 
 
 class VirtualPrivateCloudFloatingIpNamespace(Namespace):
-    """`tower.virtual_private_cloud_floating_ip`: 5 operations of the API's tag `VirtualPrivateCloudFloatingIp`; see `Namespace`."""
+    """`tower.virtual_private_cloud_floating_ip`: 5 operations, from the tag `VirtualPrivateCloudFloatingIp` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def batch_create_virtual_private_cloud_floating_ips(
         self,
@@ -83,7 +86,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
                 this id or `external_subnet_group_id`.
             ip_addresses: IP addresses to allocate from the subnet `external_subnet_id`.
             ip_addresses_under_group: IP addresses to allocate from the group
-                `external_subnet_group_id`, for each edge gateway.
+                `external_subnet_group_id`. Each address is a dict with `edge_gateway_id` and
+                `external_ip`.
             vpc_id: Id of the VPC that gets the floating IPs.
         """
         return await self._executor.call(
@@ -116,7 +120,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         Deprecated by the server.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VirtualPrivateCloudFloatingIpCreationParams` describes
+                the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
@@ -217,17 +222,9 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

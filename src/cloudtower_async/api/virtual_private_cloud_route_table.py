@@ -53,7 +53,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE = Operation(
 
 
 class VirtualPrivateCloudRouteTableNamespace(Namespace):
-    """`tower.virtual_private_cloud_route_table`: 5 operations of the API's tag `VirtualPrivateCloudRouteTable`; see `Namespace`."""
+    """`tower.virtual_private_cloud_route_table`: 5 operations, from the tag `VirtualPrivateCloudRouteTable` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_virtual_private_cloud_route_table(
         self,
@@ -69,7 +72,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         `POST /create-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VirtualPrivateCloudRouteTableCreationParams` describes
+                the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE,
@@ -170,17 +174,9 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

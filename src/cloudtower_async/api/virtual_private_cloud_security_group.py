@@ -53,7 +53,10 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP = Operation(
 
 
 class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
-    """`tower.virtual_private_cloud_security_group`: 5 operations of the API's tag `VirtualPrivateCloudSecurityGroup`; see `Namespace`."""
+    """`tower.virtual_private_cloud_security_group`: 5 operations, from the tag `VirtualPrivateCloudSecurityGroup` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_virtual_private_cloud_security_group(
         self,
@@ -69,7 +72,8 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         `POST /create-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VirtualPrivateCloudSecurityGroupCreationParams`
+                describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,
@@ -170,17 +174,9 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-security-groups-connection`, since CloudTower 4.3.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

@@ -69,7 +69,10 @@ UPDATE_VLAN = Operation(
 
 
 class VlanNamespace(Namespace):
-    """`tower.vlan`: 7 operations of the API's tag `Vlan`; see `Namespace`."""
+    """`tower.vlan`: 7 operations, from the tag `Vlan` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_vm_vlan(
         self,
@@ -85,7 +88,7 @@ class VlanNamespace(Namespace):
         `POST /create-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmVlanCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VM_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -177,17 +180,9 @@ class VlanNamespace(Namespace):
         answer.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

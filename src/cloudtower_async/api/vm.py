@@ -507,7 +507,10 @@ UPLOAD_NVRAM = Operation(
 
 
 class VmNamespace(Namespace):
-    """`tower.vm`: 60 operations of the API's tag `Vm`; see `Namespace`."""
+    """`tower.vm`: 60 operations, from the tag `Vm` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def abort_migrate_vm_across_cluster(
         self,
@@ -518,14 +521,13 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.Task]:
         """Abort running migrations of VMs to other clusters. `tasks` is a filter for the tasks of
-        these migrations. The source VMs are kept. The answer lists the migration tasks. An empty
-        filter would abort the migrations of all users.
+        these migrations. The source VMs are kept. The answer lists the migration tasks.
 
         `POST /abort-migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            tasks: Filter for the tasks of the migrations to abort. To abort all migrations, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+            tasks: Filter for the tasks of the migrations to abort. To abort the migrations of all
+                users, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
@@ -662,7 +664,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Physical NICs, selected by the filter `pci_nics`.
+            data: Dict with `pci_nics`: a filter for the physical NICs.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -689,7 +691,7 @@ class VmNamespace(Namespace):
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: VM folder to move the VMs to.
+            data: Dict with `folder_id`: the id of the folder to move the VMs to.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -709,14 +711,14 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Clone VMs, one clone per item. The item can change settings of the clone. The source VMs
-        do not change. Each item starts a task, which ends when the clone exists. If you call the
-        operation again, a second clone is made.
+        """Clone VMs, one clone per item. An item can change settings of the clone. The source VMs
+        do not change. Each item starts a task, which ends when the clone exists. The name must not
+        be used by another VM.
 
         `POST /clone-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmCloneParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CLONE_VM, items, content_language, external_cloudtower_id, timeout
@@ -736,7 +738,8 @@ class VmNamespace(Namespace):
         `POST /convert-vm-template-to-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ConvertVmTemplateToVmParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CONVERT_VM_TEMPLATE_TO_VM, items, content_language, external_cloudtower_id, timeout
@@ -752,13 +755,13 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Create VMs, one per item, each with disks, CD-ROMs and NICs. Each item starts a task,
         which ends when the VM exists. If `status` is `RUNNING`, the task ends when the VM runs. The
-        name must not be used by another VM. If you call the operation again, a second VM may be
-        created.
+        name must not be used by another VM. If the task fails, the VM can still appear later. If
+        you have repeated the call by then, two VMs exist.
 
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmCreationParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VM, items, content_language, external_cloudtower_id, timeout
@@ -779,7 +782,8 @@ class VmNamespace(Namespace):
         `POST /create-vm-from-content-library-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmCreateVmFromContentLibraryTemplateParams` describes
+                the keys of the dict.
         """
         return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE,
@@ -831,7 +835,8 @@ class VmNamespace(Namespace):
         `POST /create-vm-from-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmCreateVmFromTemplateParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             CREATE_VM_FROM_TEMPLATE, items, content_language, external_cloudtower_id, timeout
@@ -853,7 +858,7 @@ class VmNamespace(Namespace):
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            effect: Whether the snapshots are deleted too.
+            effect: Dict with `include_snapshots`: True to delete the snapshots of the VMs, too.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -880,9 +885,10 @@ class VmNamespace(Namespace):
         `POST /download_nvram`, since CloudTower 4.9.0.
 
         Args:
-            cluster: Id or local id of the VM's cluster.
-            data: NVRAM content to upload; omit it for a download. The encoding is not documented.
-            vm: Id or local id of the VM.
+            cluster: Filter for the cluster of the VM: its `id` or `local_id`.
+            data: New NVRAM content for `upload_nvram`. `download_nvram` does not need it. The
+                encoding is not documented.
+            vm: Filter for the VM: its `id` or `local_id`.
         """
         return await self._executor.call(
             DOWNLOAD_NVRAM,
@@ -1059,7 +1065,7 @@ class VmNamespace(Namespace):
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
 
         Args:
-            vm: Id or local id of the VM whose console is requested.
+            vm: Filter for the VM: its `id` or `local_id`.
         """
         return await self._executor.call(
             GET_VM_VNC_INFO, {"vm": vm}, content_language, external_cloudtower_id, timeout
@@ -1130,17 +1136,9 @@ class VmNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -1173,7 +1171,7 @@ class VmNamespace(Namespace):
         `POST /import-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmImportParams` describes the keys of the dict.
         """
         return await self._executor.call(
             IMPORT_VM, items, content_language, external_cloudtower_id, timeout
@@ -1223,7 +1221,8 @@ class VmNamespace(Namespace):
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Destination host; omit it to let the server choose.
+            data: Dict with `host_id`: the id of the destination host. Without `data`, the server
+                chooses the host.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1244,11 +1243,11 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` to another cluster. `migrate_type` selects a live,
-        cold or cut-over migration. A cut-over migration moves the data in stages. Before the last
-        stage, it waits until you call `stop_vm_in_cutover_migration`. `delete_src_vm` decides
-        whether the source VM is deleted. Each VM has a task, which ends when the VM is on the other
-        cluster.
+        """Move every VM that matches `where` to another cluster. `migrate_type` in `data.vm_config`
+        selects a live, cold or cut-over migration. A cut-over migration moves the data in stages.
+        Before the last stage, it waits until you call `stop_vm_in_cutover_migration`.
+        `delete_src_vm` in `data.vm_config` decides whether the source VM is deleted. Each VM has a
+        task, which ends when the VM is on the other cluster.
 
         `POST /migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1327,7 +1326,7 @@ class VmNamespace(Namespace):
         `POST /rebuild-vm-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmRebuildParams` describes the keys of the dict.
         """
         return await self._executor.call(
             REBUILD_VM, items, content_language, external_cloudtower_id, timeout
@@ -1374,7 +1373,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: CD-ROM drives to remove.
+            data: Dict with `cd_rom_ids`: the ids of the CD-ROM drives to remove.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1402,7 +1401,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Virtual disks to remove.
+            data: Dict with `disk_ids`: the ids of the disks to remove.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1478,7 +1477,7 @@ class VmNamespace(Namespace):
         Deprecated by the server.
 
         Args:
-            data: NICs to remove.
+            data: Dict with `nic_index`: the indexes of the NICs to remove, counted from 0.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1506,7 +1505,8 @@ class VmNamespace(Namespace):
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
         Args:
-            effect: Ids of the VMs that may lose NICs. Required if `where` is `EVERYTHING`.
+            effect: Dict with `vm_ids`: the ids of the VMs that may lose NICs. Required if `where`
+                is `EVERYTHING`.
             where: Filter for the NICs to remove.
         """
         return await self._executor.call(
@@ -1534,7 +1534,7 @@ class VmNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Physical NICs, selected by the filter `pci_nics`.
+            data: Dict with `pci_nics`: a filter for the physical NICs.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1634,9 +1634,9 @@ class VmNamespace(Namespace):
         `POST /rollback-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: VM snapshot to return to.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            data: Dict with `snapshot_id`: the id of the VM snapshot to return to.
+            where: Filter for the VM to roll back, such as `{"id": "..."}`. An empty filter raises
+                `EmptyFilter`.
         """
         return await self._executor.call(
             ROLLBACK_VM,
@@ -1662,8 +1662,7 @@ class VmNamespace(Namespace):
         `POST /set-vm-disk-resident-in-cache`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            resident_in_cache: True to keep the volumes in the fast tier (pinned to cache), False to
-                release them.
+            resident_in_cache: True to pin the disks, False to release them.
             where: Filter for the virtual disks to pin or to release.
         """
         return await self._executor.call(
@@ -1712,7 +1711,8 @@ class VmNamespace(Namespace):
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Host to start on; optional.
+            data: Dict with `host_id`: the id of the host to start on. Without `data`, the server
+                chooses the host.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -1874,8 +1874,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the VM of the disk, such as `{"id": "..."}`. An empty filter raises
+                `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_DISK,
@@ -1951,9 +1951,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change the NIC with the index `nic_index` of every VM that matches `where`: network,
-        addresses, model or `enabled`. Indexes can change, so read the NICs of the VM again before
-        the call. Each VM has a task, which ends when the change is complete.
+        """Change the NIC with the index `nic_index` (in `data`) of every VM that matches `where`:
+        network, addresses, model or `enabled`. Indexes can change, so read the NICs of the VM again
+        before the call. Each VM has a task, which ends when the change is complete.
 
         `POST /update-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1979,9 +1979,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change network, MAC address, mirroring or state of every VM NIC that matches `where`. The
-        model cannot be changed. `nic_id` is only for SR-IOV. Each changed VM has a task, which ends
-        when the change is complete.
+        """Change network, MAC address, mirroring or `enabled` of every VM NIC that matches `where`.
+        The model cannot be changed. `nic_id`, the id of the physical NIC, can be changed only if
+        the model is SR-IOV. Each changed VM has a task, which ends when the change is complete.
 
         `POST /update-vm-nic-advance-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2062,15 +2062,15 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change the owner of every VM that matches `where`. `value` is the id or the name of the
-        new owner, and `search_for` says which. Each VM has a task, which ends when the owner has
-        changed.
+        """Change the owner of every VM that matches `where`. `value` in `data` is the id or the
+        user name of the new owner. `search_for` says whether `value` is an id or a user name. Each
+        VM has a task, which ends when the owner has changed.
 
         `POST /update-vm-owner`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            data: Dict with the fields to change and their new values.
+            data: Dict with `value` and `search_for`. `search_for` is `id` or `username`.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -2125,9 +2125,10 @@ class VmNamespace(Namespace):
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
 
         Args:
-            cluster: Id or local id of the VM's cluster.
-            data: NVRAM content to upload; omit it for a download. The encoding is not documented.
-            vm: Id or local id of the VM.
+            cluster: Filter for the cluster of the VM: its `id` or `local_id`.
+            data: New NVRAM content for `upload_nvram`. `download_nvram` does not need it. The
+                encoding is not documented.
+            vm: Filter for the VM: its `id` or `local_id`.
         """
         return await self._executor.call(
             UPLOAD_NVRAM,

@@ -53,7 +53,10 @@ UPDATE_VM_PLACEMENT_GROUP = Operation(
 
 
 class VmPlacementGroupNamespace(Namespace):
-    """`tower.vm_placement_group`: 5 operations of the API's tag `VmPlacementGroup`; see `Namespace`."""
+    """`tower.vm_placement_group`: 5 operations, from the tag `VmPlacementGroup` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_vm_placement_group(
         self,
@@ -63,14 +66,16 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmPlacementGroup]]:
-        """Create placement groups, one per item. A group keeps VMs together or apart, and on or off
-        certain hosts. Each item starts a task, which ends when the new object exists. The name must
-        not be used by another group.
+        """Create placement groups, one per item. A group keeps its VMs on one host or on different
+        hosts. A group can also bind its VMs to hosts, or keep its VMs away from hosts. Each item
+        starts a task, which ends when the new object exists. The name must not be used by another
+        group.
 
         `POST /create-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmPlacementGroupCreationParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             CREATE_VM_PLACEMENT_GROUP, items, content_language, external_cloudtower_id, timeout
@@ -116,8 +121,8 @@ class VmPlacementGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.VmPlacementGroup]:
         """Return the VM placement groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group keeps VMs together or apart, and on or off certain
-        hosts.
+        `skip` and `after` select a page. A group keeps its VMs on one host or on different hosts. A
+        group can also bind its VMs to hosts, or keep its VMs away from hosts.
 
         `POST /get-vm-placement-groups`, since CloudTower 3.0.0.
 
@@ -167,17 +172,9 @@ class VmPlacementGroupNamespace(Namespace):
         the answer.
 
         `POST /get-vm-placement-groups-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

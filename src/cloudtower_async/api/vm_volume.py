@@ -96,7 +96,10 @@ UPDATE_VM_VOLUME = Operation(
 
 
 class VmVolumeNamespace(Namespace):
-    """`tower.vm_volume`: 10 operations of the API's tag `VmVolume`; see `Namespace`."""
+    """`tower.vm_volume`: 10 operations, from the tag `VmVolume` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def clone_vm_volume(
         self,
@@ -112,7 +115,7 @@ class VmVolumeNamespace(Namespace):
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.CloneVmVolumeParams` describes the keys of the dict.
         """
         return await self._executor.call(
             CLONE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -133,7 +136,8 @@ class VmVolumeNamespace(Namespace):
         `POST /create-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmVolumeCreationParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             CREATE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -155,7 +159,8 @@ class VmVolumeNamespace(Namespace):
         `POST /delete-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            effect: Whether the snapshots are deleted too. Since CloudTower 3.3.0.
+            effect: Dict with `include_snapshots`: True to delete the snapshots of the volumes, too.
+                Since CloudTower 3.3.0.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
                 an empty filter raises `EmptyFilter`.
         """
@@ -260,17 +265,9 @@ class VmVolumeNamespace(Namespace):
         answer.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(
@@ -303,7 +300,7 @@ class VmVolumeNamespace(Namespace):
         `POST /import-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.ImportVmVolumeParams` describes the keys of the dict.
         """
         return await self._executor.call(
             IMPORT_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -324,7 +321,7 @@ class VmVolumeNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmVolumeRebuildParams` describes the keys of the dict.
         """
         return await self._executor.call(
             REBUILD_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -346,7 +343,8 @@ class VmVolumeNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmVolumeRollbackParams` describes the keys of the
+                dict.
         """
         return await self._executor.call(
             ROLLBACK_VM_VOLUME, items, content_language, external_cloudtower_id, timeout

@@ -45,7 +45,10 @@ GET_VM_VOLUME_SNAPSHOTS_CONNECTION = Operation(
 
 
 class VmVolumeSnapshotNamespace(Namespace):
-    """`tower.vm_volume_snapshot`: 4 operations of the API's tag `VmVolumeSnapshot`; see `Namespace`."""
+    """`tower.vm_volume_snapshot`: 4 operations, from the tag `VmVolumeSnapshot` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def create_vm_volume_snapshot(
         self,
@@ -61,7 +64,8 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /create-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One entry for each resource to create or change.
+            items: One dict per item. `inputs.VmVolumeSnapshotCreationParams` describes the keys of
+                the dict.
         """
         return await self._executor.call(
             CREATE_VM_VOLUME_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -157,17 +161,9 @@ class VmVolumeSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vm-volume-snapshots-connection`, since CloudTower 3.0.0.
+        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
 
         Args:
-            after: Id of a resource. Only resources after this resource in the sort order are
-                selected.
-            before: Id of a resource. Only resources before this resource in the sort order are
-                selected.
-            first: Maximum number of resources to return, from the start of the list.
-            last: Maximum number of resources to return, from the end of the list.
-            order_by: Sort order by one field: `<field>_ASC` or `<field>_DESC`. Without a sort
-                order, consecutive pages can repeat or miss resources.
-            skip: Number of matching resources to skip before the first selected resource.
             where: Filter. Without a filter, all resources match.
         """
         return await self._executor.call(

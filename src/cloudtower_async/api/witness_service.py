@@ -19,7 +19,10 @@ GET_WITNESS_SERVICES = Operation(
 
 
 class WitnessServiceNamespace(Namespace):
-    """`tower.witness_service`: 1 operation of the API's tag `WitnessService`; see `Namespace`."""
+    """`tower.witness_service`: 1 operation, from the tag `WitnessService` of the API.
+
+    `Namespace` describes the arguments that all operations have.
+    """
 
     async def get_witness_services(
         self,

@@ -56,7 +56,7 @@ class SecurityGroupUpdateParams(TypedDict, total=False):
     description: str
     """New description. An empty string removes the description."""
     label_groups: "Sequence[nested.LabelWhereInput2]"
-    """Filters for labels, one for each label group. A VM becomes a member if it has all labels of at least one label group."""
+    """List of filters for labels. A VM becomes a member if it has all labels that match one of the filters."""
     name: str
     """New name of the security group."""
     vms: "nested.VmWhereInput2"

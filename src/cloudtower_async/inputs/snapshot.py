@@ -219,7 +219,7 @@ class SnapshotPlanExecutionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     task_name: Required[str]
-    """Name of this execution of the plan."""
+    """Name of this run of the plan."""
 
 
 # fmt: off

@@ -131,7 +131,7 @@ class AlertRule(Entity, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster to which the rule applies; can be None."""
     customized: bool
-    """Whether the rule overrides the global rule for some clusters."""
+    """Whether the rule replaces the global rule for its cluster."""
     disabled: bool
     """Whether the rule is disabled, so that it raises no alerts."""
     global_alert_rule: NestedGlobalAlertRule
