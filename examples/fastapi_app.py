@@ -32,6 +32,7 @@ STATUSES: list[tuple[type[Exception], int]] = [
     (errors.ResourceLocked, 409),
     (errors.LockTimeout, 409),
     (errors.InvalidInput, 422),  # including EmptyFilter
+    (errors.BadRequest, 422),  # the Tower rejected the arguments
     (errors.ConnectionFailed, 503),
     (errors.TooManyRequests, 503),
     (errors.SessionClosed, 503),  # the app is stopping

@@ -12,6 +12,9 @@ class OpenEnum(StrEnum):
     A value that this package does not know becomes a new member, which is equal to the string that
     the server sent. Therefore answers of newer servers can be decoded, and
     ``if vm.status == "NEW_STATE"`` works.
+
+    Do not use the enum to validate input: ``VmStatus("typo")`` raises nothing. To validate a value,
+    check ``value in list(VmStatus)``.
     """
 
     @classmethod

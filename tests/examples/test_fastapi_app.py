@@ -58,6 +58,8 @@ async def test_the_query_string_is_a_filter(monkeypatch: pytest.MonkeyPatch) -> 
         assert (status, [(vm["name"], vm["vcpu"]) for vm in page["items"]]) == (200, [("till", 8)])
         assert (await answer(session.get("/vms?vcpu_gte=many")))[0] == 422
         assert (await answer(session.get("/vms?vcpu=8")))[0] == 422
+        status, told = await answer(session.get("/vms?status=BROKEN"))
+        assert (status, "BROKEN" in told["detail"]) == (422, True)
 
 
 async def test_pages_lead_to_every_vm_while_vms_come_and_go(
@@ -202,4 +204,5 @@ def test_no_error_becomes_a_status_that_blames_the_caller_wrongly() -> None:
         "LockTimeout": 409,
         "InvalidInput": 422,
         "EmptyFilter": 422,
+        "BadRequest": 422,
     }
