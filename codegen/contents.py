@@ -163,6 +163,7 @@ PAGES = {
         "[Testing](../testing.md)",
         {
             f"{ROOT}.testing": "Simulator make FleetSize Clock Failure Request",
+            f"{ROOT}.simulator.tasks": "TaskEngine",
             f"{ROOT}.simulator.faults": "Faults",
             f"{ROOT}.simulator.store.store": "Store",
             f"{ROOT}.simulator.behavior": "Behavior",
@@ -181,8 +182,9 @@ MEMBERS = {
     "Pending": "task_ids to_json from_json",
     "Plan": "resource_ids is_placeholder",
     "Store": "select table get change add remove",
-    "Subscribers": "",
+    "Subscribers": "subscribe change",
     "Subscription": "",
+    "TaskEngine": "fail_next hide_next pause resume",
     "TasksFailed": "failed",
     "Upload": "upload_task_id state result",
     "UploadProgress": "seconds_left",

@@ -146,7 +146,8 @@ async def shut_down_vms(
             not shut down within `timeout` is ``"failed"``.
         limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
         missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.
-        timeout: Seconds to wait for the VMs of each batch. None means no limit.
+        timeout: Seconds to wait for the VMs of each batch. None means no limit. With `force_after`,
+            the time-out applies only to the power-off.
         on_progress: Function to call with each `Progress`.
 
     Returns:

@@ -122,14 +122,24 @@ def _show(task: Document, **fields: object) -> None:
 
 
 class TaskEngine:
-    """Engine that runs the tasks in the store.
+    """Engine that runs the tasks of a simulator. Tests use it as `Simulator.tasks`.
 
     Args:
         store: Store of the tasks and the resources.
         clock: Clock of the server.
         ids: Generator of ids.
-        duration: Duration of each task in seconds.
-        settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
+
+    Attributes:
+        duration: Duration of new tasks in seconds. Tests can change the duration at any time.
+        settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended. Tests can
+            change the delay at any time.
+
+    Example:
+        ::
+
+            simulator.tasks.fail_next()
+            with pytest.raises(TaskFailed):
+                await tower.wait(tower.vm.start_vm(where={"name": "web-1"}))
     """
 
     def __init__(
@@ -207,26 +217,26 @@ class TaskEngine:
         self._running[identifier] = running
         return identifier
 
-    def pause(self, identifier: str) -> None:
+    def pause(self, task_id: str) -> None:
         """Pause a task. Its status is PAUSED until ``resume`` is called.
 
         Raises:
             ValueError: The task does not exist, or the task has ended.
         """
         with self._store.lock:
-            running = self._open(identifier)
+            running = self._open(task_id)
             if running.paused_at is None:
                 running.paused_at = self._clock.now()
                 running.task["status"] = "PAUSED"
 
-    def resume(self, identifier: str) -> None:
+    def resume(self, task_id: str) -> None:
         """Resume a paused task. The pause does not count toward the duration of the task.
 
         Raises:
             ValueError: The task does not exist, or the task has ended.
         """
         with self._store.lock:
-            running = self._open(identifier)
+            running = self._open(task_id)
             if running.paused_at is not None:
                 lost = self._clock.now() - running.paused_at
                 running.begins += lost
@@ -234,18 +244,18 @@ class TaskEngine:
                 running.paused_at = None
                 self.advance()
 
-    def runs(self, identifier: str) -> bool:
+    def runs(self, task_id: str) -> bool:
         """Return whether a task exists and has not ended yet."""
-        running = self._running.get(identifier)
+        running = self._running.get(task_id)
         return running is not None and not running.ended
 
-    def abort(self, identifier: str, failure: Failure) -> None:
+    def abort(self, task_id: str, failure: Failure) -> None:
         """End a task now with a failure.
 
         Raises:
             ValueError: The task does not exist, or the task has ended.
         """
-        running = self._open(identifier)
+        running = self._open(task_id)
         now = self._clock.now()
         running.failure, running.paused_at = failure, None
         running.begins, running.ends = min(running.begins, now), min(running.ends, now)
