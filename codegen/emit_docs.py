@@ -40,7 +40,7 @@ _SHORTER: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bMaybeTexts\b", "list[str]"),
     (r"\bTexts\b", "list[str]"),
     (r"\bMaybe(Int|Float)s\b", r"list[\1]"),
-    (r"\bMaybe(Str|Int|Bool|Float)\b", r"\1"),
+    (r"\bMaybe(Str|Int|Bool|Float|Date)\b", r"\1"),
     (r"\b(?:Str|Int|Bool|Float)\b", lambda found: found[0].lower()),
     (r"\bMaybeMappings?\b", "object"),
     (r"\bSequence\b", "list"),
@@ -109,9 +109,18 @@ class Module:
         ]
 
     def _keys(self, table: ast.Dict) -> list[Field]:
-        """Return the keys of a filter, from the dict in its `TypedDict(…)` call."""
+        """Return the keys of a TypedDict, from the dict in its `TypedDict(…)` call."""
         keys = zip(table.keys, table.values, strict=True)
-        return [self._field(_text(key), kind) for key, kind in keys if key]
+        return [
+            self._field(_text(key), kind)._replace(text=self._comment_above(key))
+            for key, kind in keys
+            if key
+        ]
+
+    def _comment_above(self, key: ast.expr) -> str:
+        """Return the comment in the line above a key, or an empty string."""
+        line = self._lines[key.lineno - 2].strip()
+        return line.removeprefix("# ") if line.startswith("# ") else ""
 
     def _field(self, name: str, annotation: ast.expr) -> Field:
         kind = ast.unparse(annotation)
@@ -279,8 +288,9 @@ def _shape(page: str, name: str) -> Iterator[str]:
     package = name.partition(".")[0]
     shape = homes()[page][name]
     if name.endswith("WhereInput"):
-        yield "Filter. Each key is one of these fields, alone or with a suffix such as `_in`."
-        yield "The fields are listed by type:"
+        yield "Keys of the filter, by the type of their values. A key with a simple value can have"
+        yield "a suffix, as in `id_in`."
+        yield "[Filters](../../filters.md#equality-and-ranges) lists the suffixes."
         yield ""
         by_kind: defaultdict[str, list[str]] = defaultdict(list)
         for field in shape.fields:

@@ -269,7 +269,11 @@ def _record(
     if is_filter(record.name) or not _fits_a_class(record):
         yield "# fmt: off"
         yield f'{record.name} = TypedDict("{record.name}", {{'
-        for (_, note), same in groupby(keys, key=lambda key: (_OPERATOR.sub("", key[0]), key[2])):
+        told = {} if is_filter(record.name) else _texts(texts, record)
+        for (_, note), group in groupby(keys, lambda key: (_OPERATOR.sub("", key[0]), key[2])):
+            same = list(group)
+            if text := told.get(same[0][0]):
+                yield f"    # {text}"
             entries = ", ".join(f'"{wire}": {kind}' for wire, kind, _ in same)
             yield f"    {entries},{note}"
         yield "}, total=False)"
@@ -282,6 +286,12 @@ def _record(
         for prop, (wire, kind, note) in zip(record.properties, keys, strict=True):
             yield f"    {wire}: {kind}{note}"
             yield from (f"    {line}" for line in wording.below(texts.field(record, prop)))
+
+
+def _texts(texts: Texts, record: Record) -> dict[str, str]:
+    """Return the text of each key of a record that has one."""
+    found = {prop.wire: texts.field(record, prop) for prop in record.properties}
+    return {key: text for key, text in found.items() if text}
 
 
 def _keys(

@@ -98,7 +98,8 @@ class ConsistencyGroupNamespace(Namespace):
         Args:
             data: Dict with `remain_volume_snapshot`: True to keep the snapshots of the LUNs and
                 namespaces.
-            where: Filter for the groups to delete.
+            where: Filter for the groups to delete. To delete all groups, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CONSISTENCY_GROUP,
@@ -212,7 +213,8 @@ class ConsistencyGroupNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the groups to change.
+            where: Filter for the groups to change. To change all groups, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP,

@@ -102,7 +102,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         Args:
             data: Dict with `remain_volume_snapshot`: True to keep the snapshots of the LUNs and
                 namespaces.
-            where: Filter for the group snapshots to delete.
+            where: Filter for the group snapshots to delete. To delete all group snapshots, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CONSISTENCY_GROUP_SNAPSHOT,
@@ -214,7 +215,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the group snapshots to roll back to.
+            where: Filter for the group snapshots to roll back to. To select all group snapshots,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP_SNAPSHOT,

@@ -97,7 +97,8 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the images to delete from the content library.
+            where: Filter for the images to delete from the content library. To delete all images,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CONTENT_LIBRARY_IMAGE,
@@ -123,7 +124,8 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             data: Dict with `clusters`: a filter for the clusters.
-            where: Filter for the content library images.
+            where: Filter for the content library images. To select all images, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -260,7 +262,8 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             data: Dict with `clusters`: a filter for the clusters.
-            where: Filter for the content library images.
+            where: Filter for the content library images. To select all images, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -287,7 +290,8 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the images to change.
+            where: Filter for the images to change. To change all images, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_IMAGE,

@@ -163,7 +163,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the templates to delete from the content library.
+            where: Filter for the templates to delete from the content library. To delete all
+                templates, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -189,7 +190,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
 
         Args:
             data: Dict with `clusters`: a filter for the clusters.
-            where: Filter for the content library templates.
+            where: Filter for the content library templates. To select all templates, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_VMTEMPLATE_CLUSTERS,
@@ -214,7 +216,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /export-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            where: Filter for the templates to export.
+            where: Filter for the templates to export. To export all templates, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EXPORT_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -352,7 +355,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
 
         Args:
             data: Dict with `clusters`: a filter for the clusters.
-            where: Filter for the content library templates.
+            where: Filter for the content library templates. To select all templates, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_VM_TEMPLATE_CLUSTERS,
@@ -379,7 +383,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the templates to change.
+            where: Filter for the templates to change. To change all templates, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_VM_TEMPLATE,

@@ -71,7 +71,8 @@ class ElfImageNamespace(Namespace):
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the ISO images to delete.
+            where: Filter for the ISO images to delete. To delete all ISO images, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ELF_IMAGE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -180,7 +181,8 @@ class ElfImageNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the ISO images to change.
+            where: Filter for the ISO images to change. To change all ISO images, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_ELF_IMAGE,

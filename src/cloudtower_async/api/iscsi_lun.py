@@ -160,7 +160,8 @@ class IscsiLunNamespace(Namespace):
 
         Args:
             data: Dict with `remove_snapshot`: True to delete the snapshots of the LUNs, too.
-            where: Filter for the LUNs to delete.
+            where: Filter for the LUNs to delete. To delete all LUNs, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ISCSI_LUN,
@@ -299,7 +300,8 @@ class IscsiLunNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the LUNs to change.
+            where: Filter for the LUNs to change. To change all LUNs, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_ISCSI_LUN,

@@ -85,7 +85,8 @@ class IscsiLunSnapshotNamespace(Namespace):
         `POST /delete-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the LUN snapshots to delete.
+            where: Filter for the LUN snapshots to delete. To delete all LUN snapshots, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ISCSI_LUN_SNAPSHOT,

@@ -93,7 +93,8 @@ class IscsiTargetNamespace(Namespace):
         `POST /delete-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the targets to delete.
+            where: Filter for the targets to delete. To delete all targets, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_ISCSI_TARGET, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -202,7 +203,8 @@ class IscsiTargetNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the targets to change.
+            where: Filter for the targets to change. To change all targets, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_ISCSI_TARGET,

@@ -96,7 +96,8 @@ class LabelNamespace(Namespace):
         Args:
             data: Filters for the resources that get the labels, one filter for each type of
                 resource.
-            where: Filter for the labels to add.
+            where: Filter for the labels to attach. To attach all labels, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             ADD_LABELS_TO_RESOURCES,
@@ -251,7 +252,8 @@ class LabelNamespace(Namespace):
         Args:
             data: Filters for the resources that lose the labels, one filter for each type of
                 resource.
-            where: Filter for the labels to remove.
+            where: Filter for the labels to detach. To detach all labels, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_LABELS_FROM_RESOURCES,

@@ -172,7 +172,8 @@ class MetricsNamespace(Namespace):
         `POST /get-cluster-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter for the clusters to measure.
+            clusters: Filter for the clusters to measure. To measure all clusters, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -202,7 +203,8 @@ class MetricsNamespace(Namespace):
         `POST /get-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            disks: Filter for the physical disks to measure.
+            disks: Filter for the physical disks to measure. To measure all physical disks, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -233,7 +235,8 @@ class MetricsNamespace(Namespace):
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure.
+            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -264,7 +267,8 @@ class MetricsNamespace(Namespace):
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure.
+            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             nics: Filter for the NICs to measure. Default: all NICs of the hosts.
@@ -296,7 +300,8 @@ class MetricsNamespace(Namespace):
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure.
+            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -329,7 +334,8 @@ class MetricsNamespace(Namespace):
 
         Args:
             hosts: Filter for the hosts to measure on. Default: all hosts.
-            luns: Filter for the LUNs to measure.
+            luns: Filter for the LUNs to measure. To measure all LUNs, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -364,7 +370,8 @@ class MetricsNamespace(Namespace):
             hosts: Filter for the hosts to measure on. Default: all hosts.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
-            nvmf_namespaces: Filter for the namespaces to measure.
+            nvmf_namespaces: Filter for the namespaces to measure. To measure all namespaces, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -392,7 +399,8 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-disk-metrics`, since CloudTower 3.0.0.
 
         Args:
-            disks: Filter for the physical disks to measure.
+            disks: Filter for the physical disks to measure. To measure all physical disks, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -422,7 +430,8 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts whose storage controller VMs are measured.
+            hosts: Filter for the hosts whose storage controller VMs are measured. To select all
+                hosts, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -453,7 +462,8 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts whose storage controller VMs are measured.
+            hosts: Filter for the hosts whose storage controller VMs are measured. To select all
+                hosts, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             nics: Filter for the NICs to measure. Default: all NICs of the hosts.
@@ -484,7 +494,8 @@ class MetricsNamespace(Namespace):
         `POST /get-scvm-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts whose storage controller VMs are measured.
+            hosts: Filter for the hosts whose storage controller VMs are measured. To select all
+                hosts, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -519,7 +530,8 @@ class MetricsNamespace(Namespace):
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter for the clusters whose resources are compared.
+            clusters: Filter for the clusters whose resources are compared. To select all clusters,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             n: Number of resources to return.
@@ -554,7 +566,8 @@ class MetricsNamespace(Namespace):
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
-            vms: Filter for the VMs to measure.
+            vms: Filter for the VMs to measure. To measure all VMs, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             GET_VM_METRICS,
@@ -586,7 +599,8 @@ class MetricsNamespace(Namespace):
                 most common names.
             nics: Filter for the virtual NICs to measure. Default: all NICs of the VMs.
             range: Time range up to now, such as `24h` or `7d`.
-            vms: Filter for the VMs to measure.
+            vms: Filter for the VMs to measure. To measure all VMs, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             GET_VM_NET_WORK_METRICS,
@@ -617,7 +631,8 @@ class MetricsNamespace(Namespace):
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
-            vm_volumes: Filter for the virtual volumes to measure.
+            vm_volumes: Filter for the virtual volumes to measure. To measure all virtual volumes,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             GET_VM_VOLUME_METRICS,
@@ -644,7 +659,8 @@ class MetricsNamespace(Namespace):
         `POST /get-witness-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter for the clusters whose witness nodes are measured.
+            clusters: Filter for the clusters whose witness nodes are measured. To select all
+                clusters, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -676,7 +692,8 @@ class MetricsNamespace(Namespace):
         `POST /get-zone-metrics`, since CloudTower 3.0.0.
 
         Args:
-            clusters: Filter for the clusters whose zones are measured.
+            clusters: Filter for the clusters whose zones are measured. To select all clusters, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.

@@ -93,7 +93,8 @@ class NfsExportNamespace(Namespace):
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the exports to delete.
+            where: Filter for the exports to delete. To delete all exports, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_NFS_EXPORT, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -202,7 +203,8 @@ class NfsExportNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the exports to change.
+            where: Filter for the exports to change. To change all exports, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_NFS_EXPORT,

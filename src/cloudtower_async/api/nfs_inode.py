@@ -143,7 +143,8 @@ class NfsInodeNamespace(Namespace):
 
         Args:
             data: New values.
-            where: Filter for the inodes to change.
+            where: Filter for the inodes to change. To change all inodes, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_NFS_INODE,

@@ -143,7 +143,8 @@ class NicNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the physical NICs to change.
+            where: Filter for the physical NICs to change. To change all physical NICs, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_NIC,

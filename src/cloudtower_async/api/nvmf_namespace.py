@@ -137,7 +137,8 @@ class NvmfNamespaceNamespace(Namespace):
 
         Args:
             data: Dict with `remove_snapshot`: True to delete the snapshots of the namespaces, too.
-            where: Filter for the namespaces to delete.
+            where: Filter for the namespaces to delete. To delete all namespaces, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_NVMF_NAMESPACE,
@@ -276,7 +277,8 @@ class NvmfNamespaceNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the namespaces to change.
+            where: Filter for the namespaces to change. To change all namespaces, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_NVMF_NAMESPACE,

@@ -85,7 +85,8 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         `POST /delete-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the namespace snapshots to delete.
+            where: Filter for the namespace snapshots to delete. To delete all namespace snapshots,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_NVMF_NAMESPACE_SNAPSHOT,

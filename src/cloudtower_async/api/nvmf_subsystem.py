@@ -94,7 +94,8 @@ class NvmfSubsystemNamespace(Namespace):
         `POST /delete-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the subsystems to delete.
+            where: Filter for the subsystems to delete. To delete all subsystems, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             DELETE_NVMF_SUBSYSTEM,
@@ -207,7 +208,8 @@ class NvmfSubsystemNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the subsystems to change.
+            where: Filter for the subsystems to change. To change all subsystems, pass `EVERYTHING`;
+                an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_NVMF_SUBSYSTEM,

@@ -912,7 +912,8 @@ class VmNamespace(Namespace):
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the CD-ROM drives to empty.
+            where: Filter for the CD-ROM drives to empty. To empty all CD-ROM drives, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EJECT_ISO_FROM_VM_CD_ROM,
@@ -942,7 +943,8 @@ class VmNamespace(Namespace):
             size: New size of the disk in bytes, unless `size_unit` is given; not below the present
                 size.
             size_unit: Unit of `size`. Default: bytes.
-            where: Filter for the virtual disks to expand.
+            where: Filter for the virtual disks to expand. To expand all virtual disks, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             EXPAND_VM_DISK,
@@ -1254,7 +1256,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Destination and settings of the migration.
-            where: Filter for the VMs to migrate.
+            where: Filter for the VMs to migrate. To migrate all VMs, pass `EVERYTHING`; an empty
+                filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             MIGRATE_VM_ACROSS_CLUSTER,
@@ -1507,7 +1510,8 @@ class VmNamespace(Namespace):
         Args:
             effect: Dict with `vm_ids`: the ids of the VMs that may lose NICs. Required if `where`
                 is `EVERYTHING`.
-            where: Filter for the NICs to remove.
+            where: Filter for the NICs to remove. To remove all NICs of the VMs in `effect`, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             REMOVE_VM_NIC_BY_WHERE,
@@ -1663,7 +1667,8 @@ class VmNamespace(Namespace):
 
         Args:
             resident_in_cache: True to pin the disks, False to release them.
-            where: Filter for the virtual disks to pin or to release.
+            where: Filter for the virtual disks to pin or to release. To select all virtual disks,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             SET_VM_DISK_RESIDENT_IN_CACHE,
@@ -1744,7 +1749,8 @@ class VmNamespace(Namespace):
             force: True to power off the source VM, which can lose data. False (the default) to shut
                 down the guest.
             tasks: Filter for the tasks of cut-over migrations that wait for their source VM to
-                stop.
+                stop. To select all of these tasks, pass `EVERYTHING`; an empty filter raises
+                `EmptyFilter`.
         """
         return await self._executor.call(
             STOP_VM_IN_CUTOVER_MIGRATION,
@@ -1791,7 +1797,8 @@ class VmNamespace(Namespace):
 
         Args:
             disabled: True to disable the drives, False to enable them.
-            where: Filter for the CD-ROM drives to disable or enable.
+            where: Filter for the CD-ROM drives to disable or enable. To select all CD-ROM drives,
+                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             TOGGLE_VM_CD_ROM_DISABLE,
@@ -1988,7 +1995,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the virtual NICs to change.
+            where: Filter for the virtual NICs to change. To change all virtual NICs, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_ADVANCE_INFO,
@@ -2016,7 +2024,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the virtual NICs to change.
+            where: Filter for the virtual NICs to change. To change all virtual NICs, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_BASIC_INFO,
@@ -2043,7 +2052,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the virtual NICs to change.
+            where: Filter for the virtual NICs to change. To change all virtual NICs, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_QOS_OPTION,
@@ -2099,7 +2109,8 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the virtual NICs to change.
+            where: Filter for the virtual NICs to change. To change all virtual NICs, pass
+                `EVERYTHING`; an empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_VPC_INFO,

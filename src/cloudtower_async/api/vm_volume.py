@@ -368,7 +368,8 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the volumes to change.
+            where: Filter for the volumes to change. To change all volumes, pass `EVERYTHING`; an
+                empty filter raises `EmptyFilter`.
         """
         return await self._executor.call(
             UPDATE_VM_VOLUME,

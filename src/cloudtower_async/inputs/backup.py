@@ -452,9 +452,9 @@ class BackupPlanCreationParams(TypedDict, total=False):
     vms: Required["nested.VmWhereInput2"]
     """Filter for the VMs to back up."""
     window_end: str
-    """End of the time window."""
+    """End of the time window. The format is not documented."""
     window_start: str
-    """Start of the time window."""
+    """Start of the time window. The format is not documented."""
 
 
 class BackupPlanDeletionParamsData(TypedDict, total=False):
@@ -507,7 +507,7 @@ class BackupPlanTimePoint(TypedDict, total=False):
     minute: Required[int]
     """Minute of the hour from 0 to 59."""
     weekday: "WeekdayTypeEnum | None"
-    """Day of the week; can be None."""
+    """Day of the week; None if not set."""
 
 
 class BackupPlanUpdationParamsData(TypedDict, total=False):
@@ -516,7 +516,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     backup_delay_option: "BackupPlanDelayOption"
     """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     compression: bool
-    """True if data is compressed in transit."""
+    """Whether to compress backups."""
     description: str
     """New description. An empty string removes the description."""
     disconnect_strategy: "BackupPlanDeleteStrategy"
@@ -548,9 +548,9 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     vms: "nested.VmWhereInput2"
     """Filter for the VMs to back up."""
     window_end: str
-    """End of the time window."""
+    """End of the time window. The format is not documented."""
     window_start: str
-    """Start of the time window."""
+    """Start of the time window. The format is not documented."""
 
 
 # fmt: off
@@ -610,10 +610,15 @@ BackupPlanWhereInput = TypedDict("BackupPlanWhereInput", {
 
 # fmt: off
 BackupRestoreExecutionNetworkInformation = TypedDict("BackupRestoreExecutionNetworkInformation", {
+    # Name of the GraphQL type.
     "__typename": Literal['BackupRestoreExecutionNetworkInformation'],
+    # Kind of network: a VM network (`VLAN`) or a virtual private cloud (`VPC`).
     "type": "inputs.VmNicType | None",
+    # Local id of the virtual network.
     "vlan_local_id": MaybeStr,
+    # Local id of the virtual private cloud.
     "vpc_local_id": MaybeStr,
+    # The `local_id` of the VPC subnet: its identifier outside CloudTower.
     "vpc_subnet_local_id": MaybeStr,
 }, total=False)
 # fmt: on
@@ -622,10 +627,15 @@ BackupRestoreExecutionNetworkInformation = TypedDict("BackupRestoreExecutionNetw
 
 # fmt: off
 BackupRestoreExecutionNetworkMapping = TypedDict("BackupRestoreExecutionNetworkMapping", {
+    # Name of the GraphQL type.
     "__typename": Literal['BackupRestoreExecutionNetworkMapping'],
+    # Id of the network that replaces the original network.
     "dst_vlan_id": Required[str],
+    # Network that the VM had.
     "source": "BackupRestoreExecutionNetworkInformation | None",  # since 4.6.0
+    # Id of the original network.
     "src_vlan_id": Required[str],
+    # Network that replaces the original network.
     "target": "BackupRestoreExecutionNetworkInformation | None",  # since 4.6.0
 }, total=False)
 # fmt: on

@@ -43,7 +43,7 @@ class BrickTopoCreationParams(TypedDict, total=False):
     capacity: "NestedCapacity"
     """Number of rows and columns of node slots in the chassis."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the chassis belongs to."""
     height: Required[int]
     """Height of the chassis in rack units (U)."""
     name: Required[str]

@@ -79,7 +79,7 @@ class ApplicationVmSpec(TypedDict, total=False):
     cpu: int
     """Number of virtual CPUs."""
     env: "Sequence[ApplicationVmSpecEnv]"
-    """Environment variables of the instance."""
+    """Environment variables of the VM."""
     host: str
     """Id of the host on which the VM runs; an empty string lets the server choose."""
     image: str

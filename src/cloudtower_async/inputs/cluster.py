@@ -311,7 +311,7 @@ class ClusterEnablePinInPerformanceDiskPoolType(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     percentage: Required[float]
-    """Percentage of the pool's fast tier to reserve. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the pool's cache tier to reserve for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     where: Required["DiskPoolWhereUniqueInput"]
     """Id of the storage pool."""
 
@@ -322,7 +322,7 @@ class ClusterEnablePinInPerformanceHostType(TypedDict, total=False):
     disk_pools: "Sequence[ClusterEnablePinInPerformanceDiskPoolType]"
     """Percentages for single storage pools of the host."""
     percentage: Required[float]
-    """Percentage of the host's fast tier to reserve. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the host's cache tier to reserve for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     where: Required["HostWhereUniqueInput"]
     """Id or local id of the host."""
 
@@ -331,7 +331,7 @@ class ClusterEnablePinInPerformanceParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     cluster_default_prio_percentage: Required[float]
-    """Default percentage of the fast tier to reserve for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Default percentage of the cache tier to reserve for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     hosts: Required["Sequence[ClusterEnablePinInPerformanceHostType]"]
     """Percentages for single hosts."""
 
@@ -476,7 +476,7 @@ class ClusterVirtualizationUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auto_converge: bool
-    """True to slow vCPUs down when a live migration does not converge."""
+    """True to slow down the vCPUs of a VM when its live migration makes too little progress."""
     current_cpu_model: str
     """CPU model that VMs get by default for compatibility in live migration."""
 

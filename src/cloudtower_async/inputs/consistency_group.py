@@ -53,7 +53,7 @@ class ConsistencyGroupCreationParams(TypedDict, total=False):
     name: Required[str]
     """Display name of the new group."""
     namespaces_ids: Required[Texts]
-    """Ids of the NVMe over Fabrics namespaces that belong to the consistency group."""
+    """Ids of the NVMe-oF namespaces that belong to the consistency group."""
 
 
 class ConsistencyGroupDeletionParamsData(TypedDict, total=False):
@@ -109,7 +109,7 @@ class ConsistencyGroupUpdationParamsData(TypedDict, total=False):
     name: str
     """New display name."""
     namespaces_ids: Texts
-    """Ids of the NVMe over Fabrics namespaces that the group should contain."""
+    """Ids of the NVMe-oF namespaces that the group should contain."""
     remain_volume_snapshot: bool
     """Whether to keep the snapshots of volumes that leave the group."""
 

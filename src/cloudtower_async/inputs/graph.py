@@ -42,7 +42,7 @@ class GraphCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the chart belongs to."""
     connect_id: Required[Texts]
     """Ids of the resources that the chart shows."""
     instance_ids: Texts

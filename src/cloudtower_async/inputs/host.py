@@ -226,9 +226,9 @@ class ExitMaintenanceModeInput(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     live_migrate_back_vms: Texts
-    """UUIDs of the VMs to move back while running."""
+    """UUIDs of the running VMs to move back to the host."""
     offline_migrate_back_vms: Texts
-    """UUIDs of the stopped VMs to move back."""
+    """UUIDs of the stopped VMs to move back to the host."""
     poweron_vms: Texts
     """UUIDs of the VMs to start."""
 
@@ -272,7 +272,7 @@ class HostBatchCreateDiskInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     chunk_ins_id: MaybeInt  # since 4.7.0
-    """Number of the chunk server instance for the disk; optional."""
+    """Number of the storage service (chunk) instance for the disk; optional."""
     drive: Required[str]
     """Device name of the disk."""
     function: "inputs.DiskFunction | None"
@@ -472,7 +472,7 @@ class OperateHostPowerData(TypedDict, total=False):
     action: Required["OperateActionEnum"]
     """Power operation: `poweroff` or `reboot`."""
     force: Required[bool]
-    """True to force the operation."""
+    """True to power off or restart the host even if VMs still run on it."""
     reason: str
     """Reason for the operation, which the server records."""
 

@@ -408,11 +408,11 @@ class IscsiLunCreationParams(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the LUN."""
     business_host_is_same_with_parent: bool  # since 4.7.0
     """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the LUN."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
@@ -436,7 +436,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
 
 
 class IscsiLunDeletionParamsData(TypedDict, total=False):
@@ -459,7 +459,7 @@ class IscsiLunSnapshotCreationEffect(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     sync: bool
-    """Whether to create the snapshot synchronously."""
+    """Whether to create the snapshot synchronously. What this changes is not documented."""
 
 
 class IscsiLunSnapshotCreationParams(TypedDict, total=False):
@@ -545,11 +545,11 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the LUN."""
     business_host_is_same_with_parent: bool  # since 4.7.0
     """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the LUN."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
@@ -573,7 +573,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
 
 
 # fmt: off
@@ -710,9 +710,9 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the target."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the target."""
     chap_enabled: bool
     """True if CHAP authentication is required."""
     chap_name: str
@@ -756,7 +756,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     iqn_whitelist: str
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
@@ -801,9 +801,9 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the target."""
     business_hosts: "nested.BusinessHostWhereInput2"
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the target."""
     chap_enabled: bool
     """True if CHAP authentication is required."""
     chap_name: str
@@ -847,7 +847,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     iqn_whitelist: str
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 

@@ -67,8 +67,11 @@ class NodeTopoWhereUniqueInput(TypedDict, total=False):
 
 # fmt: off
 Position = TypedDict("Position", {
+    # Name of the GraphQL type.
     "__typename": Literal['position'],
+    # Column of the node slot.
     "column": MaybeInt,
+    # Row of the node slot.
     "row": MaybeInt,
 }, total=False)
 # fmt: on

@@ -350,11 +350,11 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the namespace."""
     business_host_is_same_with_parent: bool  # since 4.7.0
     """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the namespace."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
@@ -380,7 +380,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of the hosts that may use the namespace, separated by commas."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
 
 
 class NvmfNamespaceDeletionParamsData(TypedDict, total=False):
@@ -478,11 +478,11 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the namespace."""
     business_host_is_same_with_parent: bool  # since 4.7.0
     """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the namespace."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
     """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
@@ -508,7 +508,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of the hosts that may use the namespace, separated by commas."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
 
 
 # fmt: off
@@ -635,9 +635,9 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the subsystem."""
     configuration_adaptive: bool  # since 4.7.0
     """True if the server adapts the allowlist automatically. When it does so is not documented."""
     configuration_method: "inputs.ConfigurationMethod"  # since 4.7.0
@@ -673,7 +673,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of hosts that may connect, separated by commas; on a subsystem, `*/*` allows all."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
@@ -716,9 +716,9 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     bps_wr_unit: "inputs.BPSUnit"
     """Unit of `bps_wr`. Default: bytes per second."""
     business_host_groups: "nested.BusinessHostGroupWhereInput2"
-    """Business host groups that may access the storage object."""
+    """Filter for the groups of business hosts (registered storage clients) that may access the subsystem."""
     business_hosts: "nested.BusinessHostWhereInput2"
-    """Business hosts that may access the storage object."""
+    """Filter for the business hosts (registered storage clients) that may access the subsystem."""
     configuration_adaptive: bool
     """True if the server adapts the allowlist automatically. When it does so is not documented."""
     configuration_method: "inputs.ConfigurationMethod"
@@ -754,7 +754,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of hosts that may connect, separated by commas; on a subsystem, `*/*` allows all."""
     prioritized: bool
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 

@@ -25,7 +25,7 @@ class RackTopoCreationParams(TypedDict, total=False):
     brick_topoes: "nested.BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the rack belongs to."""
     height: Required[int]
     """Height in rack units (U)."""
     name: Required[str]
@@ -40,7 +40,7 @@ class RackTopoUpdationParamsData(TypedDict, total=False):
     brick_topoes: "nested.BrickTopoWhereInput2"
     """Filter for the chassis in the rack."""
     cluster_id: str
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the rack belongs to."""
     height: int
     """Height in rack units (U)."""
     name: str

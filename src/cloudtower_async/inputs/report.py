@@ -72,11 +72,17 @@ ReportTemplateOrderByInput: TypeAlias = Literal[
 
 # fmt: off
 ExecutePlan = TypedDict("ExecutePlan", {
+    # Name of the GraphQL type.
     "__typename": Literal['ExecutePlan'],
+    # Whether the schedule is active.
     "enabled": Required[bool],
+    # Identifier of the schedule.
     "id": Required[str],
+    # Interval of the schedule as a string. The format is not documented.
     "period": Required[str],
+    # How many reports are kept, or for how many days. Which of the two applies is not documented.
     "retain": Required[int],
+    # Start of the schedule, as an ISO 8601 UTC string.
     "start_at": Required[str],
 }, total=False)
 # fmt: on
@@ -145,10 +151,15 @@ ReportTemplateWhereInput = TypedDict("ReportTemplateWhereInput", {
 
 # fmt: off
 ResourceMeta = TypedDict("ResourceMeta", {
+    # Name of the GraphQL type.
     "__typename": Literal['ResourceMeta'],
+    # Fields of the resources that the report shows.
     "fields": Required[Texts],
+    # Filter for the resources in the report.
     "filter": Required[Any],
+    # Title of this part of the report.
     "name": Required[str],
+    # Kind of resource, such as `VM` or `HOST`.
     "type": Required["ReportResourceInputEnum"],
 }, total=False)
 # fmt: on

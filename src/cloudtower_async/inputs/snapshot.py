@@ -196,7 +196,7 @@ class SnapshotPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the plan belongs to."""
     end_time: Date
     """Time after which the plan no longer runs, as an ISO 8601 UTC string. If omitted, the plan has no end."""
     exec_h_m: str

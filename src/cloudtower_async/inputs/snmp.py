@@ -88,7 +88,7 @@ class SnmpTransportCreationParams(TypedDict, total=False):
     auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the transport belongs to."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool
@@ -169,7 +169,7 @@ class SnmpTrapReceiverCreationParams(TypedDict, total=False):
     auth_protocol: "inputs.SnmpAuthProtocol"
     """Hash for authentication (SNMP v3): `MD5` or `SHA`."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the receiver belongs to."""
     community: str
     """Community string (SNMP v2c). Treat it as a secret."""
     disabled: bool

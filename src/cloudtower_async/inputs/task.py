@@ -98,7 +98,7 @@ class TaskCreationParams(TypedDict, total=False):
     api_key_name: str  # since 4.6.0
     """Name of the API key that the task is recorded for."""
     args: Mapping[str, Any]
-    """Parameters of the operation, as the server recorded them."""
+    """Parameters of the operation that the task represents."""
     cluster_id: str
     """Id of the cluster that the task is shown for."""
     description: Required["TaskDescription"]
@@ -118,7 +118,7 @@ class TaskCreationParams(TypedDict, total=False):
     resource_type: Required[str]  # not empty
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str  # since 4.6.0
-    """Internal record of the state, as a string."""
+    """Internal record of the server, as a string."""
     started_at: Date  # since 4.5.0
     """Start time as an ISO 8601 UTC string; None before the start."""
     status: "TaskStatus"  # since 4.6.0
@@ -133,7 +133,9 @@ class TaskCreationParams(TypedDict, total=False):
 
 # fmt: off
 TaskDescription = TypedDict("TaskDescription", {
+    # Text in English.
     "en-US": Required[str],
+    # Text in Chinese.
     "zh-CN": Required[str],
 }, total=False)
 # fmt: on
@@ -155,7 +157,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     args: Mapping[str, Any]
-    """Parameters of the operation, as the server recorded them."""
+    """Parameters of the operation that the task represents."""
     cluster_id: str
     """Id of the cluster that the task is shown for."""
     description: "TaskDescription"
@@ -173,7 +175,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     resource_id: str
     """Id of the resource that the task changes."""
     resource_mutation: str
-    """Name of the internal mutation that the task runs."""
+    """Name of the server's operation that the task runs."""
     resource_rollback_error: str
     """Why the changes could not be undone."""
     resource_rollback_retry_count: int
@@ -183,7 +185,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     resource_type: str
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
-    """Internal record of the state, as a string."""
+    """Internal record of the server, as a string."""
     started_at: Date  # since 4.5.0
     """Start time as an ISO 8601 UTC string; None before the start."""
     status: "TaskStatus"

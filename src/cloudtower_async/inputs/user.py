@@ -369,7 +369,9 @@ class UserAuditLogCreationParams(TypedDict, total=False):
 
 # fmt: off
 UserAuditLogMessage = TypedDict("UserAuditLogMessage", {
+    # Text of the entry in English.
     "en-US": Required[str],
+    # Text of the entry in Chinese.
     "zh-CN": Required[str],
 }, total=False)
 # fmt: on

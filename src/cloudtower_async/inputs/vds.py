@@ -58,7 +58,7 @@ class VdsCreationParams(TypedDict, total=False):
     bond_mode: str
     """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the switch belongs to."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
@@ -73,7 +73,7 @@ class VdsCreationWithMAccessVlanParams(TypedDict, total=False):
     bond_mode: str
     """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the switch belongs to."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]
@@ -114,7 +114,7 @@ class VdsCreationWithMigrateVlanParams(TypedDict, total=False):
     bond_mode: str
     """Bonding mode of the uplink NICs. The names of the modes are not documented."""
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the switch belongs to."""
     name: Required[str]
     """Name of the virtual distributed switch."""
     nic_ids: Required[Texts]

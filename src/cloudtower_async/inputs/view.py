@@ -29,7 +29,7 @@ class ViewCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the view belongs to."""
     name: Required[str]
     """Name of the new monitoring view."""
     time_span: Required[int]

@@ -348,7 +348,7 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
     path: str
     """Path of the volume's data; optional."""
     resident_in_cache: bool  # since 4.7.0
-    """True to keep the volume in the fast tier (pinned to cache)."""
+    """True to keep the volume in the cache tier."""
     size: Required[int]
     """Size of the new volume in bytes, unless `size_unit` is given."""
     size_unit: "inputs.ByteUnit"
@@ -955,7 +955,7 @@ class VmNicParams(TypedDict, total=False):
     local_id: str
     """UUID of the NIC on the cluster; omit it for a new NIC."""
     mac_address: str
-    """MAC address of the NIC; optional for a new one."""
+    """MAC address of the NIC. Optional for a new NIC."""
     mirror: bool
     """True to let the NIC receive mirrored traffic."""
     model: "inputs.VmNicModel"
@@ -1173,7 +1173,7 @@ class VmUpdateEachDiskIoPolicyParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     boot: Required[int]
-    """Position, in the boot order, of the disk to limit."""
+    """Selects the disk to limit by its position in the boot order."""
     data: Required["VmRestrictIoParamsData"]
     """Limits of the disk; only for disks, not for CD-ROM drives."""
 

@@ -640,7 +640,7 @@ class VmPlacementGroupCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the placement group belongs to."""
     description: str
     """Free text for people; an empty string means no description."""
     enabled: Required[bool]
@@ -836,7 +836,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     cluster_id: Required[str]
-    """Id of the cluster that the object belongs to."""
+    """Id of the cluster that the volume belongs to."""
     elf_ec_storage_policy: "VmVolumeCreationParamsElfEcStoragePolicy"  # since 4.7.0
     """Storage policy with erasure coding. Give this or `elf_replica_storage_policy`."""
     elf_replica_storage_policy: "VmVolumeElfStoragePolicyType"  # since 4.7.0
@@ -846,7 +846,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     name: Required[str]
     """Name of the new volume."""
     resident_in_cache: bool  # since 4.7.0
-    """True to keep the volume in the fast tier (pinned to cache)."""
+    """True to keep the volume in the cache tier."""
     sharing: Required[bool]
     """True if several VMs may mount the volume at the same time."""
     size: Required[int]

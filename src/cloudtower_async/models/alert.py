@@ -48,7 +48,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     severity: str
     """Severity as a string: `CRITICAL`, `NOTICE` or `INFO`."""
     solution: str
-    """What to do about it; its language follows the `content-language` header."""
+    """Recommended action; its language follows the `content-language` header."""
     threshold: float
     """Threshold that was crossed; its unit depends on the rule."""
     value: float

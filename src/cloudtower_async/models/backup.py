@@ -78,9 +78,9 @@ class BackupPlan(
     backup_restore_point_count: int | None = None  # since 4.5.0
     """Number of restore points of the plan; None if not reported."""
     backup_restore_points: list[NestedBackupRestorePoint] | None = None  # since 4.5.0
-    """Restore points of the backup plan or repository."""
+    """Restore points of the backup plan."""
     backup_service: NestedBackupService
-    """Backup service that runs the plan or uses the repository."""
+    """Backup service that runs the plan."""
     backup_store_repository: NestedBackupStoreRepository
     """Repository that the plan writes its backups to."""
     backup_total_size: int | None = None  # since 4.5.0
@@ -92,7 +92,7 @@ class BackupPlan(
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None  # since 4.5.0
-    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
+    """What happens to the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     enable_window: bool
@@ -160,9 +160,9 @@ class BackupPlan(
     vms: list[NestedVm] | None = None  # since 4.5.0
     """VMs that the plan backs up."""
     window_end: str | None = None
-    """End of the time window."""
+    """End of the time window. The format is not documented."""
     window_start: str | None = None
-    """Start of the time window."""
+    """Start of the time window. The format is not documented."""
 
 
 class NestedBackupRestoreExecution(Entity, kw_only=True, frozen=True, gc=False):
@@ -206,7 +206,7 @@ class BackupRestorePoint(
     """Since CloudTower 4.4.0."""
 
     backup_plan: NestedBackupPlan
-    """Backup plan to which the object belongs."""
+    """Backup plan that made the restore point."""
     backup_restore_executions: list[NestedBackupRestoreExecution] | None = None
     """Restores from this point."""
     backup_target_execution: NestedBackupTargetExecution
@@ -390,9 +390,9 @@ class BackupStoreRepository(
     backup_plans: list[NestedBackupPlan] | None = None
     """Backup plans that store their backups in the repository."""
     backup_restore_points: list[NestedBackupRestorePoint] | None = None
-    """Restore points of the backup plan or repository."""
+    """Restore points in the repository."""
     backup_service: NestedBackupService | None = None
-    """Backup service that runs the plan or uses the repository."""
+    """Backup service that uses the repository."""
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     description: str | None = None
@@ -510,7 +510,7 @@ class VmDiskMetaData(Struct, kw_only=True, frozen=True, gc=False):
     bus: Bus | None = None
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     disabled: bool | None = None
-    """True if the feature or device is switched off."""
+    """True if the CD-ROM drive was disabled."""
     max_bandwidth: float | None = None
     """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None
@@ -547,7 +547,7 @@ class VmNicMetaData(Struct, kw_only=True, frozen=True, gc=False):
     egress_rate_limit_max_rate_in_bitps: float | None = None
     """Limit of outgoing traffic in bits per second."""
     enabled: bool | None = None
-    """True if the feature or device is switched on."""
+    """True if the NIC was connected."""
     ingress_rate_limit_burst_in_bit: float | None = None
     """Burst allowance of incoming traffic in bits."""
     ingress_rate_limit_enabled: bool | None = None
@@ -561,7 +561,7 @@ class VmNicMetaData(Struct, kw_only=True, frozen=True, gc=False):
     mirror: bool | None = None
     """True if the NIC receives mirrored traffic."""
     model: str | None = None
-    """Model name of the hardware."""
+    """Model of the virtual NIC."""
     vlan_local_id: str | None = None
     """Local id of the virtual network."""
     vlan_mode_type: VlanModeType | None = None

@@ -57,9 +57,9 @@ class BusinessHost(
     name: str
     """Display name of the business host (a registered storage client)."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe over Fabrics namespaces that the business host may use."""
+    """NVMe-oF namespaces that the business host may use."""
     nvmf_subsystems: list[NestedNvmfSubsystem] | None = None
-    """NVMe over Fabrics subsystems that the business host may use."""
+    """NVMe-oF subsystems that the business host may use."""
 
 
 class BusinessHostGroup(
@@ -86,6 +86,6 @@ class BusinessHostGroup(
     name: str
     """Display name of the group of business hosts."""
     nvmf_namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe over Fabrics namespaces that the group may use."""
+    """NVMe-oF namespaces that the group may use."""
     nvmf_subsystems: list[NestedNvmfSubsystem] | None = None
-    """NVMe over Fabrics subsystems that the group may use."""
+    """NVMe-oF subsystems that the group may use."""

@@ -127,7 +127,7 @@ class NestedMetroCheckItem(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     key: str
     """Name of the check."""
     labels: dict[str, Any]
-    """Subject of the check as names and values."""
+    """What was checked, as names and values."""
     notice: list[str]
     """Findings that need attention, as texts."""
     status: MetroCheckStatusEnum
@@ -142,7 +142,7 @@ class NestedMetroCheckResult(Struct, kw_only=True, frozen=True, gc=False):
     info: int
     """Number of informational findings."""
     items: list[NestedMetroCheckItem]
-    """Single checks."""
+    """Result of each check."""
     notice: int
     """Number of findings that need attention."""
     status: MetroCheckStatusEnum
@@ -221,11 +221,11 @@ class Cluster(
     architecture: Architecture
     """CPU architecture of the hosts: `X86_64` or `AARCH64`."""
     auto_converge: bool | None = None
-    """True if vCPUs are slowed down when a live migration does not converge; None if unknown."""
+    """True if the vCPUs of a VM are slowed down when its live migration makes too little progress; None if unknown."""
     cap_snapshot_unique_size: int | None = None  # since 4.9.0
-    """Storage space in the capacity tier that snapshots use alone, in bytes; None if unknown."""
+    """Capacity-tier space used only by snapshots, in bytes; None if unknown."""
     cap_volume_unique_size: int | None = None  # since 4.9.0
-    """Storage space in the capacity tier that volumes use alone, in bytes; None if unknown."""
+    """Capacity-tier space used only by volumes, in bytes; None if unknown."""
     commited_memory_bytes: int | None = None  # since 4.7.0
     """Memory committed to VMs in bytes; None if unknown."""
     connect_state: ConnectState
@@ -251,7 +251,7 @@ class Cluster(
     dns: list[str]
     """IP addresses of the cluster's DNS servers."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
-    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
+    """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     ecp_license: NestedEcpLicense | None = None  # since 4.7.0
     """License of the enterprise cloud platform; None if there is none."""
     enable_tiering: bool | None = None  # since 4.7.0
@@ -305,9 +305,9 @@ class Cluster(
     max_physical_data_capacity: int | None = None
     """Maximum physical storage capacity that the license allows, in bytes."""
     max_physical_data_capacity_per_node: int | None = None
-    """Maximum physical storage capacity per node that the license allows, in bytes."""
+    """Limit of the license on the physical storage capacity of each node, in bytes."""
     metro_availability_checklist: NestedMetroAvailabilityChecklist | None = None
-    """Results of the checks for active-active operation; None for other clusters."""
+    """Results of the checks for active-active operation; None if the cluster is not active-active."""
     mgt_gateway: str | None = None
     """IPv4 address of the gateway of the management network."""
     mgt_netmask: str | None = None
@@ -345,11 +345,11 @@ class Cluster(
     perf_valid_data_space: int | None = None  # since 4.7.0
     """Usable space of the write cache (performance tier) in bytes."""
     planned_prioritized_space: int | None = None  # since 4.7.0
-    """Space reserved for pinned volumes in the fast tier, in bytes."""
+    """Space reserved for pinned volumes in the cache tier, in bytes."""
     pmem_enabled: bool | None = None
     """True if the cluster supports persistent memory; None if unknown."""
     prio_space_percentage: float | None = None  # since 4.7.0
-    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the cache tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     provisioned_cpu_cores: int | None = None
     """Number of vCPUs provisioned to VMs."""
     provisioned_cpu_cores_for_active_vm: int | None = None
@@ -479,9 +479,9 @@ class DiskPoolPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     planned_prioritized_space: int | None = None
-    """Space reserved for pinned volumes in the fast tier, in bytes."""
+    """Space reserved for pinned volumes in the cache tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the cache tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
 
 
 class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
@@ -498,9 +498,9 @@ class HostPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     name: str
     """Name of the host."""
     planned_prioritized_space: int | None = None
-    """Space reserved for pinned volumes in the fast tier, in bytes."""
+    """Space reserved for pinned volumes in the cache tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the cache tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     with_faster_ssd_as_cache: bool | None = None
     """True if faster SSDs serve as the cache tier; None if unknown."""
 
@@ -513,7 +513,7 @@ class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     allocated_prioritized_space_usage: float | None = None
     """Used share of the space that is reserved for pinned volumes. The unit is not documented."""
     downgraded_prioritized_space: int | None = None
-    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
+    """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     hosts: list[HostPinInPerformanceInfo] | None = None
     """Space reserved for pinned volumes on each host."""
     id: str
@@ -521,11 +521,11 @@ class ClusterPinInPerformanceInfo(Entity, kw_only=True, frozen=True, gc=False):
     name: str
     """Name of the cluster."""
     pin_in_performance_enabled: bool | None = None
-    """True if volumes can be pinned to the fast tier; None if unknown."""
+    """True if volumes can be pinned to the cache tier; None if unknown."""
     planned_prioritized_space: int | None = None
-    """Space reserved for pinned volumes in the fast tier, in bytes."""
+    """Space reserved for pinned volumes in the cache tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the cache tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     total_prio_volume_size: int | None = None
     """Size of all pinned volumes in bytes."""
     total_prio_volume_size_usage: float | None = None
@@ -610,4 +610,4 @@ class MetaLeader(Struct, kw_only=True, frozen=True, gc=False):
     cluster_id: str
     """Id of the cluster that the leader serves."""
     meta_leader: str
-    """Host that leads the metadata service of the cluster's storage."""
+    """Host that leads the metadata service of the cluster's storage, as a string. Whether the string is an id, a name or an address is not documented."""

@@ -38,9 +38,9 @@ class ConsistencyGroup(
     name: str
     """Display name of the consistency group."""
     namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe over Fabrics namespaces in the group; snapshots include all of them at the same moment."""
+    """NVMe-oF namespaces in the group; snapshots include all of them at the same moment."""
     unique_size: int
-    """Physical space in bytes that the group's volumes use alone."""
+    """Physical space that only the volumes of the group use, in bytes."""
 
 
 class ConsistencyGroupSnapshot(
@@ -72,9 +72,9 @@ class ConsistencyGroupSnapshot(
     name: str
     """Display name of the group snapshot."""
     nvmf_namespace_snapshots: list[NestedNvmfNamespaceSnapshot] | None = None
-    """Snapshots of the group's NVMe over Fabrics namespaces."""
+    """Snapshots of the group's NVMe-oF namespaces."""
     unique_size: int
-    """Physical space in bytes that the group snapshot uses alone."""
+    """Physical space that only the group snapshot uses, in bytes."""
 
 
 class DeleteConsistencyGroup(Entity, kw_only=True, frozen=True, gc=False):

@@ -128,7 +128,7 @@ class NestedContentLibraryVmTemplateDisk(Struct, kw_only=True, frozen=True, gc=F
     path: str | None = None
     """Path of the disk's volume in the storage; None if not reported."""
     resident_in_cache: bool | None = None
-    """True to keep the volume in the fast tier (pinned to cache)."""
+    """True to keep the volume in the cache tier."""
     size: int | None = None
     """Capacity of the disk in bytes; None if not reported."""
     storage_encrypted: bool | None = None
@@ -204,7 +204,7 @@ class NestedZbsStorageInfo(Struct, kw_only=True, frozen=True, gc=False):
     cluster_id: str
     """Id of the storage cluster."""
     snapshot_info: list[NestedSnapshotInfo] | None = None
-    """LUN snapshots on the storage cluster that hold the disks."""
+    """LUN snapshots with the data of the disks, on the storage cluster."""
 
 
 class ContentLibraryVmTemplate(

@@ -29,7 +29,7 @@ class NestedDiscoveredHostDisk(Struct, kw_only=True, frozen=True, gc=False):
     function: DiskFunction | None = None
     """Suggested use of the disk, such as `DATA` or `CACHE`; can be None."""
     model: str
-    """Model name of the hardware."""
+    """Model of the disk."""
     numa_node: int | None = None
     """NUMA node that the device is attached to."""
     persistent_memory_type: str | None = None

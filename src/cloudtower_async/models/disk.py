@@ -121,7 +121,7 @@ class Disk(
     path: str
     """Device path of the disk on its host."""
     persistent_memory_type: str | None = None
-    """Type of persistent memory; None for other disks."""
+    """Type of persistent memory; None if the disk is not made of persistent memory."""
     physical_slot_on_brick: int | None = None
     """Number of the slot in the chassis; None if unknown."""
     pmem_dimms: list[NestedPmemDimm] | None = None
@@ -203,9 +203,9 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     perf_valid_data_space: int
     """Usable space of the write cache (performance tier) in bytes."""
     planned_prioritized_space: int
-    """Space reserved for pinned volumes in the fast tier, in bytes."""
+    """Space reserved for pinned volumes in the cache tier, in bytes."""
     prio_space_percentage: float | None = None
-    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the cache tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     sata_or_sas_ssd_disk_count: int
     """Number of SATA and SAS SSDs in the pool."""
     status: DiskPoolStatus

@@ -55,7 +55,7 @@ class ElfDataStore(Entity, kw_only=True, frozen=True, gc=False):
     nfs_export: NestedNfsExport | None = None
     """NFS export behind the data store; None for other types."""
     nvmf_subsystem: NestedNvmfSubsystem | None = None
-    """NVMe over Fabrics subsystem behind the data store; None for other types."""
+    """NVMe-oF subsystem behind the data store; None for other types."""
     replica_num: int
     """Number of replicas of the data."""
     thin_provision: bool

@@ -107,6 +107,6 @@ class EntityFilter(Entity, kw_only=True, frozen=True, gc=False):
     name: str
     """Display name of the resource optimization rule."""
     preset: str | None = None
-    """Identifier of a rule that the system provides; can be None."""
+    """Identifier of a rule that the system provides; None for other rules."""
     rules: list[NestedFilterRule]
     """Conditions that a VM must meet to be found."""

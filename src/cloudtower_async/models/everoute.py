@@ -105,7 +105,7 @@ class NestedEverouteAgentStatus(
     is_health: bool
     """Whether the instance is healthy."""
     message: str | None = None
-    """Text for people; its language follows the `content-language` header."""
+    """Message about the status; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
     """Phase of the agent, such as `Running` or `Failed`; can be None."""
     reason: str | None = None
@@ -122,7 +122,7 @@ class NestedEverouteManageVDSStatus(
     """Since CloudTower 3.0.0."""
 
     message: str | None = None
-    """Text for people; its language follows the `content-language` header."""
+    """Message about the status; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
     """Phase of the virtual switch, such as `Running` or `Failed`; can be None."""
     reason: str | None = None
@@ -169,7 +169,7 @@ class NestedEverouteClusterCondition(
     last_probe_time: str | None = None
     """Time of the last check, as an ISO 8601 UTC string; can be None."""
     type: str
-    """Name of the condition."""
+    """Name of the status check."""
 
 
 class NestedEverouteClusterVMMetrics(
@@ -210,7 +210,7 @@ class NestedEverouteControllerStatus(
     is_health: bool
     """Whether the instance is healthy."""
     message: str | None = None
-    """Text for people; its language follows the `content-language` header."""
+    """Message about the status; its language follows the `content-language` header."""
     metrics: NestedEverouteClusterVMMetrics | None = None
     """Resource usage of the controller VM; None if not reported."""
     phase: EverouteClusterPhase | None = None
@@ -254,11 +254,11 @@ class NestedEverouteClusterStatus(
     agents: NestedEverouteClusterAgentStatus | None = None
     """Status of the agents; None if not reported."""
     conditions: list[NestedEverouteClusterCondition] | None = None
-    """Conditions of the service."""
+    """Results of the service's status checks."""
     controllers: NestedEverouteClusterControllerStatus | None = None
     """Status of the controllers; None if not reported."""
     message: str | None = None
-    """Text for people; its language follows the `content-language` header."""
+    """Message about the status; its language follows the `content-language` header."""
     phase: EverouteClusterPhase | None = None
     """Phase of the service, such as `Running` or `Failed`; can be None."""
     reason: str | None = None

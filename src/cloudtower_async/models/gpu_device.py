@@ -122,7 +122,7 @@ class GpuVmDetail(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     entity_filter_results: list[NestedVmEntityFilterResult] | None = None
-    """Results of the resource optimization filters for the VM."""
+    """Results of the resource optimization rules for the VM."""
     firmware: VmFirmware
     """Boot firmware of the VM: `BIOS` or `UEFI`."""
     folder: NestedVmFolder | None = None
@@ -152,7 +152,7 @@ class GpuVmDetail(
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     ips: str
-    """IP addresses of the guest, separated by commas; empty until VM tools report them, 1 to 3 minutes after the start."""
+    """IP addresses of the guest, separated by commas. Empty until VM tools report them, which takes 1 to 3 minutes after the VM starts."""
     isolation_policy: NestedIsolationPolicy | None = None
     """Isolation policy that quarantines the VM; None if the VM is not isolated."""
     kernel_info: str | None = None

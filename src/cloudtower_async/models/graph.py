@@ -87,15 +87,15 @@ class Graph(
     metric_type: MetricType
     """Kind of query: `NORMAL` (all), `TOPK` (highest) or `BOTTOMK` (lowest)."""
     namespaces: list[NestedNvmfNamespace] | None = None
-    """NVMe over Fabrics namespaces that the chart shows."""
+    """NVMe-oF namespaces that the chart shows."""
     network: NetworkType | None = None
-    """Network whose traffic the chart shows; None for other metrics."""
+    """Network whose traffic the chart shows; None if the metric is not about a network."""
     nics: list[NestedNic] | None = None
     """Physical NICs that the chart shows."""
     resource_type: str
     """Kind of resource that the chart shows."""
     service: str | None = None
-    """System service that the chart shows; None for other metrics."""
+    """System service that the chart shows; None if the metric is not about a service."""
     targets: dict[str, Any]
     """Settings of the shown resources as the UI stores them."""
     title: str

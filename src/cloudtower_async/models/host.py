@@ -31,7 +31,7 @@ class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     progress: float
     """Progress as a ratio from 0 to 1."""
     snapshot: str
-    """Internal record of the state, as a string."""
+    """Internal record of the server, as a string."""
     status: TaskStatus
     """`PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: list[NestedStep]
@@ -225,7 +225,7 @@ class Host(
     allocated_prioritized_space_usage: float | None = None  # since 4.7.0
     """Used share of the space that is reserved for pinned volumes. The unit is not documented."""
     chunk_id: str
-    """Id of the host's chunk server in the block storage."""
+    """Id of the host's storage service (chunk)."""
     cluster: NestedCluster
     """Cluster that the host belongs to."""
     commited_memory_bytes: int | None = None  # since 4.7.0
@@ -259,7 +259,7 @@ class Host(
     disks: list[NestedDisk] | None = None
     """Physical disks of the host."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
-    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
+    """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     failure_cache_space: int | None = None  # since 4.7.2
@@ -321,7 +321,7 @@ class Host(
     perf_valid_data_space: int | None = None  # since 4.7.0
     """Usable space of the write cache (performance tier) in bytes."""
     planned_prioritized_space: int | None = None  # since 4.7.0
-    """Space reserved for pinned volumes in the fast tier, in bytes."""
+    """Space reserved for pinned volumes in the cache tier, in bytes."""
     pmem_dimm_capacity: int
     """Total capacity of the persistent memory modules in bytes."""
     pmem_dimm_count: int
@@ -331,7 +331,7 @@ class Host(
     pmem_disk_count: int
     """Number of disks made of interleaved persistent memory."""
     prio_space_percentage: float | None = None  # since 4.7.0
-    """Percentage of the fast tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
+    """Percentage of the cache tier reserved for pinned volumes. The scale (0 to 1 or 0 to 100) is not documented."""
     provisioned_cpu_cores: int
     """Number of vCPUs provisioned to VMs."""
     provisioned_memory_bytes: int

@@ -78,7 +78,7 @@ class IscsiConnection(Entity, kw_only=True, frozen=True, gc=False):
     iscsi_target: NestedIscsiTarget | None = None
     """Target of an iSCSI connection; None for NVMe."""
     nvmf_subsystem: NestedNvmfSubsystem | None = None
-    """Subsystem of an NVMe over Fabrics connection; None for iSCSI."""
+    """Subsystem of an NVMe-oF connection; None for iSCSI."""
     tr_type: StoreTransportType | None = None
     """Transport: `TCP` or `RDMA`; None if not reported."""
     type: StoreConnectionType
@@ -113,17 +113,17 @@ class IscsiLun(
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Groups of business hosts (registered storage clients) that may access the resource."""
     business_host_is_same_with_parent: bool | None = None  # since 4.7.0
     """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Business hosts (registered storage clients) that may access the resource."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
     """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     consistency_group: NestedConsistencyGroup | None = None
     """Consistency group of the resource; None if there is no group."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
-    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
+    """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
@@ -167,7 +167,7 @@ class IscsiLun(
     name: str
     """Display name of the LUN."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     replica_num: int
     """Number of copies that the storage keeps of the LUN's data."""
     replication_plans: list[NestedReplicationPlan] | None = None  # since 4.7.0
@@ -187,9 +187,9 @@ class IscsiLun(
     thin_provision: bool
     """True for thin provisioning, False for thick."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
+    """Logical space that is not shared with other resources, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int
-    """Space used by this resource alone, in bytes."""
+    """Space that is not shared with other resources, in bytes."""
     zbs_volume_id: str
     """Id of the volume in the block storage."""
 
@@ -200,7 +200,7 @@ class IscsiLunSnapshot(
     """Since CloudTower 3.0.0."""
 
     consistency_group_snapshot: NestedConsistencyGroupSnapshot | None = None
-    """Consistency group snapshot of which this snapshot is a part; can be None."""
+    """Consistency group snapshot that contains this snapshot; None if there is none."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
@@ -226,7 +226,7 @@ class IscsiLunSnapshot(
     snapshot_group: NestedSnapshotGroup | None = None  # since 4.7.0
     """Snapshot group to which the snapshot belongs; None if there is no group."""
     unique_size: int
-    """Physical space in bytes that the snapshot uses alone."""
+    """Physical space that only the snapshot uses, in bytes."""
 
 
 class NestedInitiatorChap(HoldsSecrets, kw_only=True, frozen=True, gc=False):
@@ -268,9 +268,9 @@ class IscsiTarget(
     bps_wr_max_length: int | None = None
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Groups of business hosts (registered storage clients) that may access the resource."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Business hosts (registered storage clients) that may access the resource."""
     chap_enabled: bool
     """True if CHAP authentication is required."""
     chap_name: str | None = None
@@ -340,7 +340,7 @@ class IscsiTarget(
     name: str
     """Display name of the target."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     replica_num: int
     """Default number of copies for LUNs of the target."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0

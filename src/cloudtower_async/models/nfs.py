@@ -50,7 +50,7 @@ class NfsExport(
     name: str
     """Display name of the export."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     replica_num: int
     """Default number of copies for new inodes. Existing inodes keep their number of copies."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
@@ -67,7 +67,7 @@ class NfsInode(
     assigned_size: int
     """Capacity assigned to the file, in bytes."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
-    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
+    """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
@@ -93,7 +93,7 @@ class NfsInode(
     parent_id: str
     """Id of the directory that contains the inode."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     shared_size: int
@@ -101,6 +101,6 @@ class NfsInode(
     snapshot_num: int
     """Number of snapshots of the file."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
+    """Logical space that is not shared with other resources, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int
-    """Space used by this resource alone, in bytes."""
+    """Space that is not shared with other resources, in bytes."""

@@ -66,17 +66,17 @@ class NvmfNamespace(
     bps_wr_max_length: int
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Groups of business hosts (registered storage clients) that may access the resource."""
     business_host_is_same_with_parent: bool | None = None  # since 4.7.0
     """True if the LUN or namespace always has the business hosts of its target or subsystem."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Business hosts (registered storage clients) that may access the resource."""
     configuration_method: ConfigurationMethod | None = None  # since 4.7.0
     """How access is configured: with allowlists (`MANUAL`) or with business hosts (`BUSINESS_HOST`)."""
     consistency_group: NestedConsistencyGroup | None = None
     """Consistency group of the resource; None if there is no group."""
     downgraded_prioritized_space: int | None = None  # since 4.7.0
-    """Data of pinned volumes that is not yet in the fast tier, in bytes."""
+    """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
@@ -126,7 +126,7 @@ class NvmfNamespace(
     nvmf_subsystem: NestedNvmfSubsystem
     """Subsystem that offers the namespace."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     replica_num: int
     """Number of copies that the storage keeps of the namespace's data."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
@@ -144,9 +144,9 @@ class NvmfNamespace(
     thin_provision: bool
     """True for thin provisioning, False for thick."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
+    """Logical space that is not shared with other resources, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int
-    """Space used by this resource alone, in bytes."""
+    """Space that is not shared with other resources, in bytes."""
     zbs_volume_id: str
     """Id of the volume in the block storage."""
 
@@ -157,7 +157,7 @@ class NvmfNamespaceSnapshot(
     """Since CloudTower 3.0.0."""
 
     consistency_group_snapshot: NestedConsistencyGroupSnapshot | None = None
-    """Consistency group snapshot of which this snapshot is a part; can be None."""
+    """Consistency group snapshot that contains this snapshot; None if there is none."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0
@@ -183,7 +183,7 @@ class NvmfNamespaceSnapshot(
     snapshot_group: NestedSnapshotGroup | None = None  # since 4.7.0
     """Snapshot group to which the snapshot belongs; None if there is no group."""
     unique_size: int
-    """Physical space in bytes that the snapshot uses alone."""
+    """Physical space that only the snapshot uses, in bytes."""
 
 
 class NvmfSubsystemPolicyType(OpenEnum):
@@ -217,9 +217,9 @@ class NvmfSubsystem(
     bps_wr_max_length: int | None = None
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
-    """Business host groups that may access the storage object."""
+    """Groups of business hosts (registered storage clients) that may access the resource."""
     business_hosts: list[NestedBusinessHost] | None = None  # since 4.7.0
-    """Business hosts that may access the storage object."""
+    """Business hosts (registered storage clients) that may access the resource."""
     cluster: NestedCluster
     """Cluster that serves the subsystem."""
     configuration_adaptive: bool | None = None  # since 4.7.0
@@ -285,7 +285,7 @@ class NvmfSubsystem(
     policy: NvmfSubsystemPolicyType
     """How access points are assigned to namespaces. `BALANCE` spreads the access points over the nodes. What `INHERIT` does is not documented."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the fast tier (pinned to cache)."""
+    """True to keep the data in the cache tier."""
     replica_num: int
     """Default number of copies for namespaces of the subsystem."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0

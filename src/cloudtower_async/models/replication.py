@@ -99,7 +99,7 @@ class ReplicationPlan(
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
-    """What happens to restore points on deletion: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
+    """What happens to the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     ec_k: int | None = None
@@ -201,9 +201,9 @@ class ReplicationPlan(
     weekdays: list[WeekdayTypeEnum] | None = None
     """Days of the week on which the plan runs when its period is `WEEKLY`."""
     window_end: str | None = None
-    """End of the time window."""
+    """End of the time window. The format is not documented."""
     window_start: str | None = None
-    """Start of the time window."""
+    """Start of the time window. The format is not documented."""
 
 
 class ReplicationService(

@@ -85,7 +85,7 @@ class ReportTemplate(
     name: str
     """Display name of the report template."""
     preset: str | None = None
-    """Identifier of a template that the system provides; can be None."""
+    """Identifier of a template that the system provides; None for other templates."""
     resource_meta: list[NestedResourceMeta]
     """Resources and fields that the report contains."""
     task_num: int

@@ -45,7 +45,7 @@ class NestedSecurityPolicyApply(Struct, kw_only=True, frozen=True, gc=False):
     security_group_id: str | None = None  # since 4.4.0
     """Id of the security group whose VMs are protected."""
     selector: list[NestedLabel]
-    """Labels that select the VMs which the rule matches."""
+    """Labels that select VMs; used only when the `type` is `SELECTOR`."""
     selector_ids: list[str]
     """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
 
@@ -94,7 +94,7 @@ class SecurityPolicy(Entity, kw_only=True, frozen=True, gc=False):
     ingress: list[NestedNetworkPolicyRule] | None = None
     """Rules for incoming traffic."""
     is_blocklist: bool | None = None  # since 4.5.0
-    """True if the rules list denied traffic; False if the rules list allowed traffic."""
+    """True if the rules deny traffic; False if the rules allow traffic."""
     name: str
     """Name shown in the CloudTower UI."""
     policy_mode: PolicyMode | None = None

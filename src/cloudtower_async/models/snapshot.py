@@ -89,7 +89,7 @@ class SnapshotGroup(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     logical_size_bytes: int
-    """Logical space used by this resource alone, in bytes."""
+    """Logical space that only the snapshots of the group use, in bytes."""
     name: str
     """Name of the snapshot group."""
     object_num: int
@@ -130,9 +130,9 @@ class SnapshotPlan(
     """Since CloudTower 3.0.0."""
 
     auto_delete_num: int
-    """Number of deletions that the plan ran by itself."""
+    """Number of snapshot deletions that the plan started by itself."""
     auto_execute_num: int
-    """Number of executions that the plan ran by itself."""
+    """Number of executions that the plan started by itself."""
     cluster: NestedCluster
     """Cluster that the plan belongs to."""
     description: str
@@ -162,9 +162,9 @@ class SnapshotPlan(
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     logical_size_bytes: int
-    """Logical space that the snapshots of the plan use alone, in bytes."""
+    """Logical space that only the snapshots of the plan use, in bytes."""
     manual_delete_num: int
-    """Number of deletions that users started."""
+    """Number of snapshot deletions that users started."""
     manual_execute_num: int
     """Number of executions that users started."""
     mirror: bool
@@ -174,7 +174,7 @@ class SnapshotPlan(
     next_execute_time: str | None = None
     """Time of the next execution as an ISO 8601 UTC string; None if no run is planned."""
     object_num: int
-    """Number of objects that the plan covers."""
+    """Number of objects, such as VMs, that the plan covers."""
     physical_size_bytes: int
     """Physical space that the snapshots of the plan take, in bytes."""
     remain_snapshot_num: int

@@ -172,6 +172,6 @@ class UserRoleNext(Entity, kw_only=True, frozen=True, gc=False):
     platform: UserRolePlatform
     """Where the role applies: `MANAGEMENT` or `SELF_SERVICE`."""
     preset: UserRolePreset | None = None
-    """Predefined role, such as `ADMIN` or `READ_ONLY`; can be None."""
+    """Predefined role, such as `ADMIN` or `READ_ONLY`; None for other roles."""
     users: list[NestedUser] | None = None
     """Users who have the role."""

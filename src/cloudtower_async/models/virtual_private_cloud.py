@@ -139,7 +139,7 @@ class NestedVirtualPrivateCloudIsolationPolicy(Entity, kw_only=True, frozen=True
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     vm: NestedVm
-    """VM that the resource belongs to."""
+    """VM that the policy isolates."""
 
 
 class NestedVirtualPrivateCloudLabelGroup(Struct, kw_only=True, frozen=True, gc=False):
@@ -181,7 +181,7 @@ class NestedVirtualPrivateCloudNetworkPolicyRule(Struct, kw_only=True, frozen=Tr
     except_ip_block: list[str] | None = None
     """IP addresses or subnets excluded from `ip_block`."""
     ip_block: str | None = None
-    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
+    """IP address or subnet that the rule matches; used only when the `type` is `IP_BLOCK`."""
     ports: list[NestedVirtualPrivateCloudNetworkPolicyRulePort] | None = None
     """Protocols and ports that the rule matches."""
     security_group: NestedVirtualPrivateCloudSecurityGroup | None = None
@@ -189,7 +189,7 @@ class NestedVirtualPrivateCloudNetworkPolicyRule(Struct, kw_only=True, frozen=Tr
     security_group_id: str | None = None
     """Id of the security group whose VMs the rule matches; None for other types."""
     selector: list[NestedLabel] | None = None
-    """Labels that select the VMs which the rule matches."""
+    """Labels that select VMs; used only when the `type` is `SELECTOR`."""
     selector_ids: list[str] | None = None
     """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     type: VirtualPrivateCloudNetworkPolicyRuleType
@@ -416,7 +416,7 @@ class VirtualPrivateCloudExternalSubnet(
     vlan: NestedVlan
     """VM network that the external subnet uses."""
     vpc: NestedVirtualPrivateCloud | None = None
-    """VPC that uses the subnet exclusively; can be None."""
+    """VPC that uses the subnet exclusively; None if there is none."""
 
 
 class VirtualPrivateCloudExternalSubnetGroup(
@@ -449,7 +449,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     shared_in_edge_gateway_group: bool
     """Whether all edge gateways of the group use the same external subnet settings."""
     vpc: NestedVirtualPrivateCloud | None = None
-    """VPC that uses the group exclusively; can be None."""
+    """VPC that uses the group exclusively; None if there is none."""
 
 
 class VirtualPrivateCloudFloatingIp(

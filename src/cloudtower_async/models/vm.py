@@ -111,7 +111,7 @@ class Vm(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     entity_filter_results: list[NestedVmEntityFilterResult] | None = None
-    """Results of the resource optimization filters for the VM."""
+    """Results of the resource optimization rules for the VM."""
     firmware: VmFirmware
     """Boot firmware of the VM: `BIOS` or `UEFI`."""
     folder: NestedVmFolder | None = None
@@ -147,7 +147,7 @@ class Vm(
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     ips: str
-    """IP addresses of the guest, separated by commas; empty until VM tools report them, 1 to 3 minutes after the start."""
+    """IP addresses of the guest, separated by commas. Empty until VM tools report them, which takes 1 to 3 minutes after the VM starts."""
     isolation_policy: NestedIsolationPolicy | None = None
     """Isolation policy that quarantines the VM; None if the VM is not isolated."""
     kernel_info: str | None = None
@@ -201,7 +201,7 @@ class Vm(
     status: VmStatus
     """Power state: `RUNNING`, `STOPPED`, `SUSPENDED`, `DELETED` or `UNKNOWN`. Can lag behind the guest by about 30 s."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
+    """Logical space that is not shared with other resources, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int | None = None
     """Storage space used by the VM alone, in bytes; None if unknown."""
     usb_devices: list[NestedUsbDevice] | None = None

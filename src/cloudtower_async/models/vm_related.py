@@ -109,7 +109,7 @@ class NestedFrozenNic(Struct, kw_only=True, frozen=True, gc=False):
     subnet_mask: str
     """Subnet mask that was configured; empty if not set."""
     vlan: NestedFrozenVlan
-    """VM network of the NIC at that time."""
+    """VM network of the NIC when the snapshot or template was made."""
 
 
 class NestedSvtImage(Entity, kw_only=True, frozen=True, gc=False):
@@ -169,9 +169,9 @@ class VmDisk(Entity, kw_only=True, frozen=True, gc=False):
     bus: Bus
     """Bus of the disk: `VIRTIO`, `SCSI`, `IDE` or `USB`."""
     cloud_init_image_name: str | None = None
-    """Name of the cloud-init image; None for other disks."""
+    """Name of the cloud-init image; None if the disk is not a cloud-init image."""
     cloud_init_image_path: str | None = None
-    """Path of the cloud-init image; None for other disks."""
+    """Path of the cloud-init image; None if the disk is not a cloud-init image."""
     device: str | None = None
     """Device name in the guest, as VM tools report it; None if unknown."""
     disabled: bool | None = None
@@ -201,7 +201,7 @@ class VmDisk(Entity, kw_only=True, frozen=True, gc=False):
     unsafe_image_uuid: str | None = None
     """UUID of the image; None if not set."""
     unsafe_provision: str | None = None
-    """Format of the disk; None if unknown."""
+    """Provisioning format of the disk, as a string; None if unknown. The values are not documented."""
     vm: NestedVm
     """VM that the disk belongs to."""
     vm_volume: NestedVmVolume | None = None
@@ -256,7 +256,7 @@ class VmNic(Entity, kw_only=True, frozen=True, gc=False):
     gateway: str | None = None
     """IPv4 gateway of the NIC; None or empty if not set."""
     guest_info_ip_addresses: list[str] | None = None  # since 4.8.0
-    """IPv4 addresses that VM tools report; empty until VM tools report addresses, 1 to 3 minutes after the start."""
+    """IPv4 addresses that VM tools report. Empty until VM tools report them, which takes 1 to 3 minutes after the VM starts."""
     guest_info_ip_addresses_v6: list[str] | None = None  # since 4.8.0
     """IPv6 addresses that VM tools report."""
     id: str
@@ -532,7 +532,7 @@ class VmVolume(
     path: str
     """Path of the backing LUN, as the hypervisor uses it."""
     resident_in_cache: bool | None = None  # since 4.7.0
-    """True to keep the volume in the fast tier (pinned to cache)."""
+    """True to keep the volume in the cache tier."""
     sharing: bool
     """True if several VMs may mount the volume at the same time."""
     size: int
@@ -540,9 +540,9 @@ class VmVolume(
     type: VmVolumeType | None = None
     """How the hypervisor reaches the volume: `KVM_VOLUME` or `KVM_VOLUME_ISCSI`; None if unknown."""
     unique_logical_size: float | None = None  # since 4.1.0
-    """Logical space that this resource alone uses, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
+    """Logical space that is not shared with other resources, in bytes; can be fractional. With thick provisioning, this is the used space divided by the number of replicas."""
     unique_size: int | None = None
-    """Space used by this resource alone, in bytes."""
+    """Space that is not shared with other resources, in bytes."""
     used_size: int | None = None  # since 4.6.0
     """Storage space in use, in bytes; None if unknown."""
     used_size_usage: float | None = None  # since 4.6.0
@@ -600,7 +600,7 @@ class VmVolumeSnapshot(
     name: str
     """Display name of the volume snapshot."""
     resident_in_cache: bool | None = None  # since 4.7.0
-    """True to keep the volume in the fast tier (pinned to cache)."""
+    """True to keep the volume in the cache tier."""
     shared_size: float | None = None
     """Space shared with other volumes and snapshots, in bytes; None if not reported."""
     size: float | None = None
@@ -608,7 +608,7 @@ class VmVolumeSnapshot(
     type: VmVolumeSnapshotType
     """Kind of volume snapshot."""
     unique_size: float | None = None
-    """Space that the snapshot uses alone, in bytes; None if not reported."""
+    """Space that only the snapshot uses, in bytes; None if not reported."""
     vm_volume: NestedVmVolume | None = None
     """Volume from which the snapshot was taken; can be None."""
     volume_sharing: bool | None = None  # since 3.3.0

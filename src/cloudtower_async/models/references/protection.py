@@ -71,7 +71,7 @@ class NestedReplicationClusterDescriptor(Struct, kw_only=True, frozen=True, gc=F
     cluster_name: str | None = None
     """Name that the cluster has in CloudTower."""
     tower_deploy_id: str | None = None
-    """Id of the CloudTower that manages the object."""
+    """Id of the CloudTower that manages the cluster."""
 
 
 class NestedReplicationNetworkConfigure(Struct, kw_only=True, frozen=True, gc=False):

@@ -27,7 +27,7 @@ class BackupPlanExecution(
     """Since CloudTower 4.4.0."""
 
     backup_plan: NestedBackupPlan | None = None
-    """Backup plan to which the object belongs."""
+    """Backup plan that was run."""
     deletable_flag_marked: bool | None = None
     """Internal flag of the server."""
     duration: int | None = None
@@ -105,4 +105,4 @@ class NestedBackupPlanTimePoint(Struct, kw_only=True, frozen=True, gc=False):
     minute: int
     """Minute of the hour from 0 to 59."""
     weekday: WeekdayTypeEnum | None = None
-    """Day of the week; can be None."""
+    """Day of the week; None if not set."""

@@ -37,11 +37,11 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     path: str
     """Path of the data; empty for a drive without an image."""
     resident_in_cache: bool | None = None  # since 4.7.0
-    """True if the volume was pinned to the fast tier; None if unknown."""
+    """True if the volume was pinned to the cache tier; None if unknown."""
     size: int
     """Size of the disk in bytes."""
     snapshot_local_id: str | None = None
-    """Name of the LUN snapshot that holds the data; None if not set."""
+    """Name (not the local id) of the LUN snapshot that holds the data; None if not set."""
     storage_policy_uuid: str
     """UUID of the storage policy; empty if not set."""
     svt_image_local_id: str

@@ -29,7 +29,7 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     except_ip_block: list[str] | None = None  # since 4.6.0
     """IP addresses or subnets excluded from `ip_block`."""
     ip_block: str | None = None
-    """IP address or subnet that the rule matches; used only when its `type` is `IP_BLOCK`."""
+    """IP address or subnet that the rule matches; used only when the `type` is `IP_BLOCK`."""
     ports: list[NestedNetworkPolicyRulePort] | None = None
     """Protocols and ports that the rule matches."""
     security_group: NestedSecurityGroup | None = None  # since 4.4.0
@@ -37,7 +37,7 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     security_group_id: str | None = None  # since 4.4.0
     """Id of the security group whose VMs the rule matches; None for other types."""
     selector: list[NestedLabel] | None = None
-    """Labels that select the VMs which the rule matches."""
+    """Labels that select VMs; used only when the `type` is `SELECTOR`."""
     selector_ids: list[str] | None = None
     """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     service_ids: list[str] | None = None  # since 4.6.0

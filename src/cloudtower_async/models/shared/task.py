@@ -38,7 +38,7 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     resource_id: str | None = None
     """Id of the resource that the task changes; None if the task changes no resource."""
     resource_mutation: str | None = None
-    """Name of the internal mutation that the task runs."""
+    """Name of the server's operation that the task runs."""
     resource_rollback_error: str | None = None
     """Reason why the changes could not be undone; None if there was no such error."""
     resource_rollback_retry_count: int | None = None
@@ -48,7 +48,7 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     resource_type: str | None = None
     """Type of the resource that the task changes, such as `Vm`."""
     snapshot: str
-    """Internal record of the state, as a string."""
+    """Internal record of the server, as a string."""
     started_at: str | None = None
     """Time at which the task started, as an ISO 8601 UTC string; None before the start."""
     status: TaskStatus
