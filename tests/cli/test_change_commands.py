@@ -126,6 +126,18 @@ async def test_vms_that_cannot_be_moved_keep_a_host_in_use(sim: Simulator) -> No
     assert [one.path for one in sim.mutations() if "precheck" not in one.path] == []
 
 
+async def test_tables_show_which_hosts_are_in_maintenance_mode(sim: Simulator) -> None:
+    name, other, *_ = sorted(one["name"] for one in sim.store.table("Host").values())
+    ended = await in_pipe(["host", "maintenance", "enter", name, "--yes"])
+    assert ended.out.split()[:3] == ["NAME", "STATUS", "MODE"]
+    listed = await in_pipe(["host", "list", "--columns", "name,status,mode", "--no-headers"])
+    modes = {row.split()[0]: row.split()[1:] for row in listed.out.splitlines()}
+    assert modes[name] == ["CONNECTED_HEALTHY", "MAINTENANCE_MODE"]
+    assert modes[other] == ["CONNECTED_HEALTHY", "-"]
+    ended = await in_pipe(["host", "maintenance", "exit", name, "--yes"])
+    assert "MAINTENANCE_MODE" not in ended.out
+
+
 async def test_a_dry_run_that_can_plan_only_the_first_step_succeeds(sim: Simulator) -> None:
     hosts = list(sim.store.table("Host").values())[:2]
     for names in ([hosts[0]["name"]], [host["name"] for host in hosts]):

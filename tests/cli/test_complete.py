@@ -48,6 +48,8 @@ def offered(*words: str) -> list[str]:
         (("get", "vms", "--output=cs"), ["--output=csv"]),
         (("get", "vms", "--order-by", "vcp"), ["vcpu", "vcpu_DESC"]),
         (("get", "vms", "--columns", "name,cluster.n"), ["name,cluster.name"]),
+        (("get", "vms", "--columns", "name,ag"), ["name,age"]),
+        (("get", "vms", "--sort", "ag"), ["age"]),
         (
             ("get", "vms", "--where", "statu"),
             ["status=", "status_in=", "status_not=", "status_not_in="],

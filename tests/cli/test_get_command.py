@@ -285,6 +285,11 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "--columns", "id,nmae"], "--columns: Vm has no 'nmae'; did you mean name"),
         (["vm", "--columns", "cluster.nmae"], "'nmae'; did you mean name?"),
         (["vm", "--columns", "name.x"], "'name.x': name has no fields"),
+        (
+            ["vm", "--columns", "name,age", "-o", "csv"],
+            "--columns: only tables have the column 'age'; with -o csv, pass local_created_at",
+        ),
+        (["host", "--columns", "cpu", "-o", "json"], "pass used_cpu_hz,total_cpu_hz"),
         (["vm", "--order-by", "nmae"], "--order-by: there is no 'nmae'; did you mean name"),
         (["vm", "--order-by", "name_UP"], "--order-by: there is no 'name_UP'"),
         (["vm", "--limit", "0"], "--limit"),
@@ -325,6 +330,18 @@ async def test_a_table_has_readable_values_and_the_name_first(
     raw = await shown(capsys, "vms", "--where", "name=web", "-o", "csv", "--no-headers")
     assert str(8 * 2**30) in raw
     assert raw.count("\n") == 1
+
+
+async def test_headings_of_the_default_table_are_columns(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for resource, left_out in (("vms", ""), ("hosts", "vms")):  # vms is also a field of hosts
+        head, *_ = (await shown(capsys, resource)).splitlines()
+        columns = [name for name in head.lower().split() if name != left_out]
+        text = await shown(capsys, resource, "--columns", ",".join(columns))
+        assert text.splitlines()[0].lower().split() == columns
+    aged = await shown(capsys, "vms", "--columns", "age,name", "--no-headers")
+    assert re.match(r" *\d+[smhdy]", aged)
 
 
 async def test_the_output_for_programs_keeps_its_shape(
@@ -423,7 +440,7 @@ def test_every_query_of_many_resources_has_a_name_and_columns() -> None:
         assert 1 < len(columns.names) <= 8
         view = View(resource)
         assert view.names[0] in {"name", "id", "vm", "disk", "alert", "what", "key", "license"}
-        assert 1 <= len(view.names) <= 8
+        assert 1 <= len(view.names) <= 9
         chosen = View(resource, list(every_column(resource)))
         for paths in (columns.paths, view.paths, View(resource, wide=True).paths, chosen.paths):
             # Rejects a struct that does not fit.

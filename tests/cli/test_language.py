@@ -145,6 +145,8 @@ async def test_tables_are_translated_and_aligned(sim: Simulator) -> None:
     head, *rows = ended.out.splitlines()
     assert head.split() == ["名称", "状态", "vCPU", "内存", "IP", "主机", "集群", "时长"]
     assert cell_len(head[: head.index("状态")]) == rows[0].index(rows[0].split()[1])
+    dotted = await in_pipe(["vm", "list", "--columns", "host.name,age"])
+    assert dotted.out.splitlines()[0].split() == ["主机.名称", "时长"]
     shown = plain((await in_terminal(["vm", "list", "--no-pager"])).out)
     assert "名称" in shown
     assert all(cell_len(line) <= 80 for line in shown.splitlines())

@@ -35,6 +35,7 @@ def test_the_columns_of_one_are_listed_with_what_they_hold(
     assert held["cluster.name"] == held["vm_disks.id"] == "text"
     assert held["ha"] == "true or false"
     assert "RUNNING, STOPPED" in held["status"]
+    assert held["age"] == "in tables only, from local_created_at"
 
 
 def test_listed_fields_can_be_columns() -> None:

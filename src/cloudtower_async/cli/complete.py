@@ -337,16 +337,17 @@ def _topics(typed: Typed, name: str, part: str) -> Iterable[tuple[str, str]] | N
 
 
 def _fields(resource: str, option: str, part: str) -> Iterator[tuple[str, str]]:
-    from .field_names import column_names, filter_keys, filter_values, order_names
+    from .field_names import filter_keys, filter_values, order_names, table_column_names
 
     if option == "--order-by":
         return _plain(order_names(resource))
     if option == "--sort":
-        return _plain(column_names(resource))
+        return _plain(table_column_names(resource))
     if option == "--columns":
         before = part[: part.rfind(",") + 1]
         used = before.split(",")
-        return _plain(f"{before}{name}" for name in column_names(resource) if name not in used)
+        names = table_column_names(resource)
+        return _plain(f"{before}{name}" for name in names if name not in used)
     key, equals, _ = part.partition("=")
     if equals:
         return _plain(f"{key}={value}" for value in filter_values(resource, key))

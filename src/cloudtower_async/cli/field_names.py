@@ -8,6 +8,7 @@ from ..calls import registry
 from ..calls.arg_types import arguments_of, member
 from .columns import every_column
 from .resource_names import find_method, find_topic
+from .views import table_headings
 
 if TYPE_CHECKING:
     from ..calls.arg_types import ArgType
@@ -30,6 +31,18 @@ def column_names(resource: str) -> list[str]:
         return []
     [kind] = get_args(operation.answer())
     return list(every_column(kind))
+
+
+def table_column_names(resource: str) -> list[str]:
+    """Return the columns of a table of a resource: `column_names`, and headings such as ``age``.
+
+    Return an empty list if the resource is unknown.
+    """
+    operation = _query(resource)
+    if operation is None:
+        return []
+    [kind] = get_args(operation.answer())
+    return [*every_column(kind), *table_headings(kind)]
 
 
 def order_names(resource: str) -> list[str]:

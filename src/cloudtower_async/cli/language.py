@@ -65,8 +65,14 @@ def ntr(one: str, many: str, number: int, /, **values: object) -> str:
 
 
 def heading(name: str) -> str:
-    """Return a column heading in the language of the user. English headings are in capitals."""
-    return (_Chosen.catalog or {}).get(key_of(name, "heading")) or name.upper()
+    """Return a column heading in the language of the user. English headings are in capitals.
+
+    Each part of a name with dots, such as ``host.name``, is translated.
+    """
+    catalog = _Chosen.catalog or {}
+    return ".".join(
+        catalog.get(key_of(part, "heading")) or part.upper() for part in name.split(".")
+    )
 
 
 def key_of(text: str, context: str = "") -> str:

@@ -31,9 +31,9 @@ class OutputOptions:
     the output is streamed."""
 
     columns: str | None = None
-    """Comma-separated fields to show, also of related resources: name,memory,cluster.name. The
-    command resources lists all fields. [default: selected fields for table, wide and csv; all
-    fields for other formats]"""
+    """Comma-separated fields to show, also of related resources: name,memory,cluster.name. Tables
+    also accept their headings, such as age. The command resources lists all columns. [default:
+    selected fields for table, wide and csv; all fields for other formats]"""
 
     sort: str | None = None
     """Column or field to sort by. Append :desc for descending order: age:desc. All resources are

@@ -17,7 +17,7 @@ from .language import tr
 from .pager import write_paged
 from .streams import write_chunks
 from .tables import format_table
-from .views import SortOrder, View, name_column, query_struct
+from .views import SortOrder, View, name_column, query_struct, table_headings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -72,6 +72,7 @@ class Printer:
             self.view = View(kind, names or None, wide=wide, or_else=or_else)
             self._paths = self.view.paths
         else:
+            _refuse_headings(kind, names or [], options)
             self._columns = Columns(kind, names or None, or_else=or_else)
             if names or options.output == "csv":
                 self._paths = self._columns.paths
@@ -145,6 +146,24 @@ def _check(options: OutputOptions) -> None:
         raise UsageError(tr("{lines} uses no pager: leave out --no-pager", lines=lines))
     if options.raw_csv and options.output != "csv":
         raise UsageError(tr("--raw-csv goes with --output csv only"))
+
+
+def _refuse_headings(
+    kind: type[msgspec.Struct], names: Iterable[str], options: OutputOptions
+) -> None:
+    """Raise `UsageError` if a column is the heading of a table, such as ``age``, and no field."""
+    headings = table_headings(kind)
+    for name in names:
+        if fields := headings.get(name.lower()):
+            raise UsageError(
+                tr(
+                    "--columns: only tables have the column {name!r}; with -o {output}, pass "
+                    "{fields}",
+                    name=name,
+                    output=options.output,
+                    fields=",".join(fields),
+                )
+            )
 
 
 async def each(rows: Iterable[object]) -> AsyncGenerator[object]:

@@ -6,10 +6,12 @@ from typing import get_args
 
 from ..calls import registry
 from .columns import every_column
+from .language import tr
 from .resource_names import query_for, resource_names
 from .streams import write_output
 from .tables import format_table
 from .type_names import struct_type_name
+from .views import table_headings
 
 
 def resources(resource: str | None = None, /) -> None:
@@ -24,4 +26,8 @@ def resources(resource: str | None = None, /) -> None:
         return
     [struct] = get_args(registry.operation(query_for(resource)).answer())
     rows = [[name, struct_type_name(kind)] for name, kind in every_column(struct).items()]
+    rows += [
+        [name, tr("in tables only, from {fields}", fields=", ".join(fields))]
+        for name, fields in table_headings(struct).items()
+    ]
     write_output(format_table(["column", "holds"], rows))

@@ -47,9 +47,9 @@ VIEWS = {
     " | model serial path",
     "ElfImage": "name size cluster=cluster.name age=local_created_at | path description",
     "Expiration": "name kind resource expires=expires_at days=days_left problem",
-    "Host": "name status cpu=used_cpu_hz/total_cpu_hz memory=used_memory_bytes/total_memory_bytes"
-    " storage=used_data_space/total_data_capacity vms=running_vm_num cluster=cluster.name"
-    " ip=management_ip | state cores=total_cpu_cores model",
+    "Host": "name status mode=host_state.state cpu=used_cpu_hz/total_cpu_hz"
+    " memory=used_memory_bytes/total_memory_bytes storage=used_data_space/total_data_capacity"
+    " vms=running_vm_num cluster=cluster.name ip=management_ip | state cores=total_cpu_cores model",
     "IscsiLun": "name size=assigned_size used=unique_size target=iscsi_target.name"
     " age=local_created_at",
     "Label": "key value total=total_num vms=vm_num hosts=host_num | age=created_at",
@@ -106,6 +106,7 @@ _FLEXIBLE = frozenset(
         "vms",
     }
 )
+_FIELDS_IN = re.compile(r"\.\.|/")
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -123,7 +124,8 @@ class View:
 
     Args:
         kind: Struct of the resources.
-        names: Names of the columns. None means the default columns.
+        names: Names of the columns: fields, or headings of the default columns. None means the
+            default columns.
         wide: Whether the default columns include the id and the columns for ``-o wide``.
         or_else: Text that ends the error message about an unknown column, if no known column has a
             similar name.
@@ -140,7 +142,7 @@ class View:
         wide: bool = False,
         or_else: str = "",
     ) -> None:
-        chosen = _default_view(kind, wide=wide) if names is None else names
+        chosen = _default_view(kind, wide=wide) if names is None else map(_spec_of(kind), names)
         self.kind = kind
         self._or_else = or_else
         self._columns = [self._column(spec) for spec in chosen]
@@ -255,6 +257,27 @@ def name_column(kind: type[msgspec.Struct]) -> str:
     return "name" if has_column(kind, "name") else "id"
 
 
+def table_headings(kind: type[msgspec.Struct]) -> dict[str, list[str]]:
+    """Return the headings of the default columns that are not fields, such as ``age``.
+
+    Returns:
+        The fields that each column shows, by heading.
+    """
+    specs = [spec.partition("=") for spec in _default_view(kind, wide=True)]
+    return {
+        name: _FIELDS_IN.split(shown)
+        for name, equals, shown in specs
+        if equals and not has_column(kind, name)
+    }
+
+
+def _spec_of(kind: type[msgspec.Struct]) -> Callable[[str], str]:
+    """Return a function that converts the name of a column to a column as in `VIEWS`."""
+    specs = {spec.partition("=")[0]: spec for spec in _default_view(kind, wide=True)}
+    headings = table_headings(kind)
+    return lambda name: specs[name.lower()] if name.lower() in headings else name
+
+
 def _default_view(kind: type[msgspec.Struct], *, wide: bool) -> list[str]:
     if has_column(kind, TOWER):
         return [TOWER, *_default_view(without_tower(kind), wide=wide)]
@@ -272,7 +295,7 @@ def _default_view(kind: type[msgspec.Struct], *, wide: bool) -> list[str]:
 
 def _fits_kind(kind: type[msgspec.Struct], spec: str) -> bool:
     shown = spec.partition("=")[2] or spec
-    return all(has_column(kind, name) for name in re.split(r"\.\.|/", shown))
+    return all(has_column(kind, name) for name in _FIELDS_IN.split(shown))
 
 
 def _derived_view(kind: type[msgspec.Struct]) -> list[str]:
