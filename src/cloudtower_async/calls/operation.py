@@ -108,7 +108,7 @@ class Operation(Generic[R]):
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
-        """Decoder of answers, which is created at first use. Its creation loads the models."""
+        """Decoder of answers. It is created at first use; this loads the models."""
         return msgspec.json.Decoder(self.answer())
 
     def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:

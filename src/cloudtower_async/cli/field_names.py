@@ -105,7 +105,7 @@ def inner_names(part: str) -> list[str]:
 
 
 def _ends(key: str) -> list[int]:
-    """Return the indexes of all underscores in a key, where a comparison suffix may begin."""
+    """Return the index of each underscore in a key. A comparison suffix may begin there."""
     return [place for place, character in enumerate(key) if character == "_"]
 
 

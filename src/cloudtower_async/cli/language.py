@@ -76,7 +76,7 @@ def heading(name: str) -> str:
 
 
 def key_of(text: str, context: str = "") -> str:
-    """Return the key of a text in a catalog, in the format of gettext."""
+    """Return the key under which a gettext catalog stores a text."""
     return f"{context}\x04{text}" if context else text
 
 

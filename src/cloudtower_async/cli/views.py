@@ -120,7 +120,7 @@ class _Column:
 
 
 class View:
-    """Columns of a table of resources for people.
+    """Columns of a human-readable table of resources.
 
     Args:
         kind: Struct of the resources.

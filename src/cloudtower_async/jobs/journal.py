@@ -59,7 +59,8 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Journal(Protocol):
     """Write-ahead journal of mutations, and locks between the processes that share it.
 
-    Use one journal for each Tower, or start each key with the name of the Tower. Entries expire.
+    Each mutation has an entry in the journal under its key. Use one journal for each Tower, or
+    start each key with the name of the Tower. Entries expire.
     """
 
     @property

@@ -43,7 +43,8 @@ def texts_in(value: object) -> Iterator[str]:
 def matches(where: object, fields: Mapping[str, object]) -> bool:
     """Return whether a filter matches a resource of which only some fields are known.
 
-    If the known fields cannot decide, return whether the filter contains the id of the resource.
+    If the known fields are not enough to decide, return whether the filter contains the id of
+    the resource.
     """
     decided = _holds_all(where, fields)
     return fields["id"] in set(texts_in(where)) if decided is None else decided

@@ -105,7 +105,8 @@ class Mask:
     def hold(self, secrets: Iterable[str]) -> Secrets:
         """Redact secrets wherever they appear, as long as the returned object exists.
 
-        Use this method for short-lived parts of a program, so that the mask does not grow.
+        Use this method for secrets of short-lived objects: the secrets are forgotten when the
+        returned object is deleted.
         """
         long = (secret for secret in secrets if len(secret) >= _SHORTEST)
         held = Secrets({spelling for secret in long for spelling in _spellings(secret)})
