@@ -147,7 +147,7 @@ ALERTS = _family(
 )
 TASKS = _family(
     "tasks",
-    "Number of unfinished and failed tasks that the Tower lists, by status.",
+    "Number of unfinished and failed tasks in the task list of the Tower, by status.",
     "status",
 )
 LICENSE_EXPIRY = _family(
