@@ -275,6 +275,12 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "web-1"], "unexpected argument 'web-1'; to choose resources, pass --where"),
         (["vm", "--where", "vcpu=many"], "--where: vcpu: expected a whole number, got a string"),
         (
+            ["vm", "--where", "vcpu=true"],
+            "--where: vcpu: expected a whole number, got true or false",
+        ),
+        (["alert", "--where", "ended=no"], "--where: ended: expected true or false, got a string"),
+        (["alert", "--where", '{"ended": 0}'], "ended: expected true or false, got a whole number"),
+        (
             ["vm", *("--where", "name_not=a") * 3, "--where", "cluster.ip=x", "--where", "vcpu=x"],
             "--where: vcpu: expected a whole number",
         ),
@@ -313,6 +319,18 @@ async def test_wrong_arguments_are_one_line(
     ):
         assert told in await refused(capsys, *arguments)
     assert sim.sent("get-vms") == []
+
+
+@pytest.mark.parametrize("value", ["false", "False", "FALSE", "fAlSe"])
+async def test_the_case_of_true_and_false_does_not_matter(
+    sim: Simulator, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    shown_ids = await shown(capsys, "alerts", "--where", f"ended={value}", "-q")
+    assert shown_ids.split() == sorted(
+        alert["id"] for alert in sim.store.select("Alert", {"ended": False})
+    )
+    await shown(capsys, "vms", "--where", f"ha={value}", "--where", f"name={value}", "-q")
+    assert sim.sent("get-vms")[-1]["where"] == {"ha": False, "name": value}
 
 
 async def test_a_table_has_readable_values_and_the_name_first(

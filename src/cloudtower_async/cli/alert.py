@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from ..client import Cloudtower
 
 alert: App = App(name="alert", help="List alerts and resolve them.")
-add_list(alert, "alerts", "alerts")
+add_list(
+    alert,
+    "alerts",
+    "alerts",
+    "The list includes alerts that have ended. To omit them, pass --where ended=false.",
+)
 
 
 @alert.command

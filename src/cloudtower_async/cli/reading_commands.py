@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 
-def add_list(app: App, resource: str, plural: str) -> None:
+def add_list(app: App, resource: str, plural: str, about: str = "") -> None:
     """Add the command ``list`` to a group of commands.
 
     Args:
         app: Group of commands for a kind of resource.
         resource: Name of the kind of resource for `list_resources`: ``"vms"``.
         plural: Plural noun for the resources: ``VMs``.
+        about: More sentences for the help of the command.
     """
 
     def list_(
@@ -32,6 +33,8 @@ def add_list(app: App, resource: str, plural: str) -> None:
         list_resources(resource, listing, output, connection)
 
     list_.__doc__ = f"""List {plural}.
+
+    {about}
 
     Args:
         listing: Selection options.

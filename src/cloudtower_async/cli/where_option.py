@@ -69,6 +69,7 @@ def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, An
         check(operation, {"where": part}, validate=True)
     except InvalidInput as exc:
         fault = str(exc).removeprefix(f"{operation.name}: ").removeprefix("where.")
+        fault = fault.replace("True or False", "true or false")  # as on the command line
         raise UsageError(tr("--where: {fault}", fault=fault)) from None
     return part
 
@@ -104,6 +105,8 @@ def _parse_value(text: str, shape: ArgType) -> object:
     """
     if shape.kind is str:
         return text
+    if shape.kind is bool:
+        text = text.lower()
     if shape.kind is list and shape.item is not None and not text.startswith("["):
         item = shape.item
         return [_parse_value(part, item) for part in text.split(",")]
