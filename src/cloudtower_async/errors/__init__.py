@@ -12,7 +12,7 @@
     │   │   ├── NameNotResolved    the host name has no address
     │   │   ├── TLSFailed          the certificate was rejected, or the server has no TLS
     │   │   ├── ProxyFailed        the proxy was not reached, or did not reach the server
-    │   │   │   └── ProxyRefused   the proxy requires credentials or forbids the server
+    │   │   │   └── ProxyRefused   the proxy requires credentials or forbids the connection
     │   │   ├── NoActive           no node of an active/passive pair is active
     │   │   └── MultipleActive     more than one node of a pair is active
     │   ├── CredentialsUnavailable the function passed as credentials= failed
