@@ -149,8 +149,11 @@ async def test_a_canned_answer_takes_the_place_of_the_real_one() -> None:
 
 async def test_an_unknown_option_is_refused_by_its_name() -> None:
     options: dict[str, Any] = {"vm": 3}
-    with pytest.raises(TypeError, match=r"Simulator\(\) got an unexpected keyword argument 'vm'"):
+    with pytest.raises(TypeError, match=r"Simulator\(\) got an unexpected keyword argument 'vm'$"):
         Simulator(**options)
+    sizes: dict[str, Any] = {"snapshots": 0}
+    with pytest.raises(TypeError, match=r"; pass FleetSize\(snapshots=\.\.\.\) as the first"):
+        Simulator(**sizes)
 
 
 async def test_a_cluster_is_connected_by_its_address() -> None:

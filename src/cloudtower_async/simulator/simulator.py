@@ -46,6 +46,15 @@ if TYPE_CHECKING:
     from .factory import Factory
 
 
+_SIZES = frozenset(field.name for field in dataclasses.fields(FleetSize))
+
+
+def _unexpected(name: str) -> str:
+    """Return the message of the error about an unknown keyword argument."""
+    text = f"Simulator() got an unexpected keyword argument {name!r}"
+    return f"{text}; pass FleetSize({name}=...) as the first argument" if name in _SIZES else text
+
+
 class Simulator:
     """Simulated CloudTower for tests: a real HTTP server on loopback with a generated fleet.
 
@@ -66,7 +75,8 @@ class Simulator:
             ``{"get-vms": [...]}``, or the path of a JSON file with such results. See ``load``.
         standby: Whether the server has a second node with its own address. The second node is the
             passive node of an active/passive pair.
-        clock: Clock of the server. By default, the clock follows real time.
+        clock: Clock of the server. By default, the clock starts at 2026-01-01 in UTC and runs at
+            the speed of real time.
         version: Server version, 3.0.0 or later. The server rejects operations that this version
             does not have. Responses contain the fields of the newest version. Servers before 3.3.0
             do not lock resources. Servers before 4.4.0 do not accept the content language ``*``.
@@ -160,7 +170,7 @@ class Simulator:
         self._settle_delay = settle_delay
         self._keep_requests = keep_requests
         if unknown := behavior.keys() - BehaviorOptions.__annotations__.keys():
-            raise TypeError(f"Simulator() got an unexpected keyword argument {min(unknown)!r}")
+            raise TypeError(_unexpected(min(unknown)))
         self._behavior = Behavior(**behavior, version=version)
         self._server: Server | None = None
 
