@@ -183,10 +183,10 @@ Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_op
 **Which calls.** Each call of an operation passes through middleware. This includes GraphQL,
 `Cloudtower.request` and `Cloudtower.raw`. It also includes calls that the SDK makes for your
 program: pages, polls of tasks and of the change feed, chunks of uploads, and the request for the
-server's version. If several waiters share a poll, the poll passes through the middleware of
-`Cloudtower`, but not through the middleware of `Cloudtower.with_options`. Three kinds of requests
-bypass all middleware: logins that the session needs, the search for the active node, and
-`Cloudtower.ping`. Use ``call.operation`` and ``call.kind`` to distinguish calls.
+server's version. Polls of tasks pass through the middleware of `Cloudtower`, but not through the
+middleware of `Cloudtower.with_options`. Three kinds of requests bypass all middleware: logins that
+the session needs, the search for the active node, and `Cloudtower.ping`. Use ``call.operation``
+and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
 runs inside the middleware of the session. A call that cannot be sent, such as a mutation with an
