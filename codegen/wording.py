@@ -24,7 +24,7 @@ def namespace(name: str, tag: str, count: int) -> str:
     """Return the docstring of a namespace."""
     return (
         f'"""`tower.{name}`: {counted(count, "operation")}, from the tag `{tag}` of the API.\n\n'
-        '    `Namespace` describes the arguments that all operations have.\n    """'
+        '    The base class `Namespace` describes the arguments that all operations have.\n    """'
     )
 
 

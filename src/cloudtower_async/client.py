@@ -369,10 +369,10 @@ class Cloudtower(Namespaces):
             method: A query method, such as ``tower.vm.get_vms``.
             page_size: Maximum number of resources per request.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
-            query: Arguments of the method: ``where``, ``order_by``, and ``first``, the maximum
-                number of resources in total. Without ``order_by``, the resources have the order of
-                the ids in ``id_in``. If the filter has no ``id_in``, the resources are sorted by
-                id.
+            query: Arguments of the method, such as ``where`` and ``order_by``. ``first`` is the
+                maximum number of resources in total. Without ``order_by``, the resources have the
+                order of the ids in ``id_in``. If the filter has no ``id_in``, the resources are
+                sorted by id.
 
         Raises:
             InvalidInput: The method is not a query, or an argument is invalid.
@@ -886,8 +886,8 @@ class Cloudtower(Namespaces):
             interval: Seconds between requests while nothing changes.
             grace: Seconds to keep looking for a resource that the change feed has reported but the
                 server does not list yet. The first read can miss such a resource, too. Therefore
-                all resources are read a second time ``grace`` seconds later. With 0, neither
-                happens.
+                all resources are read a second time ``grace`` seconds later. With 0, the view does
+                not look for missing resources, and there is no second read.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 
@@ -999,9 +999,9 @@ class Cloudtower(Namespaces):
             concurrency: Maximum number of concurrent requests.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: the filter, such as ``vms``, the names of ``metrics``,
-                and the time ``range``. A range is a number with the unit s, m, h, d or w,
-                such as ``24h`` or ``7d``. For other ranges, such as ``72h``, some servers return no
-                values.
+                and the time ``range``. A range is a number with the unit s, m, h, d or w.
+                ``24h`` and ``7d`` are known to work. For ``72h`` and ``168h``, some servers return
+                no values.
 
         Raises:
             InvalidInput: The method is not in ``tower.metrics``, or an argument is invalid.

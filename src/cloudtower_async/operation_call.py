@@ -200,21 +200,23 @@ caller gets this value unchecked. However, returning None in place of an answer 
 from a cache, and no request is sent.
 
 **Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
-most once. For a mutation or an upload, calling ``proceed`` a second time, or after the call has
-ended, raises `CloudtowerError`.
+most once: a second call of ``proceed`` raises `CloudtowerError`. If ``proceed`` is called after the
+outermost middleware has ended, a mutation or an upload is not sent, and `CloudtowerError` is
+raised.
 
 **Exceptions.** The caller gets any exception that middleware raises, unchanged. An exception that
 is raised after ``proceed`` has returned does not undo a mutation. ``call.outcome`` says whether the
 mutation was accepted.
 
-**Time and cancellation.** While middleware runs, it holds no connection, and its call does not
-count for ``max_in_flight``.
-The time that middleware takes does not count for the call's time-out. Cancelling the call cancels
-the middleware at its ``await``. Do not suppress the cancellation.
+**Time and cancellation.** Before middleware calls ``proceed``, the call holds no connection, and
+does not count for ``max_in_flight``. The same applies after ``proceed`` has ended. The time that
+middleware takes does not count for the call's time-out. Cancelling the call cancels the middleware
+at its ``await``. Do not suppress the cancellation.
 
 **Calls by middleware.** Calls that middleware makes over the same session pass through the same
-middleware. To avoid endless recursion, make calls only while the middleware handles a mutation, and
-call only queries. Alternatively, use another session for these calls.
+middleware. If middleware makes a call for each call that it handles, the recursion is endless. To
+avoid this, make only queries, and make them only while the middleware handles a mutation.
+Alternatively, use another session for these calls.
 """
 
 

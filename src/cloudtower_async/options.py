@@ -205,7 +205,7 @@ class ScopedOptions(TypedDict, total=False):
 
     content_language: ContentLanguage | None
     """Language of texts in answers. `Cloudtower.wait` returns tasks in the language of the original
-    session, because the poll is shared."""
+    session, because all sessions with the same connections share its polls."""
 
     timeout: float | None
     """Time-out in seconds for a whole call."""

@@ -59,7 +59,7 @@ class SessionState:
 
     @property
     def address(self) -> str:
-        """Host of the server, or of the first address of a pair."""
+        """Host of the server. For an active/passive pair, the host of the first address."""
         return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:

@@ -37,7 +37,7 @@ RESOLVE_ALERT = Operation(
 class AlertNamespace(Namespace):
     """`tower.alert`: 3 operations, from the tag `Alert` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_alerts(

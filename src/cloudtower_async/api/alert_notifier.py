@@ -64,7 +64,7 @@ UPDATE_MANY_ALERT_NOTIFIERS = Operation(
 class AlertNotifierNamespace(Namespace):
     """`tower.alert_notifier`: 6 operations, from the tag `AlertNotifier` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_alert_notifier(

@@ -29,7 +29,7 @@ GET_ALERT_RULES_CONNECTION = Operation(
 class AlertRuleNamespace(Namespace):
     """`tower.alert_rule`: 2 operations, from the tag `AlertRule` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_alert_rules(

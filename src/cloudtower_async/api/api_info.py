@@ -22,7 +22,7 @@ GET_API_VERSION = Operation(
 class ApiInfoNamespace(Namespace):
     """`tower.api_info`: 1 operation, from the tag `ApiInfo` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_api_version(

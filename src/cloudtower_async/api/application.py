@@ -29,7 +29,7 @@ GET_APPLICATIONS_CONNECTION = Operation(
 class ApplicationNamespace(Namespace):
     """`tower.application`: 2 operations, from the tag `Application` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_applications(

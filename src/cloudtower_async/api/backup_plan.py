@@ -119,7 +119,7 @@ UPDATE_BACKUP_PLAN = Operation(
 class BackupPlanNamespace(Namespace):
     """`tower.backup_plan`: 13 operations, from the tag `BackupPlan` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def backup_rebuild_vm(

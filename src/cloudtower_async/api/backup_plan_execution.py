@@ -29,7 +29,7 @@ GET_BACKUP_PLAN_EXECUTIONS_CONNECTION = Operation(
 class BackupPlanExecutionNamespace(Namespace):
     """`tower.backup_plan_execution`: 2 operations, from the tag `BackupPlanExecution` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_backup_plan_executions(

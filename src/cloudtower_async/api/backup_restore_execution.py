@@ -29,7 +29,7 @@ GET_BACKUP_RESTORE_EXECUTIONS_CONNECTION = Operation(
 class BackupRestoreExecutionNamespace(Namespace):
     """`tower.backup_restore_execution`: 2 operations, from the tag `BackupRestoreExecution` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_backup_restore_executions(

@@ -29,7 +29,7 @@ GET_BACKUP_RESTORE_POINTS_CONNECTION = Operation(
 class BackupRestorePointNamespace(Namespace):
     """`tower.backup_restore_point`: 2 operations, from the tag `BackupRestorePoint` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_backup_restore_points(

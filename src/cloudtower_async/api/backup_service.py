@@ -29,7 +29,7 @@ GET_BACKUP_SERVICES_CONNECTION = Operation(
 class BackupServiceNamespace(Namespace):
     """`tower.backup_service`: 2 operations, from the tag `BackupService` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_backup_services(

@@ -29,7 +29,7 @@ GET_BACKUP_STORE_REPOSITORIES_CONNECTION = Operation(
 class BackupStoreRepositoryNamespace(Namespace):
     """`tower.backup_store_repository`: 2 operations, from the tag `BackupStoreRepository` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_backup_store_repositories(

@@ -29,7 +29,7 @@ GET_BACKUP_TARGET_EXECUTIONS_CONNECTION = Operation(
 class BackupTargetExecutionNamespace(Namespace):
     """`tower.backup_target_execution`: 2 operations, from the tag `BackupTargetExecution` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_backup_target_executions(

@@ -63,7 +63,7 @@ UPDATE_BRICK_TOPO = Operation(
 class BrickTopoNamespace(Namespace):
     """`tower.brick_topo`: 6 operations, from the tag `BrickTopo` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_brick_topo(

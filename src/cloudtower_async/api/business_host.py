@@ -29,7 +29,7 @@ GET_BUSINESS_HOSTS_CONNECTION = Operation(
 class BusinessHostNamespace(Namespace):
     """`tower.business_host`: 2 operations, from the tag `BusinessHost` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_business_hosts(

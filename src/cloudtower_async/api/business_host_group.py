@@ -29,7 +29,7 @@ GET_BUSINESS_HOST_GROUPS_CONNECTION = Operation(
 class BusinessHostGroupNamespace(Namespace):
     """`tower.business_host_group`: 2 operations, from the tag `BusinessHostGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_business_host_groups(

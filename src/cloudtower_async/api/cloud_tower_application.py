@@ -70,7 +70,7 @@ UPLOAD_CLOUD_TOWER_APPLICATION_PACKAGE = Operation(
 class CloudTowerApplicationNamespace(Namespace):
     """`tower.cloud_tower_application`: 7 operations, from the tag `CloudTowerApplication` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def delete_cloud_tower_application_package(

@@ -29,7 +29,7 @@ GET_CLOUD_TOWER_APPLICATION_PACKAGES = Operation(
 class CloudTowerApplicationPackageNamespace(Namespace):
     """`tower.cloud_tower_application_package`: 2 operations, from the tag `CloudTowerApplicationPackage` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_cloud_tower_application_packages_connection(

@@ -135,7 +135,7 @@ UPDATE_CLUSTER_VIRTUALIZATION_SETTING = Operation(
 class ClusterNamespace(Namespace):
     """`tower.cluster`: 15 operations, from the tag `Cluster` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def connect_cluster(

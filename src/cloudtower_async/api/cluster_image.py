@@ -29,7 +29,7 @@ GET_CLUSTER_IMAGES_CONNECTION = Operation(
 class ClusterImageNamespace(Namespace):
     """`tower.cluster_image`: 2 operations, from the tag `ClusterImage` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_cluster_images(

@@ -29,7 +29,7 @@ GET_CLUSTER_SETTINGSES_CONNECTION = Operation(
 class ClusterSettingsNamespace(Namespace):
     """`tower.cluster_settings`: 2 operations, from the tag `ClusterSettings` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_cluster_settingses(

@@ -29,7 +29,7 @@ GET_CLUSTER_TOPOES_CONNECTION = Operation(
 class ClusterTopoNamespace(Namespace):
     """`tower.cluster_topo`: 2 operations, from the tag `ClusterTopo` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_cluster_topoes(

@@ -29,7 +29,7 @@ GET_CLUSTER_UPGRADE_HISTORIES_CONNECTION = Operation(
 class ClusterUpgradeHistoryNamespace(Namespace):
     """`tower.cluster_upgrade_history`: 2 operations, from the tag `ClusterUpgradeHistory` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_cluster_upgrade_histories(

@@ -55,7 +55,7 @@ UPDATE_CONSISTENCY_GROUP = Operation(
 class ConsistencyGroupNamespace(Namespace):
     """`tower.consistency_group`: 5 operations, from the tag `ConsistencyGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_consistency_group(

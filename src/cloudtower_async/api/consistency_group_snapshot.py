@@ -55,7 +55,7 @@ UPDATE_CONSISTENCY_GROUP_SNAPSHOT = Operation(
 class ConsistencyGroupSnapshotNamespace(Namespace):
     """`tower.consistency_group_snapshot`: 5 operations, from the tag `ConsistencyGroupSnapshot` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_consistency_group_snapshot(

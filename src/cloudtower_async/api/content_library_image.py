@@ -79,7 +79,7 @@ CREATE_CONTENT_LIBRARY_IMAGE = Operation(
 class ContentLibraryImageNamespace(Namespace):
     """`tower.content_library_image`: 8 operations, from the tag `ContentLibraryImage` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def delete_content_library_image(

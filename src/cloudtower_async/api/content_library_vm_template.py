@@ -95,7 +95,7 @@ UPDATE_CONTENT_LIBRARY_VM_TEMPLATE = Operation(
 class ContentLibraryVmTemplateNamespace(Namespace):
     """`tower.content_library_vm_template`: 10 operations, from the tag `ContentLibraryVmTemplate` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clone_content_library_vm_template_from_vm(

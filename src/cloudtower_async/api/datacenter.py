@@ -71,7 +71,7 @@ UPDATE_DATACENTER = Operation(
 class DatacenterNamespace(Namespace):
     """`tower.datacenter`: 7 operations, from the tag `Datacenter` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def add_clusters_to_datacenter(

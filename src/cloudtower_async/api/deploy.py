@@ -29,7 +29,7 @@ GET_DEPLOYS_CONNECTION = Operation(
 class DeployNamespace(Namespace):
     """`tower.deploy`: 2 operations, from the tag `Deploy` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_deploys(

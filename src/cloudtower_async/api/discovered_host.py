@@ -21,7 +21,7 @@ GET_DISCOVER_HOSTS = Operation(
 class DiscoveredHostNamespace(Namespace):
     """`tower.discovered_host`: 1 operation, from the tag `DiscoveredHost` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_discover_hosts(

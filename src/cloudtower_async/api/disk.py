@@ -45,7 +45,7 @@ UNMOUNT_DISK = Operation(
 class DiskNamespace(Namespace):
     """`tower.disk`: 4 operations, from the tag `Disk` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_disks(

@@ -29,7 +29,7 @@ GET_DISK_POOLS_CONNECTION = Operation(
 class DiskPoolNamespace(Namespace):
     """`tower.disk_pool`: 2 operations, from the tag `DiskPool` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_disk_pools(

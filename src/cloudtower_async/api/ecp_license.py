@@ -29,7 +29,7 @@ GET_ECP_LICENSES_CONNECTION = Operation(
 class EcpLicenseNamespace(Namespace):
     """`tower.ecp_license`: 2 operations, from the tag `EcpLicense` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_ecp_licenses(

@@ -29,7 +29,7 @@ GET_ELF_DATA_STORES_CONNECTION = Operation(
 class ElfDataStoreNamespace(Namespace):
     """`tower.elf_data_store`: 2 operations, from the tag `ElfDataStore` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_elf_data_stores(

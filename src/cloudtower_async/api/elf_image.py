@@ -54,7 +54,7 @@ CREATE_ELF_IMAGE = Operation(
 class ElfImageNamespace(Namespace):
     """`tower.elf_image`: 5 operations, from the tag `ElfImage` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def delete_elf_image(

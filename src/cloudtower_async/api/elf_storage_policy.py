@@ -29,7 +29,7 @@ GET_ELF_STORAGE_POLICIES_CONNECTION = Operation(
 class ElfStoragePolicyNamespace(Namespace):
     """`tower.elf_storage_policy`: 2 operations, from the tag `ElfStoragePolicy` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_elf_storage_policies(

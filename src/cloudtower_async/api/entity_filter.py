@@ -55,7 +55,7 @@ UPDATE_ENTITY_FILTER = Operation(
 class EntityFilterNamespace(Namespace):
     """`tower.entity_filter`: 5 operations, from the tag `EntityFilter` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_entity_filter(

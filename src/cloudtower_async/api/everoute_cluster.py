@@ -29,7 +29,7 @@ GET_EVEROUTE_CLUSTERS_CONNECTION = Operation(
 class EverouteClusterNamespace(Namespace):
     """`tower.everoute_cluster`: 2 operations, from the tag `EverouteCluster` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_everoute_clusters(

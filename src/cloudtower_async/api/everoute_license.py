@@ -29,7 +29,7 @@ GET_EVEROUTE_LICENSES_CONNECTION = Operation(
 class EverouteLicenseNamespace(Namespace):
     """`tower.everoute_license`: 2 operations, from the tag `EverouteLicense` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_everoute_licenses(

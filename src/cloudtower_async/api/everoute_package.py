@@ -29,7 +29,7 @@ GET_EVEROUTE_PACKAGES_CONNECTION = Operation(
 class EveroutePackageNamespace(Namespace):
     """`tower.everoute_package`: 2 operations, from the tag `EveroutePackage` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_everoute_packages(

@@ -45,7 +45,7 @@ UPDATE_GLOBAL_ALERT_RULE = Operation(
 class GlobalAlertRuleNamespace(Namespace):
     """`tower.global_alert_rule`: 4 operations, from the tag `GlobalAlertRule` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_global_alert_rules(

@@ -85,7 +85,7 @@ UPDATE_SESSION_TIMEOUT = Operation(
 class GlobalSettingsNamespace(Namespace):
     """`tower.global_settings`: 9 operations, from the tag `GlobalSettings` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_cluster_recycle_bin_setting(

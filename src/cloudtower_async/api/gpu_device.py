@@ -65,7 +65,7 @@ UPDATE_GPU_DEVICE_USAGE = Operation(
 class GpuDeviceNamespace(Namespace):
     """`tower.gpu_device`: 6 operations, from the tag `GpuDevice` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_detail_vm_info_by_gpu_devices(

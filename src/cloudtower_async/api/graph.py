@@ -55,7 +55,7 @@ UPDATE_GRAPH = Operation(
 class GraphNamespace(Namespace):
     """`tower.graph`: 5 operations, from the tag `Graph` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_graph(

@@ -103,7 +103,7 @@ UPDATE_HOST = Operation(
 class HostNamespace(Namespace):
     """`tower.host`: 11 operations, from the tag `Host` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_host(

@@ -21,7 +21,7 @@ GET_IPMIS = Operation(
 class IpmiNamespace(Namespace):
     """`tower.ipmi`: 1 operation, from the tag `Ipmi` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_ipmis(

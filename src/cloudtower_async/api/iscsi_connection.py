@@ -29,7 +29,7 @@ GET_ISCSI_CONNECTIONS_CONNECTION = Operation(
 class IscsiConnectionNamespace(Namespace):
     """`tower.iscsi_connection`: 2 operations, from the tag `IscsiConnection` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_iscsi_connections(

@@ -79,7 +79,7 @@ UPDATE_ISCSI_LUN = Operation(
 class IscsiLunNamespace(Namespace):
     """`tower.iscsi_lun`: 8 operations, from the tag `IscsiLun` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clone_iscsi_lun_from_snapshot(

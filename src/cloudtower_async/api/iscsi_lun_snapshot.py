@@ -47,7 +47,7 @@ GET_ISCSI_LUN_SNAPSHOTS_CONNECTION = Operation(
 class IscsiLunSnapshotNamespace(Namespace):
     """`tower.iscsi_lun_snapshot`: 4 operations, from the tag `IscsiLunSnapshot` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_iscsi_lun_snapshot(

@@ -55,7 +55,7 @@ UPDATE_ISCSI_TARGET = Operation(
 class IscsiTargetNamespace(Namespace):
     """`tower.iscsi_target`: 5 operations, from the tag `IscsiTarget` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_iscsi_target(

@@ -55,7 +55,7 @@ UPDATE_ISOLATION_POLICY = Operation(
 class IsolationPolicyNamespace(Namespace):
     """`tower.isolation_policy`: 5 operations, from the tag `IsolationPolicy` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_isolation_policy(

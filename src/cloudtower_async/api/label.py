@@ -74,7 +74,7 @@ UPDATE_LABEL = Operation(
 class LabelNamespace(Namespace):
     """`tower.label`: 7 operations, from the tag `Label` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def add_labels_to_resources(

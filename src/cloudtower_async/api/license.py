@@ -37,7 +37,7 @@ UPDATE_DEPLOY = Operation(
 class LicenseNamespace(Namespace):
     """`tower.license`: 3 operations, from the tag `License` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_licenses(

@@ -55,7 +55,7 @@ GET_LOG_COLLECTIONS_CONNECTION = Operation(
 class LogCollectionNamespace(Namespace):
     """`tower.log_collection`: 5 operations, from the tag `LogCollection` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_log_collection(

@@ -21,7 +21,7 @@ GET_LOG_SERVICE_CONFIGS = Operation(
 class LogServiceConfigNamespace(Namespace):
     """`tower.log_service_config`: 1 operation, from the tag `LogServiceConfig` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_log_service_configs(

@@ -151,7 +151,7 @@ GET_ZONE_METRICS = Operation(
 class MetricsNamespace(Namespace):
     """`tower.metrics`: 17 operations, from the tag `Metrics` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_cluster_metrics(

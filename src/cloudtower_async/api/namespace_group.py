@@ -55,7 +55,7 @@ UPDATE_NAMESPACE_GROUP = Operation(
 class NamespaceGroupNamespace(Namespace):
     """`tower.namespace_group`: 5 operations, from the tag `NamespaceGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_namespace_group(

@@ -55,7 +55,7 @@ UPDATE_NETWORK_POLICY_RULE_SERVICE = Operation(
 class NetworkPolicyRuleServiceNamespace(Namespace):
     """`tower.network_policy_rule_service`: 5 operations, from the tag `NetworkPolicyRuleService` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_network_policy_rule_service(

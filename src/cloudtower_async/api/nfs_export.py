@@ -55,7 +55,7 @@ UPDATE_NFS_EXPORT = Operation(
 class NfsExportNamespace(Namespace):
     """`tower.nfs_export`: 5 operations, from the tag `NfsExport` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_nfs_export(

@@ -37,7 +37,7 @@ UPDATE_NFS_INODE = Operation(
 class NfsInodeNamespace(Namespace):
     """`tower.nfs_inode`: 3 operations, from the tag `NfsInode` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_nfs_inodes(

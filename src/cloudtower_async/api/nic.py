@@ -37,7 +37,7 @@ UPDATE_NIC = Operation(
 class NicNamespace(Namespace):
     """`tower.nic`: 3 operations, from the tag `Nic` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_nics(

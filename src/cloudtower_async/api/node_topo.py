@@ -39,7 +39,7 @@ UPDATE_NODE_TOPO = Operation(
 class NodeTopoNamespace(Namespace):
     """`tower.node_topo`: 3 operations, from the tag `NodeTopo` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_node_topoes(

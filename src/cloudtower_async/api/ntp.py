@@ -21,7 +21,7 @@ GET_NTP_SERVICE_URL = Operation(
 class NtpNamespace(Namespace):
     """`tower.ntp`: 1 operation, from the tag `Ntp` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_ntp_service_url(

@@ -71,7 +71,7 @@ UPDATE_NVMF_NAMESPACE = Operation(
 class NvmfNamespaceNamespace(Namespace):
     """`tower.nvmf_namespace`: 7 operations, from the tag `NvmfNamespace` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clone_nvmf_namespace_from_snapshot(

@@ -47,7 +47,7 @@ GET_NVMF_NAMESPACE_SNAPSHOTS_CONNECTION = Operation(
 class NvmfNamespaceSnapshotNamespace(Namespace):
     """`tower.nvmf_namespace_snapshot`: 4 operations, from the tag `NvmfNamespaceSnapshot` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_nvmf_namespace_snapshot(

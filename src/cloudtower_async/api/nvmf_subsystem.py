@@ -55,7 +55,7 @@ UPDATE_NVMF_SUBSYSTEM = Operation(
 class NvmfSubsystemNamespace(Namespace):
     """`tower.nvmf_subsystem`: 5 operations, from the tag `NvmfSubsystem` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_nvmf_subsystem(

@@ -29,7 +29,7 @@ DISASSOCIATE_SYSTEM_SERVICE_FROM_OBS_SERVICE = Operation(
 class ObservabilityNamespace(Namespace):
     """`tower.observability`: 2 operations, from the tag `Observability` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clear_system_service_alert_notification_config(

@@ -55,7 +55,7 @@ UPDATE_ORGANIZATION = Operation(
 class OrganizationNamespace(Namespace):
     """`tower.organization`: 5 operations, from the tag `Organization` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_organization(

@@ -39,7 +39,7 @@ UPLOAD_ELF_FILE = Operation(
 class OvfNamespace(Namespace):
     """`tower.ovf`: 3 operations, from the tag `Ovf` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_export_file_download_links(

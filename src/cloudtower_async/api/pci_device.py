@@ -21,7 +21,7 @@ GET_PCI_DEVICES = Operation(
 class PciDeviceNamespace(Namespace):
     """`tower.pci_device`: 1 operation, from the tag `PciDevice` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_pci_devices(

@@ -29,7 +29,7 @@ GET_PMEM_DIMMS_CONNECTION = Operation(
 class PmemDimmNamespace(Namespace):
     """`tower.pmem_dimm`: 2 operations, from the tag `PmemDimm` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_pmem_dimms(

@@ -55,7 +55,7 @@ UPDATE_RACK_TOPO = Operation(
 class RackTopoNamespace(Namespace):
     """`tower.rack_topo`: 5 operations, from the tag `RackTopo` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_rack_topo(

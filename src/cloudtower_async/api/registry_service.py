@@ -29,7 +29,7 @@ GET_REGISTRY_SERVICES_CONNECTION = Operation(
 class RegistryServiceNamespace(Namespace):
     """`tower.registry_service`: 2 operations, from the tag `RegistryService` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_registry_services(

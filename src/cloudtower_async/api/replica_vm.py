@@ -29,7 +29,7 @@ GET_REPLICA_VMS_CONNECTION = Operation(
 class ReplicaVmNamespace(Namespace):
     """`tower.replica_vm`: 2 operations, from the tag `ReplicaVm` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_replica_vms(

@@ -37,7 +37,7 @@ GET_REPLICATION_PLAN_WITHOUT_EXECUTIONS = Operation(
 class ReplicationPlanNamespace(Namespace):
     """`tower.replication_plan`: 3 operations, from the tag `ReplicationPlan` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_replication_plans(

@@ -29,7 +29,7 @@ GET_REPLICATION_SERVICES_CONNECTION = Operation(
 class ReplicationServiceNamespace(Namespace):
     """`tower.replication_service`: 2 operations, from the tag `ReplicationService` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_replication_services(

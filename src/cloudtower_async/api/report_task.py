@@ -29,7 +29,7 @@ GET_REPORT_TASKS_CONNECTION = Operation(
 class ReportTaskNamespace(Namespace):
     """`tower.report_task`: 2 operations, from the tag `ReportTask` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_report_tasks(

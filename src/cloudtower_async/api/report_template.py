@@ -63,7 +63,7 @@ UPDATE_REPORT_TEMPLATE = Operation(
 class ReportTemplateNamespace(Namespace):
     """`tower.report_template`: 6 operations, from the tag `ReportTemplate` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_report_template(

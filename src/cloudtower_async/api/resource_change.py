@@ -24,7 +24,7 @@ GET_RESOURCE_CHANGES = Operation(
 class ResourceChangeNamespace(Namespace):
     """`tower.resource_change`: 1 operation, from the tag `ResourceChange` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_resource_changes(

@@ -55,7 +55,7 @@ UPDATE_SECURITY_GROUP = Operation(
 class SecurityGroupNamespace(Namespace):
     """`tower.security_group`: 5 operations, from the tag `SecurityGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_security_group(

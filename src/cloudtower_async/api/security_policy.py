@@ -55,7 +55,7 @@ UPDATE_SECURITY_POLICY = Operation(
 class SecurityPolicyNamespace(Namespace):
     """`tower.security_policy`: 5 operations, from the tag `SecurityPolicy` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_security_policy(

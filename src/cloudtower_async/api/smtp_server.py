@@ -29,7 +29,7 @@ GET_SMTP_SERVERS_CONNECTION = Operation(
 class SmtpServerNamespace(Namespace):
     """`tower.smtp_server`: 2 operations, from the tag `SmtpServer` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_smtp_servers(

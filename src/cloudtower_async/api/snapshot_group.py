@@ -63,7 +63,7 @@ ROLLBACK_SNAPSHOT_GROUP = Operation(
 class SnapshotGroupNamespace(Namespace):
     """`tower.snapshot_group`: 6 operations, from the tag `SnapshotGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clone_snapshot_group(

@@ -79,7 +79,7 @@ UPDATE_SNAPSHOT_PLAN = Operation(
 class SnapshotPlanNamespace(Namespace):
     """`tower.snapshot_plan`: 8 operations, from the tag `SnapshotPlan` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_snapshot_plan(

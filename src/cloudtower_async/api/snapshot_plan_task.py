@@ -29,7 +29,7 @@ GET_SNAPSHOT_PLAN_TASKS_CONNECTION = Operation(
 class SnapshotPlanTaskNamespace(Namespace):
     """`tower.snapshot_plan_task`: 2 operations, from the tag `SnapshotPlanTask` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_snapshot_plan_tasks(

@@ -55,7 +55,7 @@ UPDATE_SNMP_TRANSPORT = Operation(
 class SnmpTransportNamespace(Namespace):
     """`tower.snmp_transport`: 5 operations, from the tag `SnmpTransport` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_snmp_transport(

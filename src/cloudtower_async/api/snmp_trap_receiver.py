@@ -55,7 +55,7 @@ UPDATE_SNMP_TRAP_RECEIVER = Operation(
 class SnmpTrapReceiverNamespace(Namespace):
     """`tower.snmp_trap_receiver`: 5 operations, from the tag `SnmpTrapReceiver` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_snmp_trap_receiver(

@@ -38,7 +38,7 @@ UPLOAD_SVT_IMAGE = Operation(
 class SvtImageNamespace(Namespace):
     """`tower.svt_image`: 3 operations, from the tag `SvtImage` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_svt_images(

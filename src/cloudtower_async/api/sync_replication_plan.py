@@ -29,7 +29,7 @@ GET_SYNC_REPLICATION_PLANS_CONNECTION = Operation(
 class SyncReplicationPlanNamespace(Namespace):
     """`tower.sync_replication_plan`: 2 operations, from the tag `SyncReplicationPlan` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_sync_replication_plans(

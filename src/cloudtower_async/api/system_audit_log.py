@@ -29,7 +29,7 @@ GET_SYSTEM_AUDIT_LOGS_CONNECTION = Operation(
 class SystemAuditLogNamespace(Namespace):
     """`tower.system_audit_log`: 2 operations, from the tag `SystemAuditLog` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_system_audit_logs(

@@ -23,7 +23,7 @@ EXPORT_CSV = Operation(
 class TableReporterNamespace(Namespace):
     """`tower.table_reporter`: 1 operation, from the tag `TableReporter` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def export_csv(

@@ -47,7 +47,7 @@ UPDATE_TASK = Operation(
 class TaskNamespace(Namespace):
     """`tower.task`: 4 operations, from the tag `Task` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_task(

@@ -38,7 +38,7 @@ GET_UPLOAD_TASKS_CONNECTION = Operation(
 class UploadTaskNamespace(Namespace):
     """`tower.upload_task`: 3 operations, from the tag `UploadTask` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def cancel_upload_task(

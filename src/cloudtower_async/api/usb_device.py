@@ -45,7 +45,7 @@ UNMOUNT_USB_DEVICE = Operation(
 class UsbDeviceNamespace(Namespace):
     """`tower.usb_device`: 4 operations, from the tag `UsbDevice` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_usb_devices(

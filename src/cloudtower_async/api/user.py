@@ -81,7 +81,7 @@ UPDATE_USER = Operation(
 class UserNamespace(Namespace):
     """`tower.user`: 8 operations, from the tag `User` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_root_user(

@@ -39,7 +39,7 @@ GET_USER_AUDIT_LOGS_CONNECTION = Operation(
 class UserAuditLogNamespace(Namespace):
     """`tower.user_audit_log`: 3 operations, from the tag `UserAuditLog` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_user_audit_log(

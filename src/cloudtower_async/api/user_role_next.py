@@ -55,7 +55,7 @@ UPDATE_ROLE = Operation(
 class UserRoleNextNamespace(Namespace):
     """`tower.user_role_next`: 5 operations, from the tag `UserRoleNext` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_role(

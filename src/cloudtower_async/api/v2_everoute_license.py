@@ -29,7 +29,7 @@ GET_V2_EVEROUTE_LICENSES = Operation(
 class V2EverouteLicenseNamespace(Namespace):
     """`tower.v2_everoute_license`: 2 operations, from the tag `V2EverouteLicense` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_v2_everoute_licenses_connection(

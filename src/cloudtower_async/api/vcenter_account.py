@@ -45,7 +45,7 @@ UPDATE_VCENTER_ACCOUNT = Operation(
 class VcenterAccountNamespace(Namespace):
     """`tower.vcenter_account`: 4 operations, from the tag `VcenterAccount` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vcenter_account(

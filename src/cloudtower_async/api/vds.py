@@ -71,7 +71,7 @@ UPDATE_VDS = Operation(
 class VdsNamespace(Namespace):
     """`tower.vds`: 7 operations, from the tag `Vds` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vds(

@@ -55,7 +55,7 @@ UPDATE_VIEW = Operation(
 class ViewNamespace(Namespace):
     """`tower.view`: 5 operations, from the tag `View` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_view(

@@ -55,7 +55,7 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD = Operation(
 class VirtualPrivateCloudNamespace(Namespace):
     """`tower.virtual_private_cloud`: 5 operations, from the tag `VirtualPrivateCloud` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_virtual_private_cloud(

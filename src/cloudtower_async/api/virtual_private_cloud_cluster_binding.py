@@ -29,7 +29,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_CLUSTER_BINDINGS_CONNECTION = Operation(
 class VirtualPrivateCloudClusterBindingNamespace(Namespace):
     """`tower.virtual_private_cloud_cluster_binding`: 2 operations, from the tag `VirtualPrivateCloudClusterBinding` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_virtual_private_cloud_cluster_bindings(

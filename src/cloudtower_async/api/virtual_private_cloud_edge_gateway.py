@@ -29,7 +29,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAYS_CONNECTION = Operation(
 class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
     """`tower.virtual_private_cloud_edge_gateway`: 2 operations, from the tag `VirtualPrivateCloudEdgeGateway` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_virtual_private_cloud_edge_gateways(

@@ -29,7 +29,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_EDGE_GATEWAY_GROUPS_CONNECTION = Operation(
 class VirtualPrivateCloudEdgeGatewayGroupNamespace(Namespace):
     """`tower.virtual_private_cloud_edge_gateway_group`: 2 operations, from the tag `VirtualPrivateCloudEdgeGatewayGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_virtual_private_cloud_edge_gateway_groups(

@@ -29,7 +29,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNETS_CONNECTION = Operation(
 class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
     """`tower.virtual_private_cloud_external_subnet`: 2 operations, from the tag `VirtualPrivateCloudExternalSubnet` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_virtual_private_cloud_external_subnets(

@@ -29,7 +29,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_EXTERNAL_SUBNET_GROUPS_CONNECTION = Operation(
 class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
     """`tower.virtual_private_cloud_external_subnet_group`: 2 operations, from the tag `VirtualPrivateCloudExternalSubnetGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_virtual_private_cloud_external_subnet_groups(

@@ -55,7 +55,7 @@ GET_VIRTUAL_PRIVATE_CLOUD_FLOATING_IPS_CONNECTION = Operation(
 class VirtualPrivateCloudFloatingIpNamespace(Namespace):
     """`tower.virtual_private_cloud_floating_ip`: 5 operations, from the tag `VirtualPrivateCloudFloatingIp` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def batch_create_virtual_private_cloud_floating_ips(

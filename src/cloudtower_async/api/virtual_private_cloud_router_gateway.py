@@ -55,7 +55,7 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY = Operation(
 class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
     """`tower.virtual_private_cloud_router_gateway`: 5 operations, from the tag `VirtualPrivateCloudRouterGateway` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_virtual_private_cloud_router_gateway(

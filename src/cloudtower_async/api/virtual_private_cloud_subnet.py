@@ -55,7 +55,7 @@ UPDATE_VIRTUAL_PRIVATE_CLOUD_SUBNET = Operation(
 class VirtualPrivateCloudSubnetNamespace(Namespace):
     """`tower.virtual_private_cloud_subnet`: 5 operations, from the tag `VirtualPrivateCloudSubnet` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_virtual_private_cloud_subnet(

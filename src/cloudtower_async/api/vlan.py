@@ -71,7 +71,7 @@ UPDATE_VLAN = Operation(
 class VlanNamespace(Namespace):
     """`tower.vlan`: 7 operations, from the tag `Vlan` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vm_vlan(

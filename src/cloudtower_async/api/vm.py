@@ -509,7 +509,7 @@ UPLOAD_NVRAM = Operation(
 class VmNamespace(Namespace):
     """`tower.vm`: 60 operations, from the tag `Vm` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def abort_migrate_vm_across_cluster(

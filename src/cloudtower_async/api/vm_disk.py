@@ -29,7 +29,7 @@ GET_VM_DISKS_CONNECTION = Operation(
 class VmDiskNamespace(Namespace):
     """`tower.vm_disk`: 2 operations, from the tag `VmDisk` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_vm_disks(

@@ -29,7 +29,7 @@ GET_VM_ENTITY_FILTER_RESULTS_CONNECTION = Operation(
 class VmEntityFilterResultNamespace(Namespace):
     """`tower.vm_entity_filter_result`: 2 operations, from the tag `VmEntityFilterResult` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_vm_entity_filter_results(

@@ -29,7 +29,7 @@ GET_VM_EXPORT_FILES_CONNECTION = Operation(
 class VmExportFileNamespace(Namespace):
     """`tower.vm_export_file`: 2 operations, from the tag `VmExportFile` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_vm_export_files(

@@ -55,7 +55,7 @@ UPDATE_VM_FOLDER = Operation(
 class VmFolderNamespace(Namespace):
     """`tower.vm_folder`: 5 operations, from the tag `VmFolder` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vm_folder(

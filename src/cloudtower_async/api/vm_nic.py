@@ -29,7 +29,7 @@ GET_VM_NICS_CONNECTION = Operation(
 class VmNicNamespace(Namespace):
     """`tower.vm_nic`: 2 operations, from the tag `VmNic` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_vm_nics(

@@ -55,7 +55,7 @@ UPDATE_VM_PLACEMENT_GROUP = Operation(
 class VmPlacementGroupNamespace(Namespace):
     """`tower.vm_placement_group`: 5 operations, from the tag `VmPlacementGroup` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vm_placement_group(

@@ -47,7 +47,7 @@ GET_VM_SNAPSHOTS_CONNECTION = Operation(
 class VmSnapshotNamespace(Namespace):
     """`tower.vm_snapshot`: 4 operations, from the tag `VmSnapshot` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vm_snapshot(

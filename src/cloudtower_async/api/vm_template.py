@@ -63,7 +63,7 @@ UPDATE_VM_TEMPLATE = Operation(
 class VmTemplateNamespace(Namespace):
     """`tower.vm_template`: 6 operations, from the tag `VmTemplate` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clone_vm_template_from_vm(

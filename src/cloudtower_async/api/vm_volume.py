@@ -98,7 +98,7 @@ UPDATE_VM_VOLUME = Operation(
 class VmVolumeNamespace(Namespace):
     """`tower.vm_volume`: 10 operations, from the tag `VmVolume` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def clone_vm_volume(

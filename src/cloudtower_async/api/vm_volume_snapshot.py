@@ -47,7 +47,7 @@ GET_VM_VOLUME_SNAPSHOTS_CONNECTION = Operation(
 class VmVolumeSnapshotNamespace(Namespace):
     """`tower.vm_volume_snapshot`: 4 operations, from the tag `VmVolumeSnapshot` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def create_vm_volume_snapshot(

@@ -40,7 +40,7 @@ UPDATE_VSPHERE_ESXI_ACCOUNT = Operation(
 class VsphereEsxiAccountNamespace(Namespace):
     """`tower.vsphere_esxi_account`: 3 operations, from the tag `VsphereEsxiAccount` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_vsphere_esxi_accounts(

@@ -29,7 +29,7 @@ GET_WITNESSES_CONNECTION = Operation(
 class WitnessNamespace(Namespace):
     """`tower.witness`: 2 operations, from the tag `Witness` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_witnesses(

@@ -21,7 +21,7 @@ GET_WITNESS_SERVICES = Operation(
 class WitnessServiceNamespace(Namespace):
     """`tower.witness_service`: 1 operation, from the tag `WitnessService` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_witness_services(

@@ -29,7 +29,7 @@ GET_ZONES_CONNECTION = Operation(
 class ZoneNamespace(Namespace):
     """`tower.zone`: 2 operations, from the tag `Zone` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_zones(

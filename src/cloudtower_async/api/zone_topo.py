@@ -29,7 +29,7 @@ GET_ZONE_TOPOES_CONNECTION = Operation(
 class ZoneTopoNamespace(Namespace):
     """`tower.zone_topo`: 2 operations, from the tag `ZoneTopo` of the API.
 
-    `Namespace` describes the arguments that all operations have.
+    The base class `Namespace` describes the arguments that all operations have.
     """
 
     async def get_zone_topoes(

@@ -130,7 +130,7 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return a dict of the filter keys that have another spelling in structs.
+    """Return the filter keys that are spelled differently in structs, by that spelling.
 
     For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``.
     """

@@ -69,9 +69,9 @@ def _matches_none(where: object) -> bool:
 
 
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
-    """Return whether it is possible that a condition holds for every resource.
+    """Return whether the condition `key: value` may be true for every resource.
 
-    With ``everywhere=False``, return whether it is possible that it holds for no resource at all.
+    With ``everywhere=False``, return whether the condition may be false for every resource.
     """
     if value is None:
         return True

@@ -179,7 +179,10 @@ def _is_union(kind: object) -> bool:
 
 
 def unwrapped(answer: StructType) -> tuple[StructType, tuple[Any, ...]]:
-    """Return the innermost type of an answer, and the types around it from the outermost."""
+    """Return the innermost type of an answer, and the types around it.
+
+    For ``list[WithTask[Vm]]``, return ``Vm`` and ``(list, WithTask)``.
+    """
     wraps: list[Any] = []
     origin: Any = get_origin(answer)
     while origin in (list, WithTask):

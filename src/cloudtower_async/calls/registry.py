@@ -108,8 +108,9 @@ def namespace_class(namespace: str) -> type[Namespace]:
 class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
     """Attribute of a session that holds a namespace. The namespace is created at first use.
 
-    For example, ``tower.vm`` is a `VmNamespace`, and ``Cloudtower.vm`` is the class itself.
-    Therefore ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a property.
+    For example, ``tower.vm`` is an instance of `VmNamespace`, and ``Cloudtower.vm`` is the class
+    `VmNamespace`. Therefore ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a
+    property.
     """
 
     def __get__(self, instance: object, owner: type[object] | None = None) -> Any:  # noqa: ANN401

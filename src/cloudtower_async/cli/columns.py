@@ -249,7 +249,7 @@ def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field. In the type, replace the struct by the result of `narrowed`."""
+    """Return the type of a field, after replacing its struct by the result of `narrowed`."""
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]
         return _narrowed_type(inner, paths) | None

@@ -93,8 +93,8 @@ class Typed(NamedTuple):
         positionals: Positional arguments before the word.
         options: Values of the typed options, by the first name of each option.
         word: The word to complete.
-        value: Argument or option whose value the word is, or None if the word is a command or the
-            name of an option.
+        value: Argument or option that has the word as its value. None if the word is a command or
+            the name of an option.
         only_values: Whether ``--`` was typed, after which no option can follow.
     """
 
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def candidates(words: Sequence[str]) -> dict[str, str] | None:
-    """Return a dict from candidates for the last word to descriptions.
+    """Return the candidates for the last word, each with its description.
 
     None means that the shell should complete file names.
 
@@ -269,7 +269,7 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the kind of resource whose names an argument or option accepts, or None."""
+    """Return the kind of resource that an argument or option names, or None."""
     group = typed.path.partition(" ")[0]
     # The option ``--source`` is an authentication source. The argument ``source`` is a VM.
     if (typed.path, name) in _NEW or name == "--source":
@@ -308,7 +308,7 @@ def _metrics(typed: Typed) -> list[str]:
 
 
 def _resource(typed: Typed) -> str | None:
-    """Return the kind of resource whose fields are valid in options of a command, or None."""
+    """Return the kind of resource that a command lists or changes, or None."""
     if typed.path == "get":
         return typed.positionals[0] if typed.positionals else None
     return _GROUPS.get(typed.path.partition(" ")[0])

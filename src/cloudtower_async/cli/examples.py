@@ -101,7 +101,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def add_examples(app: App, arguments: Sequence[str]) -> None:
-    """Add examples to the help page of the command in the arguments."""
+    """Add examples to the help page of the command that the arguments name."""
     words = [argument for argument in arguments if argument not in app.help_flags]
     chain, apps, _ = app.parse_commands(words)
     path = " ".join(chain)

@@ -57,7 +57,7 @@ def worker(
     drain: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 30.0,
     item_timeout: Annotated[float, Parameter(validator=Seconds)] = 14400.0,
 ) -> None:
-    """Process items of these jobs until Ctrl-C or SIGTERM.
+    """Process items of one or more jobs until Ctrl-C or SIGTERM.
 
     You can start any number of workers, on any machine that has the profiles of the Towers.
 

@@ -74,7 +74,7 @@ def metrics(
             --list cpu. Needs no server.
         metric: Name of a metric, such as elf_vm_cpu_overall_usage_percent. Repeat the option for
             several metrics.
-        range_: Length of the time range that ends now: a number and s, m, h, d or w.
+        range_: Time range up to now: a number with the unit s, m, h, d or w, such as 24h.
         raw_csv: Do not change texts that a spreadsheet would run as formulas, as in get --raw-csv.
         output: plot draws one plot for each metric. The other formats print a row for each value.
             [default: plot on a terminal, otherwise csv]

@@ -93,7 +93,7 @@ def top(
         lowest: Rank the resources with the lowest values.
         clusters: Name or id of a cluster to search. Repeat the option for several clusters.
             [default: all clusters]
-        range_: Length of the time range that ends now: a number and s, m, h, d or w.
+        range_: Time range up to now: a number with the unit s, m, h, d or w, such as 24h.
         output: Output options.
         connection: Connection options.
     """
@@ -121,7 +121,7 @@ def nic_errors(
         everything: Also show NICs without new errors.
         clusters: Name or id of a cluster whose hosts to check. Repeat the option for several
             clusters. [default: all clusters]
-        range_: Length of the time range that ends now: a number and s, m, h, d or w.
+        range_: Time range up to now: a number with the unit s, m, h, d or w, such as 24h.
         output: Output options.
         connection: Connection options.
     """
@@ -146,8 +146,8 @@ def capacity(
     Args:
         clusters: Name or id of a cluster. Repeat the option for several clusters. [default: all
             clusters]
-        range_: Length of the time range that the forecast is based on, which ends now: a number and
-            s, m, h, d or w.
+        range_: Time range up to now for the forecast: a number with the unit s, m, h, d or w, such
+            as 7d.
         output: Output options.
         connection: Connection options.
     """

@@ -49,7 +49,7 @@ def suggest_for_operation(typed: str) -> str:
 
 
 def same_commands(typed: str) -> list[str]:
-    """Return the commands that consist of the same words in any order, each in backticks.
+    """Return the commands that have the same words as `typed` in any order, in backticks.
 
     ``stop-vm`` and ``vms-stop`` suggest ``vm stop``.
     """

@@ -69,8 +69,8 @@ def top(
         limit: Maximum number of VMs or hosts to show.
         cluster: Name or id of a cluster to search. Repeat the option for several clusters.
             [default: all clusters]
-        range_: Length of the time range to average over, which ends now: a number and s, m, h, d or
-            w.
+        range_: Time range up to now for the averages: a number with the unit s, m, h, d or w, such
+            as 5m.
         interval: Seconds between two refreshes on a terminal. [default: 5]
         output: Output format: a table, or the ranking as JSON.
         connection: Connection options.

@@ -294,10 +294,10 @@ class SetChanged(CallError):
 class PagingFailed(ResponseDecodeError):
     """The pages of a result set cannot be read to the end.
 
-    Possible causes: the server returned the same page twice, ignored the start of a page
-    (``after``), ignored a filter, or left out ids. Without ids, the start of the next page is
-    unknown. The resources that were read before the error are correct, but further resources may be
-    missing.
+    Possible causes: the server returned the same page twice, ignored the argument ``after`` (the
+    start of the page), ignored a filter, or left out ids. Without ids, the start of the next page
+    is unknown. The resources that were read before the error are correct, but further resources may
+    be missing.
     """
 
     default_hint = "Report this error with the name of the operation. A filter may avoid the error."
@@ -332,9 +332,9 @@ class LockedResource(msgspec.Struct, frozen=True, gc=False):
 class ResourceLocked(BadRequest):
     """HTTP 400 with code ``ResourceLocked``: another task is changing the resource.
 
-    The call changed nothing. The call was retried for ``lock_timeout`` seconds. The lock ends when
-    ``entityAsyncStatus`` of the resource is None. ``waited`` is the number of seconds that the call
-    waited for the end of the lock.
+    The call changed nothing. The call was retried until the ``lock_timeout`` of the session had
+    passed. The lock ends when ``entityAsyncStatus`` of the resource is None. ``waited`` is the
+    number of seconds that the call waited for the end of the lock.
     """
 
     default_kind = FailureKind.LOCKED

@@ -15,8 +15,8 @@ class Resync(CloudtowerError):
 
     There are two causes: the server has dropped old changes (compaction), or a newly installed
     server has started its revision numbers over. Read the resources again. After that, continue
-    with the same iterator, or with ``tower.changes(since=error.revision)``. Then no change after
-    the error is missed.
+    with the same iterator, or with ``tower.changes(since=error.revision)``. Both yield all changes
+    after ``revision``.
 
     Attributes:
         since: Revision after which changes were requested.

@@ -103,7 +103,7 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
 class TaskTimeout(TaskError, TimeoutError):
     """Tasks had not ended when the time-out expired, or their state was unknown.
 
-    The tasks continue to run. Wait for ``pending`` again, or read the tasks with
+    The tasks continue to run. Wait again for the tasks in ``pending``, or read these tasks with
     ``tower.task.get_tasks``.
 
     Attributes:

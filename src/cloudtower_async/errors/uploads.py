@@ -146,8 +146,8 @@ class UploadFailed(UploadError):
 
     Possible causes: the server ended the upload, the server refused a chunk, the upload was
     cancelled on the server, or it is unknown which chunks the server has received. In the last
-    case, the message has the word "unknown". The upload task is cancelled on the server, unless the
-    upload failed while it was being resumed.
+    case, the message has the word "unknown". The upload task is cancelled on the server. If the
+    error occurred at the start of a resumed upload, the upload task is not cancelled.
     """
 
     hint = "Start again: upload the whole file."

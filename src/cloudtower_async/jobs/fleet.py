@@ -116,7 +116,7 @@ class FleetRun(msgspec.Struct, kw_only=True):
 
     @property
     def items(self) -> int:
-        """Number of items of all Towers whose items have been listed."""
+        """Number of items of all Towers. The items of a Tower count once they have been listed."""
         return sum(tower.items for tower in self.towers)
 
     @property
@@ -163,8 +163,8 @@ async def run_fleet(
         per_cluster: Maximum number of items in progress on a cluster, in all workers and runs
             together.
         patience: Number of seconds after which an outage of Redis raises an error.
-        on_progress: Function that is called after changes, at most about once a second. The
-            function must not block.
+        on_progress: Function that is called with the state of the run when the state has changed,
+            at most about once a second. The function must not block.
 
     Returns:
         The report of the run.

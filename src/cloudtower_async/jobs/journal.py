@@ -57,7 +57,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Journal(Protocol):
-    """Write-ahead journal of mutations, and locks between the processes that share it.
+    """Write-ahead journal of mutations, which also provides locks between processes.
 
     Each mutation has an entry in the journal under its key. Use one journal for each Tower, or
     start each key with the name of the Tower. Entries expire.

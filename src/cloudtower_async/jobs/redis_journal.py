@@ -63,8 +63,6 @@ def driver_info() -> DriverInfo:
 def redis_client(url: str) -> Redis:
     """Return a Redis client for `RedisJournal`.
 
-    When the client connects, it reads no files, which could block the event loop.
-
     Args:
         url: Address of Redis: ``redis://127.0.0.1:6379/0``.
 

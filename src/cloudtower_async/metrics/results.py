@@ -107,7 +107,8 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         subject_id: Id of the measured resource; None if the labels identify no known resource.
         subject_name: Name of the resource; None if ``subject_id`` is None.
         labels: As in `MetricSeries`.
-        value: Value that the server aggregated over the whole range.
+        value: Value by which the resource is ranked. `Cloudtower.top_n` returns the server's value
+            for the whole range. `Measurements.to_ranking` returns the last value of the series.
     """
 
     rank: int
@@ -126,7 +127,8 @@ class Measurements:
     through Arrow's PyCapsule protocol. These constructors need the extra ``arrow``.
 
     Attributes:
-        series: The curves, sorted by the order of the requested metrics, then by the resource.
+        series: The curves, in the order of the requested metrics. The curves of one metric are
+            sorted by resource.
         warnings: Problems with the measurements. Each warning was also issued with `warnings.warn`.
         missing: Resources that match the filter but have no values, such as VMs that are powered
             off.

@@ -563,10 +563,10 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """Return the resources after `found`, up to the first resource that is also in `page`.
+    """Return the resources after `found`, and an index in `page`.
 
-    The second value is the index of that resource in `page`. If no later resource is in `page`, the
-    second value is the length of `page`.
+    The last of these resources is the first resource that is also in `page`. The index is its place
+    in `page`. If no later resource is in `page`, the index is the length of `page`.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

@@ -156,7 +156,7 @@ class Faults:
         self._add(operation, times, Fault(kind="reset", executed=executed))
 
     def truncate(self, operation: str = EVERY, *, times: int = 1) -> None:
-        """Send half of the response to the next requests, then close the connection."""
+        """For each of the next requests, send half of the response and close the connection."""
         self._add(operation, times, Fault(kind="truncate", executed=True))
 
     def slow(self, seconds: float, operation: str = EVERY, *, times: int = 1) -> None:

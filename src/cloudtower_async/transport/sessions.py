@@ -61,7 +61,7 @@ class Observed(Protocol):
 
     @property
     def address(self) -> str:
-        """Host of the server, or of the first address of a pair."""
+        """Host of the server. For an active/passive pair, the host of the first address."""
         ...
 
     def readings(self) -> Readings:

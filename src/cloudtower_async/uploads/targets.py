@@ -176,7 +176,7 @@ class ElfImage(_NamedByTask["models.ElfImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvtImage(_FoundByComparison["models.SvtImage"]):
-    """Target for an image of the VM tools. The version is read from the file.
+    """Target for an image of the VM tools. The version of the tools is read from the file.
 
     The result is a `models.SvtImage`.
 

@@ -115,10 +115,10 @@ class Change:
     def old(self) -> msgspec.Struct | dict[str, object] | None:
         """Resource before the change, such as a `models.Vm`; None for an insertion.
 
-        A field that the row in the server's database does not have is None. These are mainly the
-        fields for related resources, such as ``vm.cluster``. `old_values` contains the ids of some
-        related resources. For a relation or an unknown type, this property is the same dict as
-        `old_values`.
+        The change feed contains rows of the server's database. A field that is not in the row is
+        None. These are mainly the fields for related resources, such as ``vm.cluster``.
+        `old_values` contains the ids of some related resources. For a relation or an unknown type,
+        this property is the same dict as `old_values`.
         """
         return _resource(self.resource_type, self.old_values)
 

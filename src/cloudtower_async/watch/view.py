@@ -125,7 +125,7 @@ class Watch(Generic[R]):
 
     @property
     def snapshot(self) -> dict[str, R]:
-        """Copy of the view: the resources by id, after all events returned so far."""
+        """Copy of the view: the resources by id. All events returned so far are applied."""
         return dict(self._view)
 
     @property

@@ -242,7 +242,7 @@ class Exporter:
         return b"".join((self._build, *(line for part in parts.values() for line in part)))
 
     async def collected(self) -> None:
-        """Wait until a collection from each Tower has ended, whether it succeeded or failed.
+        """Wait until the current or next collection of each Tower has ended, successfully or not.
 
         Raises:
             CloudtowerError: The exporter is not entered.

@@ -44,7 +44,8 @@ async def ensure_power(
         reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
             is unknown. If the VM does not reach `state` in this time and the server did not answer,
             the request is sent once more.
-        timeout: Seconds to wait for the VM. None means no limit.
+        timeout: Seconds to wait for the VM to reach `state`. The same time-out applies to the wait
+            for another change. None means no limit.
 
     Returns:
         The VM, read after the server has completed all changes (see `Cloudtower.settle`). The

@@ -39,8 +39,8 @@ async def ensure_snapshot(
         reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
             is unknown. If the snapshot does not appear in this time and the server did not answer,
             the request is sent once more.
-        timeout: Time-out in seconds of each wait: for the task, and then until the snapshot is no
-            longer changing. None means no limit.
+        timeout: Seconds to wait for the task, and then the same number of seconds until the
+            snapshot is no longer changing. None means no limit.
 
     Returns:
         The snapshot, read after the server has completed all changes (see `Cloudtower.settle`). The

@@ -141,13 +141,13 @@ def add_cluster_rules(factory: Factory, cluster: Document) -> None:
 
 
 def add_alerts(factory: Factory, everyday: int) -> None:
-    """Add alerts for failed disks and disconnected clusters, and everyday alerts.
+    """Add alerts for failed disks and disconnected clusters, and alerts about common problems.
 
-    About a third of the everyday alerts have ended.
+    About a third of the alerts about common problems have ended.
 
     Args:
         factory: Tools for creating resources.
-        everyday: Number of everyday alerts.
+        everyday: Number of alerts about common problems.
     """
     store = factory.store
     for disk in list(store.table("Disk").values()):

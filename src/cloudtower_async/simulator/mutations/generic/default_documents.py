@@ -47,7 +47,7 @@ _LATER_RELATIONS = frozenset(
 
 
 def new_document(factory: Factory, resource: str) -> Document:
-    """Return a new document without relations: with ids, current dates and empty values."""
+    """Return a new document with ids, current dates and empty values. It has no relations."""
     document: Document = dict(LATER.get(resource, {}))
     for name, annotation in _fields(resource).items():
         required = type(None) not in get_args(annotation)
