@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from cloudtower_async import InvalidSettings
 from cloudtower_async.addresses import Proxy
 from cloudtower_async.cli.connect import ConnectOptions, connect
 from cloudtower_async.cli.errors import UsageError
+from cloudtower_async.profiles import Profile, save_profile
 
 if TYPE_CHECKING:
     from cloudtower_async.options import Settings
@@ -26,6 +28,28 @@ def test_a_given_user_wins_over_a_token_of_the_environment(monkeypatch: pytest.M
     monkeypatch.setenv("CLOUDTOWER_PASSWORD", "p")
     options = ConnectOptions(endpoint="tower.example", username="root")
     assert "as 'root'" in repr(connect(options))
+
+
+@pytest.mark.parametrize(
+    ("username", "told"),
+    [
+        ("me", "the token of profile 'lab' is not used because --username is passed"),
+        (None, "is not used because CLOUDTOWER_USERNAME is set: to use the token, run `unset"),
+    ],
+)
+def test_the_error_names_what_hides_the_token_of_a_profile(
+    username: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloudtower_async.profiles._keep", lambda *_: False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    save_profile("lab", Profile(endpoint="https://tower.example"), "t")
+    connect(ConnectOptions(profile="lab"))
+    monkeypatch.setenv("CLOUDTOWER_USERNAME", "root")
+    with pytest.raises(UsageError, match=r"no password: set CLOUDTOWER_PASSWORD.*; the") as info:
+        connect(ConnectOptions(profile="lab", username=username))
+    assert told in str(info.value)
+    with pytest.raises(UsageError, match=r"terminal$"):
+        connect(ConnectOptions(endpoint="tower.example", username="me"))
 
 
 def settings_within(options: ConnectOptions) -> Settings:

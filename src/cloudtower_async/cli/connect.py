@@ -190,8 +190,27 @@ def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[st
                 tr("no credentials: pass --username or set CLOUDTOWER_USERNAME or CLOUDTOWER_TOKEN")
             )
         if "password" not in found:
-            found["password"] = _ask_password(found["username"], found["endpoint"])
+            hint = _unused_token(options, profile or os.environ.get("CLOUDTOWER_PROFILE"))
+            found["password"] = _ask_password(found["username"], found["endpoint"], hint)
     return found
+
+
+def _unused_token(options: ConnectOptions, name: str | None) -> str:
+    """Return the part of an error message that says why the token of a profile is not used.
+
+    Return an empty text if no profile is used, or if the profile has no token.
+    """
+    profile = read_profiles().get(name) if name else None
+    if profile is None or not (profile.token or profile.keyring):
+        return ""
+    if options.username:
+        text = mark("; the token of profile {name!r} is not used because --username is passed")
+    else:
+        text = mark(
+            "; the token of profile {name!r} is not used because CLOUDTOWER_USERNAME is set: to "
+            "use the token, run `unset CLOUDTOWER_USERNAME`"
+        )
+    return tr(text, name=name)
 
 
 def _choose_profile() -> str:
@@ -234,9 +253,10 @@ def _read_token() -> str:
     return text
 
 
-def _ask_password(username: str, endpoint: str | list[str]) -> str | None:
+def _ask_password(username: str, endpoint: str | list[str], hint: str) -> str | None:
     if not sys.stdin.isatty():
-        raise UsageError(tr("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal"))
+        text = tr("no password: set CLOUDTOWER_PASSWORD, or run this on a terminal")
+        raise UsageError(text + hint)
     server = endpoint if isinstance(endpoint, str) else ",".join(endpoint)
     return (
         ask(
