@@ -37,6 +37,24 @@ async def test_a_vm_in_some_state(client: Client) -> None:
     assert len(await client.ask("get-vm-nics", {"where": {"mac_address": nic["mac_address"]}})) == 1
 
 
+async def test_a_vm_without_nics_and_disks(client: Client) -> None:
+    sim = client.sim
+    volumes, luns = len(sim.store.table("VmVolume")), len(sim.store.table("IscsiLun"))
+    vm = sim.add_vm(vm_nics=[], vm_disks=[])
+    assert (vm["vm_nics"], vm["vm_disks"], vm["ips"]) == ([], [], "")
+    assert len(sim.store.table("VmVolume")) == volumes
+    assert len(sim.store.table("IscsiLun")) == luns
+    other, third = sim.add_vm(), sim.add_vm()
+    sim.store.change("Vm", other["id"], vm_nics=[], vm_disks=[])
+    sim.store.remove("Vm", third["id"])
+    gone = {"where": {"vm": {"id_in": [vm["id"], other["id"], third["id"]]}}}
+    for path in ("get-vm-nics", "get-vm-disks"):
+        assert await client.ask(path, gone) == []
+        assert all(one["vm"] for one in await client.ask(path, {}))
+    [shown] = await client.ask("get-vms", {"where": {"id": vm["id"]}})
+    assert (shown["vm_nics"], shown["vm_disks"]) == ([], [])
+
+
 async def test_a_vm_without_figures_counts_as_0_in_totals(client: Client) -> None:
     sim = client.sim
     for vm in sim.store.select("Vm", {"status": "STOPPED"}):

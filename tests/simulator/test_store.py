@@ -72,6 +72,31 @@ def test_a_relation_set_from_the_side_of_many(store: Store) -> None:
     assert store.get("Vm", "v1")["host"] is None
 
 
+def test_documents_that_need_a_removed_document_are_removed_too(store: Store) -> None:
+    def here(resource: str) -> list[str]:
+        return sorted(store.table(resource))
+
+    store.add("VmNic", {"id": "n1", "vm": "v1"})
+    store.add("VmNic", {"id": "n2", "vm": "v1"})
+    store.add("Vm", {"id": "v2", "vm_nics": ["n2"]})  # the NIC moves to another VM
+    assert here("VmNic") == ["n1", "n2"]
+    store.change("Vm", "v1", vm_nics=[])
+    assert here("VmNic") == ["n2"]
+    store.add("PciDevice", {"id": "p1", "host": "h1"})  # `Host` has no field for its PCI devices
+    store.add("Disk", {"id": "d1", "host": "h1"})
+    store.add("ClusterSettings", {"id": "s1", "cluster": "c1"})
+    store.add("ClusterSettings", {"id": "s2", "cluster": "c1"})  # a cluster has one of them
+    assert here("ClusterSettings") == ["s2"]
+    store.change("Cluster", "c1", settings=None)
+    assert here("ClusterSettings") == []
+    store.remove("Cluster", "c1")
+    assert here("Host") == ["h3"]
+    assert here("PciDevice") == here("Disk") == []
+    assert store.get("Vm", "v1")["host"] is None
+    store.remove("Vm", "v2")
+    assert here("VmNic") == []
+
+
 def test_a_relation_that_leads_nowhere_is_refused(store: Store) -> None:
     with pytest.raises(KeyError, match="there is no Host h9"):
         store.add("Vm", {"id": "v2", "cluster": "c1", "host": "h9"})

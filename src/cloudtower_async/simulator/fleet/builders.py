@@ -30,7 +30,10 @@ def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Docum
 
 
 def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, Any]) -> Document:
-    """Add a VM with a disk of 40 GiB and a NIC, and return the VM."""
+    """Add a VM with a disk of 40 GiB and a NIC, and return the VM.
+
+    `fields` can replace the disk and the NIC: with ``vm_disks=[]``, the VM has no disks.
+    """
     store = factory.store
     store.check("Vm", {"status": status, "host": host, **fields})
     hosts = [one for one in store.table("Host").values() if host in {None, one["id"]}]
@@ -46,7 +49,13 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
     vm.update(activity(factory.random, status))
     if status != "RUNNING":
         vm.update(ips="", vm_tools_status="NOT_RUNNING")
+    disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
     store.change("Vm", vm["id"], **fields)
+    for disk in disks:
+        if disk["id"] not in store.table("VmDisk"):
+            store.remove("VmVolume", disk["vm_volume"])
+    if not vm.get("vm_nics") and "ips" not in fields:
+        vm["ips"] = ""
     refresh_around(store, vm)
     return vm
 

@@ -95,6 +95,14 @@ class Store:
             name: {relation.field: relation for relation in resource.relations}
             for name, resource in self.resources.items()
         }
+        self._needed_by: dict[str, list[Relation]] = {name: [] for name in self.resources}
+        """Required relations without an inverse, by their target."""
+        for resource in self.resources.values():
+            for relation in resource.relations:
+                if relation.needed and self._back(relation) is None:
+                    self._needed_by.setdefault(relation.target, []).append(relation)
+        self._orphans: list[tuple[Relation, str]] = []
+        """Documents that may have lost the target of a required relation: relation and id."""
 
     @contextmanager
     def together(self) -> Generator[None]:
@@ -185,13 +193,16 @@ class Store:
         for field in values:
             if field in tied:
                 self._bind(relations[field], document, values[field])
+        self._remove_orphans()
         return document
 
     @_alone
     def change(self, resource: str, identifier: str, **values: object) -> Document:
         """Set fields and relations of a document, and return the document.
 
-        If a relation changes, the related documents are updated. Fields that depend on the new
+        If a relation changes, the related documents are updated. A related document that cannot
+        exist without this document is removed when the relation no longer contains its id. For
+        example, ``vm_nics=[]`` removes the NICs of a VM. Fields that depend on the new
         values are not updated: a VM with a new ``status`` keeps its CPU usage. To change the power
         state of a VM, call ``start_vm`` or ``poweroff_vm`` of a client.
 
@@ -220,11 +231,15 @@ class Store:
                 self._bind(relation, document, value)
             else:
                 document[field] = value
+        self._remove_orphans()
         return document
 
     @_alone
     def remove(self, resource: str, identifier: str) -> None:
         """Remove a document, and remove its id from its related documents.
+
+        Related documents that cannot exist without the document are removed, too. Examples are the
+        disks and NICs of a VM. The volumes of the disks are not removed.
 
         Raises:
             DocumentNotFoundError: The document does not exist.
@@ -238,6 +253,13 @@ class Store:
             owned = self._relations[resource][field].target
             if document.get(field) in self._tables[owned]:
                 self.remove(owned, document[field])
+        for relation in self._needed_by[resource]:
+            self._orphans += [
+                (relation, one)
+                for one, other in self._tables[relation.owner].items()
+                if other.get(relation.field) == identifier
+            ]
+        self._remove_orphans()
 
     @_alone
     def select(
@@ -405,6 +427,16 @@ class Store:
             _count(relation, document)
         else:
             document[relation.field] = None
+            if relation.needed:
+                self._orphans.append((relation, identifier))
+
+    def _remove_orphans(self) -> None:
+        """Remove the documents that have lost the target of a required relation."""
+        while self._orphans:
+            relation, identifier = self._orphans.pop()
+            document = self._tables[relation.owner].get(identifier)
+            if document and document.get(relation.field) not in self._tables[relation.target]:
+                self.remove(relation.owner, identifier)
 
     def _back(self, relation: Relation) -> Relation | None:
         """Return the inverse relation, or None if the relation has no inverse in the store."""

@@ -185,7 +185,8 @@ def _delete(context: Context, mutation: Mutation, body: Any) -> Results:  # noqa
 
     def delete(document: Document) -> None:
         for kind, identifier in _along(context, resource, document, body):
-            store.remove(kind, identifier)
+            if identifier in store.table(kind):  # not yet removed with another document
+                store.remove(kind, identifier)
         store.remove(resource, document["id"])
 
     return start_for_each(context, mutation, documents, delete)
