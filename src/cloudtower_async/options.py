@@ -155,7 +155,9 @@ class SessionOptions(TypedDict, total=False):
     the limit."""
 
     rate_limit: float | None
-    """Maximum number of requests per second, on average. Default: None, which means no limit."""
+    """Maximum number of requests per second, on average. After a pause, this number of requests can
+    be sent at once. One second can therefore contain almost twice this number. Default: None, which
+    means no limit."""
 
     max_response_bytes: int
     """Maximum size of a response body in bytes, after decompression. Error bodies, logins and HTML
@@ -238,7 +240,8 @@ class ScopedOptions(TypedDict, total=False):
     """Maximum number of concurrent requests. The limits of the session also apply."""
 
     rate_limit: float | None
-    """Maximum number of requests per second, on average. The limits of the session also apply."""
+    """Maximum number of requests per second, on average. One second can contain almost twice this
+    number. The limits of the session also apply."""
 
     priority: Priority | None
     """Priority of all calls: ``high``, ``normal`` or ``low``. If calls have to wait for a
