@@ -50,6 +50,9 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         body: The arguments as they would be sent, with secrets redacted.
         resources: Resources that the mutation's filters matched when the mutation was planned.
             Each resource is in the list once.
+        resolved: Whether the SDK could find out which resources the mutation would change. If
+            False, the mutation can change resources that are not in ``resources``. For example, the
+            SDK does not know what a call of ``tower.request`` changes.
         creates: Placeholders for the resources that the mutation would create.
         complete: Whether ``resources`` has all matching resources. If False, only the first 10,000
             resources were read.
@@ -58,6 +61,7 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     body: object
     resources: tuple[PlannedResource, ...] = ()
+    resolved: bool = False
     creates: tuple[PlannedResource, ...] = ()
     complete: bool = True
 
@@ -68,7 +72,8 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         if self.creates:
             parts.append("creates " + _listed(self.creates))
         if self.resources or not self.creates:
-            what = _listed(self.resources) or "no resource known"
+            nothing = "no resource matches" if self.resolved else "affected resources unknown"
+            what = _listed(self.resources) or nothing
             parts.append(what if self.complete else f"{what}, and others")
         return ": ".join(parts)
 
@@ -87,6 +92,9 @@ class Plan(Sequence[PlannedMutation]):
 
     ``str(plan)`` has one line for each mutation. The line names at most five of the resources,
     followed by the number of further resources. `PlannedMutation.resources` has all of them.
+    ``no resource matches`` means that the filter of the mutation matches nothing.
+    ``affected resources unknown`` means that the SDK cannot find out what the mutation would
+    change.
     """
 
     def __init__(self, mutations: Sequence[PlannedMutation] = ()) -> None:

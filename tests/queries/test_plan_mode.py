@@ -126,7 +126,16 @@ async def test_deleting_answers_with_ids_and_leaves_nothing_to_read(tower: Cloud
 
 async def test_a_filter_that_matches_nothing_is_answered_with_nothing(tower: Cloudtower) -> None:
     assert await tower.settle(tower.vm.start_vm(where={"name": "nobody"})) == []
-    assert str(tower.plan) == "vm.start_vm: no resource known"
+    assert str(tower.plan) == "vm.start_vm: no resource matches"
+    assert tower.plan[0].resolved
+
+
+async def test_a_plan_says_when_the_resources_cannot_be_determined(tower: Cloudtower) -> None:
+    with pytest.raises(PlanEnded):
+        await tower.request("/reboot-vm", {"where": {"name": "nobody"}})
+    [planned] = tower.plan
+    assert (planned.resources, planned.resolved) == ((), False)
+    assert str(planned).endswith("affected resources unknown")
 
 
 async def test_a_creation_returns_placeholders_with_its_arguments(

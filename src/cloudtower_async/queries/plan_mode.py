@@ -111,7 +111,7 @@ class PlanMode:
         """
         effect = effect_of(operation)
         body = _builtins(operation, arguments)
-        found, complete = await self._select(executor, operation, effect, body, options)
+        found, complete, resolved = await self._select(executor, operation, effect, body, options)
         rows = _unique(row for _, part in found for row in part)
         made = self._create(effect, body) if effect.answer is PlanAnswer.PLACEHOLDERS else []
         owners = await self._owners(executor, effect, found, options)
@@ -119,6 +119,7 @@ class PlanMode:
             operation=operation.name,
             body=_shown(executor, operation, arguments, body),
             resources=tuple(map(self._planned, _unique([*rows, *owners]))),
+            resolved=resolved,
             creates=tuple(map(self._planned, made)),
             complete=complete,
         )
@@ -137,13 +138,14 @@ class PlanMode:
         effect: PlanEffect,
         body: object,
         options: Mapping[str, Any],
-    ) -> tuple[list[tuple[bool, list[Row]]], bool]:
+    ) -> tuple[list[tuple[bool, list[Row]]], bool, bool]:
         """Read the resources that the filters in a body match.
 
         Returns:
-            A list and a flag. The list has a pair for each filter: whether the filter selects the
-            resources in the answer, and the resources that match. The flag is True if all matching
-            resources were read.
+            A list and two flags. The list has a pair for each filter: whether the filter selects
+            the resources in the answer, and the resources that match. The first flag is True if all
+            matching resources were read. The second flag is False if the body has no filter, or if
+            no query can read the resources of a filter.
         """
         shape = arguments_of(operation)
         filters = [
@@ -153,13 +155,14 @@ class PlanMode:
         if effect.target is not None and effect.target.id_key is not None:
             kind, ids = effect.target.kind, list(_ids_in(effect.target, body))
             filters.append((kind, {"id_in": ids}, True))
+        resolved = bool(filters) and all(registry.reader_name(kind) for kind, _, _ in filters)
         found: list[tuple[bool, list[Row]]] = []
         for kind, where, is_target in filters:
             rows = await self._matching(executor, operation, kind, where, options)
             found.append((is_target, rows[:_MOST]))
             if len(rows) > _MOST:
-                return found, False
-        return found, True
+                return found, False, resolved
+        return found, True, resolved
 
     async def _matching(
         self,
