@@ -119,7 +119,7 @@ def nic_errors(
 
     Args:
         everything: Also show NICs without new errors.
-        clusters: Name or id of a cluster whose hosts to check. Repeat the option for several
+        clusters: Name or id of a cluster whose hosts are checked. Repeat the option for several
             clusters. [default: all clusters]
         range_: Time range up to now: a number with the unit s, m, h, d or w, such as 24h.
         output: Output options.

@@ -383,7 +383,7 @@ class _Caller:
     async def _results(self, task_ids: Sequence[str]) -> list[ItemResult | None]:
         """Return the result of each task, or None for a task without a result.
 
-        Results that no worker has written are deleted.
+        If a stored text is not the result of a worker, the text is deleted.
         """
         redis = self._broker.redis
         texts: list[Any] = await redis.mget([result_key(task_id) for task_id in task_ids])

@@ -368,7 +368,7 @@ class Watch(Generic[R]):
     async def _look_for_feed(self) -> None:
         """Try the change feed again after every tenth poll.
 
-        The response with status 404 that ended the use of the feed may have come from a proxy.
+        A response with status 404 ends the use of the feed. But a proxy may have sent the response.
         """
         self._polls_left -= 1
         feed = self._new_feed()
