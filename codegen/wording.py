@@ -40,8 +40,7 @@ def argument(prop: Property, kind: str, method: str = "") -> str:
             return "Filter for one resource: its `id` or another unique field."
         if kind != "QUERY":
             return (
-                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`;"
-                " an empty filter raises `EmptyFilter`."
+                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`."
             )
         if prop.required:
             return "Filter. `{}` matches all resources."
@@ -76,7 +75,7 @@ def docstring(
     lines = [*head, "", facts]
     if counts(operation):
         lines.append(
-            "Pass only `where`. It is not documented whether `first` or `skip` limits the number."
+            "Pass only `where`: other arguments may change the number."
         )
     if operation.auth == "BASIC":
         lines.append(

@@ -46,8 +46,7 @@ def _given(wire: str, kind: str = "HairWhereInput", *, required: bool = False) -
             _given("where", required=True),
             "MUTATION",
             (
-                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`;"
-                " an empty filter raises `EmptyFilter`."
+                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`."
             ),
         ),
         (_given("colour"), "QUERY", ""),

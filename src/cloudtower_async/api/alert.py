@@ -54,9 +54,8 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Alert]:
-        """Return the alerts that match `where`, including ended alerts. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. `content_language` selects the language
-        of the alert texts.
+        """Return the alerts that match `where`, including ended alerts. `content_language` selects
+        the language of the alert texts.
 
         `POST /get-alerts`, since CloudTower 3.0.0.
 
@@ -106,7 +105,7 @@ class AlertNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-alerts-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -141,8 +140,7 @@ class AlertNamespace(Namespace):
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             RESOLVE_ALERT, {"where": where}, content_language, external_cloudtower_id, timeout

@@ -103,7 +103,7 @@ class AlertNotifierNamespace(Namespace):
 
         Args:
             where: Filter for the alert notifiers to delete. To delete all alert notifiers, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ALERT_NOTIFIER,
@@ -127,9 +127,8 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.AlertNotifier]:
-        """Return the alert notifiers that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A notifier sends alerts of chosen severities to its
-        recipients by e-mail.
+        """Return the alert notifiers that match `where`. A notifier sends alerts of chosen
+        severities to its recipients by e-mail.
 
         `POST /get-alert-notifiers`, since CloudTower 3.0.0.
 
@@ -179,7 +178,7 @@ class AlertNotifierNamespace(Namespace):
         answer.
 
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -282,7 +281,7 @@ class AlertNotifierNamespace(Namespace):
             notice_severities: Severities of the alerts that are e-mailed.
             smtp_server_id: Id of the mail server that sends the e-mails.
             where: Filter for the alert notifiers to change. To change all alert notifiers, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_MANY_ALERT_NOTIFIERS,

@@ -46,9 +46,9 @@ class AlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.AlertRule]:
-        """Return the cluster-specific alert rules that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A rule belongs to one cluster. In this cluster,
-        the thresholds of the rule replace the thresholds of its global alert rule.
+        """Return the cluster-specific alert rules that match `where`. A rule belongs to one
+        cluster. In this cluster, the thresholds of the rule replace the thresholds of its global
+        alert rule.
 
         `POST /get-alert-rules`, since CloudTower 3.0.0.
 
@@ -98,7 +98,7 @@ class AlertRuleNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-alert-rules-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

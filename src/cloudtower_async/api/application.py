@@ -46,8 +46,8 @@ class ApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Application]:
-        """Return the advanced monitoring applications that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. Each application runs in a VM.
+        """Return the advanced monitoring applications that match `where`. Each application runs in
+        a VM.
 
         `POST /get-applications`, since CloudTower 3.0.0.
 
@@ -97,7 +97,7 @@ class ApplicationNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-applications-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -218,7 +218,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             data: Dict with `delete_strategy`: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`.
             where: Filter for the backup plans to delete. To delete all backup plans, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_BACKUP_PLAN,
@@ -244,7 +244,7 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             where: Filter for the restore points to delete. To delete all restore points, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_BACKUP_RESTORE_POINT,
@@ -271,8 +271,7 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             data: Dict with `type`: `FULL` or `INCREMENTAL`.
-            where: Filter for the backup plans to run. To run all backup plans, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the backup plans to run. To run all backup plans, pass `EVERYTHING`.
         """
         return await self._executor.call(
             EXECUTE_BACKUP_PLAN,
@@ -296,8 +295,7 @@ class BackupPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
-        """Return the backup plans that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. The answer includes the runs of each plan;
+        """Return the backup plans that match `where`. The answer includes the runs of each plan;
         `get_backup_plan_without_executions` leaves the runs out.
 
         `POST /get-backup-plans`, since CloudTower 4.4.0.
@@ -348,7 +346,7 @@ class BackupPlanNamespace(Namespace):
         answer.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -384,8 +382,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.BackupPlan]:
         """Return the backup plans that match `where`, without the record of their past runs. The
-        answer is smaller than the answer of `get_backup_plans`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        answer is smaller than the answer of `get_backup_plans`.
 
         `POST /get-backup-plans-without-executions`, since CloudTower 4.7.2.
 
@@ -456,7 +453,7 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             where: Filter for the backup plans to resume. To resume all backup plans, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             RESUME_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -478,7 +475,7 @@ class BackupPlanNamespace(Namespace):
 
         Args:
             where: Filter for the backup plans to pause. To pause all backup plans, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             SUSPEND_BACKUP_PLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -503,7 +500,7 @@ class BackupPlanNamespace(Namespace):
         Args:
             data: New values for the backup plans that match.
             where: Filter for the backup plans to change. To change all backup plans, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_BACKUP_PLAN,

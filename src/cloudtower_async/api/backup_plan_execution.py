@@ -46,8 +46,7 @@ class BackupPlanExecutionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupPlanExecution]:
-        """Return the backup plan runs that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A run backs up every VM of its plan once.
+        """Return the backup plan runs that match `where`. A run backs up every VM of its plan once.
 
         `POST /get-backup-plan-executions`, since CloudTower 4.4.0.
 
@@ -97,7 +96,7 @@ class BackupPlanExecutionNamespace(Namespace):
         answer.
 
         `POST /get-backup-plan-executions-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class BackupRestoreExecutionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupRestoreExecution]:
-        """Return the restore runs that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A run restores one VM from a restore point: either the original
-        VM, or a new VM.
+        """Return the restore runs that match `where`. A run restores one VM from a restore point:
+        either the original VM, or a new VM.
 
         `POST /get-backup-restore-executions`, since CloudTower 4.4.0.
 
@@ -98,7 +97,7 @@ class BackupRestoreExecutionNamespace(Namespace):
         answer.
 
         `POST /get-backup-restore-executions-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

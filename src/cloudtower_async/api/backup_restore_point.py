@@ -46,9 +46,8 @@ class BackupRestorePointNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupRestorePoint]:
-        """Return the backup restore points that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A backup stores the state of a VM in a restore
-        point.
+        """Return the backup restore points that match `where`. A backup stores the state of a VM in
+        a restore point.
 
         `POST /get-backup-restore-points`, since CloudTower 4.4.0.
 
@@ -98,7 +97,7 @@ class BackupRestorePointNamespace(Namespace):
         of the answer.
 
         `POST /get-backup-restore-points-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,7 @@ class BackupServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupService]:
-        """Return the backup services that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A backup service runs backup plans.
+        """Return the backup services that match `where`. A backup service runs backup plans.
 
         `POST /get-backup-services`, since CloudTower 4.4.0.
 
@@ -97,7 +96,7 @@ class BackupServiceNamespace(Namespace):
         answer.
 
         `POST /get-backup-services-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class BackupStoreRepositoryNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BackupStoreRepository]:
-        """Return the backup repositories that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A repository is the storage that a backup service writes
-        to.
+        """Return the backup repositories that match `where`. A repository is the storage that a
+        backup service writes to.
 
         `POST /get-backup-store-repositories`, since CloudTower 4.4.0.
 
@@ -98,7 +97,7 @@ class BackupStoreRepositoryNamespace(Namespace):
         the answer.
 
         `POST /get-backup-store-repositories-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

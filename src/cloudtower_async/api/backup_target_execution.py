@@ -47,7 +47,7 @@ class BackupTargetExecutionNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.BackupTargetExecution]:
         """Return the VM backups that match `where`. Each backup is part of the run of a backup
-        plan. `order_by` sorts the result; `first`, `skip` and `after` select a page.
+        plan.
 
         `POST /get-backup-target-executions`, since CloudTower 4.4.0.
 
@@ -97,7 +97,7 @@ class BackupTargetExecutionNamespace(Namespace):
         answer.
 
         `POST /get-backup-target-executions-connection`, since CloudTower 4.4.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

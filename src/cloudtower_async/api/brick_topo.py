@@ -102,8 +102,7 @@ class BrickTopoNamespace(Namespace):
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the chassis to delete. To delete all chassis, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the chassis to delete. To delete all chassis, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_BRICK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -123,9 +122,8 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BrickTopo]:
-        """Return the chassis ("bricks") that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A chassis holds nodes and stands in a rack of the
-        topology.
+        """Return the chassis ("bricks") that match `where`. A chassis holds nodes and stands in a
+        rack of the topology.
 
         `POST /get-brick-topoes`, since CloudTower 3.0.0.
 
@@ -175,7 +173,7 @@ class BrickTopoNamespace(Namespace):
         the answer.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -212,8 +210,7 @@ class BrickTopoNamespace(Namespace):
 
         Args:
             data: New rack and position of the chassis.
-            where: Filter for the chassis to move. To move all chassis, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the chassis to move. To move all chassis, pass `EVERYTHING`.
         """
         return await self._executor.call(
             MOVE_BRICK_TOPO,
@@ -239,8 +236,7 @@ class BrickTopoNamespace(Namespace):
 
         Args:
             data: New values for the chassis that match.
-            where: Filter for the chassis to change. To change all chassis, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the chassis to change. To change all chassis, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_BRICK_TOPO,

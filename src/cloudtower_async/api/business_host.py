@@ -46,9 +46,8 @@ class BusinessHostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BusinessHost]:
-        """Return the business hosts that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A business host is an external machine that uses iSCSI
-        LUNs or NVMe-oF namespaces.
+        """Return the business hosts that match `where`. A business host is an external machine that
+        uses iSCSI LUNs or NVMe-oF namespaces.
 
         `POST /get-business-hosts`, since CloudTower 4.7.0.
 
@@ -98,7 +97,7 @@ class BusinessHostNamespace(Namespace):
         answer.
 
         `POST /get-business-hosts-connection`, since CloudTower 4.7.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class BusinessHostGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.BusinessHostGroup]:
-        """Return the business host groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group lets several business hosts share access to iSCSI
-        and NVMe-oF storage.
+        """Return the business host groups that match `where`. A group lets several business hosts
+        share access to iSCSI and NVMe-oF storage.
 
         `POST /get-business-host-groups`, since CloudTower 4.7.0.
 
@@ -98,7 +97,7 @@ class BusinessHostGroupNamespace(Namespace):
         the answer.
 
         `POST /get-business-host-groups-connection`, since CloudTower 4.7.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -88,7 +88,7 @@ class CloudTowerApplicationNamespace(Namespace):
 
         Args:
             where: Filter for the application packages to delete. To delete all application
-                packages, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                packages, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CLOUD_TOWER_APPLICATION_PACKAGE,
@@ -145,7 +145,7 @@ class CloudTowerApplicationNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-cloud-tower-applications-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -180,8 +180,7 @@ class CloudTowerApplicationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplication]:
-        """Return the deployed CloudTower applications that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the deployed CloudTower applications that match `where`.
 
         `POST /get-cloudtower-applications`, since CloudTower 3.0.0.
 
@@ -229,7 +228,7 @@ class CloudTowerApplicationNamespace(Namespace):
 
         Args:
             where: Filter for the applications to uninstall. To uninstall all applications, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UNINSTALL_CLOUD_TOWER_APPLICATION,

@@ -50,7 +50,7 @@ class CloudTowerApplicationPackageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-cloud-tower-application-packages-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -85,9 +85,8 @@ class CloudTowerApplicationPackageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.CloudTowerApplicationPackage]:
-        """Return the uploaded application packages that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. An application is deployed or upgraded from such
-        a package.
+        """Return the uploaded application packages that match `where`. An application is deployed
+        or upgraded from such a package.
 
         `POST /get-cloudtower-application-packages`, since CloudTower 3.0.0.
 

@@ -176,8 +176,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             force: True to force the removal of the cluster from CloudTower. Since CloudTower 4.7.0.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CLUSTER,
@@ -201,8 +200,7 @@ class ClusterNamespace(Namespace):
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_DISABLE_PIN_IN_PERFORMANCE,
@@ -229,8 +227,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_PIN_IN_PERFORMANCE,
@@ -307,8 +304,7 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Cluster]:
-        """Return the clusters that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page.
+        """Return the clusters that match `where`.
 
         `POST /get-clusters`, since CloudTower 3.0.0.
 
@@ -357,7 +353,7 @@ class ClusterNamespace(Namespace):
         """Count the clusters that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -415,8 +411,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER,
@@ -443,8 +438,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             enable_iscsi: True to offer the cluster's block storage to other machines over iSCSI.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_ENABLE_ISCSI_SETTING,
@@ -471,8 +465,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             ha: True to switch high availability on by default for new VMs.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_HA_SETTING,
@@ -498,8 +491,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_LICENSE,
@@ -526,8 +518,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_NETWORK_SETTING,
@@ -554,8 +545,7 @@ class ClusterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_VIRTUALIZATION_SETTING,

@@ -46,9 +46,8 @@ class ClusterImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterImage]:
-        """Return the cluster upgrade images that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A cluster is upgraded to the version of such an
-        image.
+        """Return the cluster upgrade images that match `where`. A cluster is upgraded to the
+        version of such an image.
 
         `POST /get-cluster-images`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class ClusterImageNamespace(Namespace):
         of the answer.
 
         `POST /get-cluster-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class ClusterSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterSettings]:
-        """Return the cluster settings that match `where`, one record per cluster. `order_by` sorts
-        the result; `first`, `skip` and `after` select a page. The settings cover high availability,
-        block storage, the recycle bin and other features.
+        """Return the cluster settings that match `where`, one record per cluster. The settings
+        cover high availability, block storage, the recycle bin and other features.
 
         `POST /get-cluster-settingses`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class ClusterSettingsNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-cluster-settingses-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

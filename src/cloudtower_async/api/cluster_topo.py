@@ -46,8 +46,8 @@ class ClusterTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ClusterTopo]:
-        """Return the cluster topologies that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A topology groups zones, racks, chassis and nodes.
+        """Return the cluster topologies that match `where`. A topology groups zones, racks, chassis
+        and nodes.
 
         `POST /get-cluster-topoes`, since CloudTower 3.0.0.
 
@@ -97,7 +97,7 @@ class ClusterTopoNamespace(Namespace):
         the answer.
 
         `POST /get-cluster-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

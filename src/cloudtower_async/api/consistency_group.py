@@ -98,8 +98,7 @@ class ConsistencyGroupNamespace(Namespace):
         Args:
             data: Dict with `remain_volume_snapshot`: True to keep the snapshots of the LUNs and
                 namespaces.
-            where: Filter for the groups to delete. To delete all groups, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the groups to delete. To delete all groups, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CONSISTENCY_GROUP,
@@ -123,9 +122,8 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroup]:
-        """Return the consistency groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Snapshots of all iSCSI LUNs and NVMe-oF namespaces in a
-        group are taken together.
+        """Return the consistency groups that match `where`. Snapshots of all iSCSI LUNs and NVMe-oF
+        namespaces in a group are taken together.
 
         `POST /get-consistency-groups`, since CloudTower 3.0.0.
 
@@ -175,7 +173,7 @@ class ConsistencyGroupNamespace(Namespace):
         the answer.
 
         `POST /get-consistency-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -213,8 +211,7 @@ class ConsistencyGroupNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the groups to change. To change all groups, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the groups to change. To change all groups, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP,

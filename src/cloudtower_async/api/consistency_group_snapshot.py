@@ -103,7 +103,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
             data: Dict with `remain_volume_snapshot`: True to keep the snapshots of the LUNs and
                 namespaces.
             where: Filter for the group snapshots to delete. To delete all group snapshots, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CONSISTENCY_GROUP_SNAPSHOT,
@@ -127,9 +127,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ConsistencyGroupSnapshot]:
-        """Return the consistency group snapshots that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. Such a snapshot holds the state of all members of
-        its group at the same moment.
+        """Return the consistency group snapshots that match `where`. Such a snapshot holds the
+        state of all members of its group at the same moment.
 
         `POST /get-consistency-group-snapshots`, since CloudTower 3.0.0.
 
@@ -179,7 +178,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -216,7 +215,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
 
         Args:
             where: Filter for the group snapshots to roll back to. To select all group snapshots,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CONSISTENCY_GROUP_SNAPSHOT,

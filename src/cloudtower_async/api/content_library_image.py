@@ -98,7 +98,7 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             where: Filter for the images to delete from the content library. To delete all images,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CONTENT_LIBRARY_IMAGE,
@@ -124,8 +124,7 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             data: Dict with `clusters`: a filter for the clusters.
-            where: Filter for the content library images. To select all images, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the content library images. To select all images, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -149,8 +148,7 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryImage]:
-        """Return the content library ISO images that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the content library ISO images that match `where`.
 
         `POST /get-content-library-images`, since CloudTower 3.0.0.
 
@@ -200,7 +198,7 @@ class ContentLibraryImageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -262,8 +260,7 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             data: Dict with `clusters`: a filter for the clusters.
-            where: Filter for the content library images. To select all images, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the content library images. To select all images, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_IMAGE_CLUSTERS,
@@ -290,8 +287,7 @@ class ContentLibraryImageNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the images to change. To change all images, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the images to change. To change all images, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_IMAGE,

@@ -164,7 +164,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
 
         Args:
             where: Filter for the templates to delete from the content library. To delete all
-                templates, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                templates, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -191,7 +191,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             data: Dict with `clusters`: a filter for the clusters.
             where: Filter for the content library templates. To select all templates, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DISTRIBUTE_CONTENT_LIBRARY_VMTEMPLATE_CLUSTERS,
@@ -216,8 +216,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /export-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            where: Filter for the templates to export. To export all templates, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the templates to export. To export all templates, pass `EVERYTHING`.
         """
         return await self._executor.call(
             EXPORT_CONTENT_LIBRARY_VM_TEMPLATE,
@@ -241,8 +240,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ContentLibraryVmTemplate]:
-        """Return the content library VM templates that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the content library VM templates that match `where`.
 
         `POST /get-content-library-vm-templates`, since CloudTower 3.0.0.
 
@@ -292,7 +290,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -356,7 +354,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         Args:
             data: Dict with `clusters`: a filter for the clusters.
             where: Filter for the content library templates. To select all templates, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_CONTENT_LIBRARY_VM_TEMPLATE_CLUSTERS,
@@ -383,8 +381,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the templates to change. To change all templates, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the templates to change. To change all templates, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CONTENT_LIBRARY_VM_TEMPLATE,

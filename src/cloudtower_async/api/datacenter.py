@@ -132,8 +132,7 @@ class DatacenterNamespace(Namespace):
         `POST /delete-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_DATACENTER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -153,8 +152,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Datacenter]:
-        """Return the datacenters that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A datacenter groups clusters within an organization.
+        """Return the datacenters that match `where`. A datacenter groups clusters within an
+        organization.
 
         `POST /get-datacenters`, since CloudTower 3.0.0.
 
@@ -204,7 +203,7 @@ class DatacenterNamespace(Namespace):
         answer.
 
         `POST /get-datacenters-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -268,8 +267,7 @@ class DatacenterNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_DATACENTER,

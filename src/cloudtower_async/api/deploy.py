@@ -46,9 +46,8 @@ class DeployNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Deploy]:
-        """Return the CloudTower installations that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. Each record holds the version and the license of
-        one CloudTower.
+        """Return the CloudTower installations that match `where`. Each record holds the version and
+        the license of one CloudTower.
 
         `POST /get-deploys`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class DeployNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-deploys-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -62,8 +62,8 @@ class DiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Disk]:
-        """Return the physical disks that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. For disks of VMs, use `vm_disk.get_vm_disks`.
+        """Return the physical disks that match `where`. For disks of VMs, use
+        `vm_disk.get_vm_disks`.
 
         `POST /get-disks`, since CloudTower 3.0.0.
 
@@ -113,7 +113,7 @@ class DiskNamespace(Namespace):
         answer.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -151,8 +151,7 @@ class DiskNamespace(Namespace):
 
         Args:
             data: Dict with `function`: the use of the disks, such as `CACHE` or `DATA`.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             MOUNT_DISK,
@@ -177,8 +176,7 @@ class DiskNamespace(Namespace):
         `POST /unmount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UNMOUNT_DISK, {"where": where}, content_language, external_cloudtower_id, timeout

@@ -46,8 +46,8 @@ class DiskPoolNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.DiskPool]:
-        """Return the disk pools that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A pool groups physical disks of a host for caching and data.
+        """Return the disk pools that match `where`. A pool groups physical disks of a host for
+        caching and data.
 
         `POST /get-disk-pools`, since CloudTower 4.7.0.
 
@@ -97,7 +97,7 @@ class DiskPoolNamespace(Namespace):
         answer.
 
         `POST /get-disk-pools-connection`, since CloudTower 4.7.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

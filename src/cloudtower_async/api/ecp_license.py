@@ -46,8 +46,8 @@ class EcpLicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EcpLicense]:
-        """Return the enterprise cloud platform (ECP) licenses that match `where`. `order_by` sorts
-        the result; `first`, `skip` and `after` select a page. These are licenses of clusters.
+        """Return the enterprise cloud platform (ECP) licenses that match `where`. These are
+        licenses of clusters.
 
         `POST /get-ecp-licenses`, since CloudTower 4.7.0.
 
@@ -97,7 +97,7 @@ class EcpLicenseNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-ecp-licenses-connection`, since CloudTower 4.7.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

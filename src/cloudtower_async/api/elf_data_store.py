@@ -46,9 +46,8 @@ class ElfDataStoreNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfDataStore]:
-        """Return the data stores that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A data store belongs to the VM platform (ELF). It is backed by an
-        iSCSI target, an NFS export or an NVMe-oF subsystem.
+        """Return the data stores that match `where`. A data store belongs to the VM platform (ELF).
+        It is backed by an iSCSI target, an NFS export or an NVMe-oF subsystem.
 
         `POST /get-elf-data-stores`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class ElfDataStoreNamespace(Namespace):
         answer.
 
         `POST /get-elf-data-stores-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

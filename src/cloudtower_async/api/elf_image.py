@@ -71,8 +71,7 @@ class ElfImageNamespace(Namespace):
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the ISO images to delete. To delete all ISO images, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the ISO images to delete. To delete all ISO images, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ELF_IMAGE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -92,9 +91,8 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfImage]:
-        """Return the cluster-local ISO images that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. For images of the content library, use
-        `content_library_image.get_content_library_images`.
+        """Return the cluster-local ISO images that match `where`. For images of the content
+        library, use `content_library_image.get_content_library_images`.
 
         `POST /get-elf-images`, since CloudTower 3.0.0.
 
@@ -144,7 +142,7 @@ class ElfImageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -181,8 +179,7 @@ class ElfImageNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the ISO images to change. To change all ISO images, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the ISO images to change. To change all ISO images, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ELF_IMAGE,

@@ -46,9 +46,8 @@ class ElfStoragePolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ElfStoragePolicy]:
-        """Return the storage policies that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A policy sets replicas, striping and thin provisioning of
-        virtual volumes.
+        """Return the storage policies that match `where`. A policy sets replicas, striping and thin
+        provisioning of virtual volumes.
 
         `POST /get-elf-storage-policies`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class ElfStoragePolicyNamespace(Namespace):
         answer.
 
         `POST /get-elf-storage-policies-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -96,7 +96,7 @@ class EntityFilterNamespace(Namespace):
 
         Args:
             where: Filter for the resource optimization rules to delete. To delete all resource
-                optimization rules, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                optimization rules, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ENTITY_FILTER,
@@ -120,8 +120,8 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EntityFilter]:
-        """Return the resource optimization rules that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A rule finds VMs that waste or lack resources.
+        """Return the resource optimization rules that match `where`. A rule finds VMs that waste or
+        lack resources.
 
         `POST /get-entity-filters`, since CloudTower 3.0.0.
 
@@ -171,7 +171,7 @@ class EntityFilterNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-entity-filters-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -209,7 +209,7 @@ class EntityFilterNamespace(Namespace):
         Args:
             data: New values for the resource optimization rules that match.
             where: Filter for the resource optimization rules to change. To change all resource
-                optimization rules, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                optimization rules, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ENTITY_FILTER,

@@ -46,8 +46,8 @@ class EverouteClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EverouteCluster]:
-        """Return the Everoute clusters that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Everoute is the network and security service.
+        """Return the Everoute clusters that match `where`. Everoute is the network and security
+        service.
 
         `POST /get-everoute-clusters`, since CloudTower 3.0.0.
 
@@ -97,7 +97,7 @@ class EverouteClusterNamespace(Namespace):
         the answer.
 
         `POST /get-everoute-clusters-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,7 @@ class EverouteLicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EverouteLicense]:
-        """Return the older-format Everoute licenses that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. For the newer format, see
+        """Return the older-format Everoute licenses that match `where`. For the newer format, see
         `get_v2_everoute_licenses`.
 
         `POST /get-everoute-licenses`, since CloudTower 3.0.0.
@@ -98,7 +97,7 @@ class EverouteLicenseNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-everoute-licenses-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,7 @@ class EveroutePackageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.EveroutePackage]:
-        """Return the uploaded Everoute installation packages that match `where`. `order_by` sorts
-        the result; `first`, `skip` and `after` select a page.
+        """Return the uploaded Everoute installation packages that match `where`.
 
         `POST /get-everoute-packages`, since CloudTower 3.0.0.
 
@@ -97,7 +96,7 @@ class EveroutePackageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-everoute-packages-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -62,9 +62,8 @@ class GlobalAlertRuleNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalAlertRule]:
-        """Return the global alert rules that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Each rule has default thresholds for all clusters, and may
-        have exceptions for some clusters.
+        """Return the global alert rules that match `where`. Each rule has default thresholds for
+        all clusters, and may have exceptions for some clusters.
 
         `POST /get-global-alert-rules`, since CloudTower 3.0.0.
 
@@ -114,7 +113,7 @@ class GlobalAlertRuleNamespace(Namespace):
         the answer.
 
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -153,7 +152,7 @@ class GlobalAlertRuleNamespace(Namespace):
         Args:
             data: New values for the global alert rules that match.
             where: Filter for the global alert rules to customize. To customize all global alert
-                rules, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                rules, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CUSTOMIZE_ALERT_RULE,
@@ -181,7 +180,7 @@ class GlobalAlertRuleNamespace(Namespace):
         Args:
             data: New values for the global alert rules that match.
             where: Filter for the global alert rules to change. To change all global alert rules,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_GLOBAL_ALERT_RULE,

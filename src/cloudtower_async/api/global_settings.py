@@ -106,7 +106,7 @@ class GlobalSettingsNamespace(Namespace):
         Args:
             data: Recycle bin settings that the clusters get.
             where: Filter for the clusters that get the settings. To select all clusters, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             CREATE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -131,7 +131,7 @@ class GlobalSettingsNamespace(Namespace):
 
         Args:
             where: Filter for the clusters whose settings are removed. To select all clusters, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_CLUSTER_RECYCLE_BIN_SETTING,
@@ -155,9 +155,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GlobalSettings]:
-        """Return the CloudTower settings that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. The settings cover access restriction, sessions,
-        passwords, the recycle bin and other features.
+        """Return the CloudTower settings that match `where`. The settings cover access restriction,
+        sessions, passwords, the recycle bin and other features.
 
         `POST /get-global-settingses`, since CloudTower 3.0.0.
 
@@ -207,7 +206,7 @@ class GlobalSettingsNamespace(Namespace):
         the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -274,7 +273,7 @@ class GlobalSettingsNamespace(Namespace):
         Args:
             data: New values for the clusters that match.
             where: Filter for the clusters whose settings change. To select all clusters, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_CLUSTER_RECYCLE_BIN_SETTING,

@@ -83,8 +83,7 @@ class GpuDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.GpuVmInfo]:
         """Return the GPU devices that match `where`. The answer lists the VMs that use each device,
-        and counts the assigned and available vGPUs of each device. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        and counts the assigned and available vGPUs of each device.
 
         `POST /get-detail-vm-info-by-gpu-devices`, since CloudTower 4.0.0.
         Returns an empty list if there is nothing to do (status 304).
@@ -131,8 +130,7 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.GpuDevice]:
-        """Return the host GPU devices that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the host GPU devices that match `where`.
 
         `POST /get-gpu-devices`, since CloudTower 3.3.0.
 
@@ -182,7 +180,7 @@ class GpuDeviceNamespace(Namespace):
         answer.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -220,8 +218,7 @@ class GpuDeviceNamespace(Namespace):
 
         Args:
             data: Dict with `enable`: True to turn SR-IOV on, False to turn it off.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             SWITCH_GPU_DEVICE_SRIOV,
@@ -248,8 +245,7 @@ class GpuDeviceNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_GPU_DEVICE_DESCRIPTION,
@@ -276,8 +272,7 @@ class GpuDeviceNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_GPU_DEVICE_USAGE,

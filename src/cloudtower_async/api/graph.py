@@ -93,7 +93,7 @@ class GraphNamespace(Namespace):
 
         Args:
             where: Filter for the monitoring charts to delete. To delete all monitoring charts, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_GRAPH, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -113,8 +113,7 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Graph]:
-        """Return the monitoring charts that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A chart belongs to a monitoring view.
+        """Return the monitoring charts that match `where`. A chart belongs to a monitoring view.
 
         `POST /get-graphs`, since CloudTower 3.0.0.
 
@@ -164,7 +163,7 @@ class GraphNamespace(Namespace):
         the answer.
 
         `POST /get-graphs-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -202,7 +201,7 @@ class GraphNamespace(Namespace):
         Args:
             data: New values for the monitoring charts that match.
             where: Filter for the monitoring charts to change. To change all monitoring charts, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_GRAPH,

@@ -270,8 +270,7 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Host]:
-        """Return the hosts that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page.
+        """Return the hosts that match `where`.
 
         `POST /get-hosts`, since CloudTower 3.0.0.
 
@@ -320,7 +319,7 @@ class HostNamespace(Namespace):
         """Count the hosts that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -407,8 +406,7 @@ class HostNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_HOST,

@@ -38,8 +38,7 @@ class IpmiNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Ipmi]:
-        """Return the IPMI settings that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. IPMI is the out-of-band management of hosts.
+        """Return the IPMI settings that match `where`. IPMI is the out-of-band management of hosts.
 
         `POST /get-ipmis`, since CloudTower 3.0.0.
 

@@ -46,9 +46,8 @@ class IscsiConnectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiConnection]:
-        """Return the active storage connections that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. Storage clients connect to iSCSI targets and
-        NVMe-oF subsystems.
+        """Return the active storage connections that match `where`. Storage clients connect to
+        iSCSI targets and NVMe-oF subsystems.
 
         `POST /get-iscsi-connections`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class IscsiConnectionNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-iscsi-connections-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

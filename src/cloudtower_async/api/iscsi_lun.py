@@ -160,8 +160,7 @@ class IscsiLunNamespace(Namespace):
 
         Args:
             data: Dict with `remove_snapshot`: True to delete the snapshots of the LUNs, too.
-            where: Filter for the LUNs to delete. To delete all LUNs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the LUNs to delete. To delete all LUNs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ISCSI_LUN,
@@ -185,8 +184,7 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiLun]:
-        """Return the iSCSI LUNs that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page.
+        """Return the iSCSI LUNs that match `where`.
 
         `POST /get-iscsi-luns`, since CloudTower 3.0.0.
 
@@ -236,7 +234,7 @@ class IscsiLunNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -300,8 +298,7 @@ class IscsiLunNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the LUNs to change. To change all LUNs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the LUNs to change. To change all LUNs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ISCSI_LUN,

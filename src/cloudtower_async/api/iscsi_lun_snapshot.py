@@ -86,7 +86,7 @@ class IscsiLunSnapshotNamespace(Namespace):
 
         Args:
             where: Filter for the LUN snapshots to delete. To delete all LUN snapshots, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ISCSI_LUN_SNAPSHOT,
@@ -110,8 +110,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiLunSnapshot]:
-        """Return the iSCSI LUN snapshots that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the iSCSI LUN snapshots that match `where`.
 
         `POST /get-iscsi-lun-snapshots`, since CloudTower 3.0.0.
 
@@ -161,7 +160,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         the answer.
 
         `POST /get-iscsi-lun-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -93,8 +93,7 @@ class IscsiTargetNamespace(Namespace):
         `POST /delete-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the targets to delete. To delete all targets, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the targets to delete. To delete all targets, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ISCSI_TARGET, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -114,8 +113,7 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IscsiTarget]:
-        """Return the iSCSI targets that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A target holds LUNs.
+        """Return the iSCSI targets that match `where`. A target holds LUNs.
 
         `POST /get-iscsi-targets`, since CloudTower 3.0.0.
 
@@ -165,7 +163,7 @@ class IscsiTargetNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-targets-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,8 +201,7 @@ class IscsiTargetNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the targets to change. To change all targets, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the targets to change. To change all targets, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ISCSI_TARGET,

@@ -113,7 +113,7 @@ class IsolationPolicyNamespace(Namespace):
 
         Args:
             where: Filter for the isolation policies to delete. To delete all isolation policies,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ISOLATION_POLICY,
@@ -137,9 +137,8 @@ class IsolationPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.IsolationPolicy]:
-        """Return the isolation policies that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Such a policy cuts one VM off from the network, in full or
-        in part.
+        """Return the isolation policies that match `where`. Such a policy cuts one VM off from the
+        network, in full or in part.
 
         `POST /get-isolation-policies`, since CloudTower 3.0.0.
 
@@ -189,7 +188,7 @@ class IsolationPolicyNamespace(Namespace):
         the answer.
 
         `POST /get-isolation-policies-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -227,7 +226,7 @@ class IsolationPolicyNamespace(Namespace):
         Args:
             data: New values for the isolation policies that match.
             where: Filter for the isolation policies to change. To change all isolation policies,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ISOLATION_POLICY,

@@ -96,8 +96,7 @@ class LabelNamespace(Namespace):
         Args:
             data: Filters for the resources that get the labels, one filter for each type of
                 resource.
-            where: Filter for the labels to attach. To attach all labels, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the labels to attach. To attach all labels, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_LABELS_TO_RESOURCES,
@@ -141,8 +140,7 @@ class LabelNamespace(Namespace):
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_LABEL, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -162,8 +160,8 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Label]:
-        """Return the labels that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page. A label is a key with an optional value, attached to resources.
+        """Return the labels that match `where`. A label is a key with an optional value, attached
+        to resources.
 
         `POST /get-labels`, since CloudTower 3.0.0.
 
@@ -212,7 +210,7 @@ class LabelNamespace(Namespace):
         """Count the labels that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -252,8 +250,7 @@ class LabelNamespace(Namespace):
         Args:
             data: Filters for the resources that lose the labels, one filter for each type of
                 resource.
-            where: Filter for the labels to detach. To detach all labels, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the labels to detach. To detach all labels, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_LABELS_FROM_RESOURCES,
@@ -280,8 +277,7 @@ class LabelNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_LABEL,

@@ -54,8 +54,7 @@ class LicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.License]:
-        """Return the CloudTower licenses that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the CloudTower licenses that match `where`.
 
         `POST /get-licenses`, since CloudTower 3.0.0.
 
@@ -105,7 +104,7 @@ class LicenseNamespace(Namespace):
         the answer.
 
         `POST /get-licenses-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -94,7 +94,7 @@ class LogCollectionNamespace(Namespace):
 
         Args:
             where: Filter for the log collections to delete. To delete all log collections, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_LOG_COLLECTION,
@@ -119,7 +119,7 @@ class LogCollectionNamespace(Namespace):
 
         Args:
             where: Filter for the log collections to stop. To stop all log collections, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             FORCE_STOP_LOG_COLLECTION,
@@ -143,8 +143,8 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.LogCollection]:
-        """Return the log collections that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A collection is an archive of host logs from one period.
+        """Return the log collections that match `where`. A collection is an archive of host logs
+        from one period.
 
         `POST /get-log-collections`, since CloudTower 3.0.0.
 
@@ -194,7 +194,7 @@ class LogCollectionNamespace(Namespace):
         answer.
 
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -173,7 +173,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             clusters: Filter for the clusters to measure. To measure all clusters, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -204,7 +204,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             disks: Filter for the physical disks to measure. To measure all physical disks, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -235,8 +235,7 @@ class MetricsNamespace(Namespace):
         `POST /get-host-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -267,8 +266,7 @@ class MetricsNamespace(Namespace):
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             nics: Filter for the NICs to measure. Default: all NICs of the hosts.
@@ -300,8 +298,7 @@ class MetricsNamespace(Namespace):
         `POST /get-host-service-metrics`, since CloudTower 3.0.0.
 
         Args:
-            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            hosts: Filter for the hosts to measure. To measure all hosts, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -334,8 +331,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             hosts: Filter for the hosts to measure on. Default: all hosts.
-            luns: Filter for the LUNs to measure. To measure all LUNs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            luns: Filter for the LUNs to measure. To measure all LUNs, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -371,7 +367,7 @@ class MetricsNamespace(Namespace):
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             nvmf_namespaces: Filter for the namespaces to measure. To measure all namespaces, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
             range: Time range up to now, such as `24h` or `7d`.
         """
         return await self._executor.call(
@@ -400,7 +396,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             disks: Filter for the physical disks to measure. To measure all physical disks, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -431,7 +427,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             hosts: Filter for the hosts whose storage controller VMs are measured. To select all
-                hosts, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                hosts, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -463,7 +459,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             hosts: Filter for the hosts whose storage controller VMs are measured. To select all
-                hosts, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                hosts, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             nics: Filter for the NICs to measure. Default: all NICs of the hosts.
@@ -495,7 +491,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             hosts: Filter for the hosts whose storage controller VMs are measured. To select all
-                hosts, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                hosts, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -531,7 +527,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             clusters: Filter for the clusters whose resources are compared. To select all clusters,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             n: Number of resources to return.
@@ -566,8 +562,7 @@ class MetricsNamespace(Namespace):
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
-            vms: Filter for the VMs to measure. To measure all VMs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            vms: Filter for the VMs to measure. To measure all VMs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             GET_VM_METRICS,
@@ -599,8 +594,7 @@ class MetricsNamespace(Namespace):
                 most common names.
             nics: Filter for the virtual NICs to measure. Default: all NICs of the VMs.
             range: Time range up to now, such as `24h` or `7d`.
-            vms: Filter for the VMs to measure. To measure all VMs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            vms: Filter for the VMs to measure. To measure all VMs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             GET_VM_NET_WORK_METRICS,
@@ -632,7 +626,7 @@ class MetricsNamespace(Namespace):
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
             vm_volumes: Filter for the virtual volumes to measure. To measure all virtual volumes,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             GET_VM_VOLUME_METRICS,
@@ -660,7 +654,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             clusters: Filter for the clusters whose witness nodes are measured. To select all
-                clusters, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                clusters, pass `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.
@@ -693,7 +687,7 @@ class MetricsNamespace(Namespace):
 
         Args:
             clusters: Filter for the clusters whose zones are measured. To select all clusters, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
             metrics: Names of the metrics. The command `cloudtower-async metrics --list` prints the
                 most common names.
             range: Time range up to now, such as `24h` or `7d`.

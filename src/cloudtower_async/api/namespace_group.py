@@ -94,7 +94,7 @@ class NamespaceGroupNamespace(Namespace):
 
         Args:
             where: Filter for the NVMe-oF namespace groups to delete. To delete all NVMe-oF
-                namespace groups, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                namespace groups, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_NAMESPACE_GROUP,
@@ -118,8 +118,7 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NamespaceGroup]:
-        """Return the NVMe-oF namespace groups that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A group belongs to one subsystem.
+        """Return the NVMe-oF namespace groups that match `where`. A group belongs to one subsystem.
 
         `POST /get-namespace-groups`, since CloudTower 3.0.0.
 
@@ -169,7 +168,7 @@ class NamespaceGroupNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-namespace-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -207,7 +206,7 @@ class NamespaceGroupNamespace(Namespace):
         Args:
             data: New values for the NVMe-oF namespace groups that match.
             where: Filter for the NVMe-oF namespace groups to change. To change all NVMe-oF
-                namespace groups, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                namespace groups, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NAMESPACE_GROUP,

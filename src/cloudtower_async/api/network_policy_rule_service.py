@@ -98,7 +98,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
 
         Args:
             where: Filter for the network services to delete. To delete all network services, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_NETWORK_POLICY_RULE_SERVICE,
@@ -122,9 +122,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NetworkPolicyRuleService]:
-        """Return the network services that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A service is a set of protocols and ports for security
-        rules.
+        """Return the network services that match `where`. A service is a set of protocols and ports
+        for security rules.
 
         `POST /get-network-policy-rule-services`, since CloudTower 4.6.0.
 
@@ -174,7 +173,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         answer.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -213,7 +212,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         Args:
             data: New values for the network services that match.
             where: Filter for the network services to change. To change all network services, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NETWORK_POLICY_RULE_SERVICE,

@@ -93,8 +93,7 @@ class NfsExportNamespace(Namespace):
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the exports to delete. To delete all exports, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the exports to delete. To delete all exports, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_NFS_EXPORT, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -114,8 +113,7 @@ class NfsExportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NfsExport]:
-        """Return the NFS exports that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page.
+        """Return the NFS exports that match `where`.
 
         `POST /get-nfs-exports`, since CloudTower 3.0.0.
 
@@ -165,7 +163,7 @@ class NfsExportNamespace(Namespace):
         answer.
 
         `POST /get-nfs-exports-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,8 +201,7 @@ class NfsExportNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the exports to change. To change all exports, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the exports to change. To change all exports, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NFS_EXPORT,

@@ -54,8 +54,7 @@ class NfsInodeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NfsInode]:
-        """Return the NFS files and directories that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the NFS files and directories that match `where`.
 
         `POST /get-nfs-inodes`, since CloudTower 3.0.0.
 
@@ -105,7 +104,7 @@ class NfsInodeNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-nfs-inodes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -143,8 +142,7 @@ class NfsInodeNamespace(Namespace):
 
         Args:
             data: New values.
-            where: Filter for the inodes to change. To change all inodes, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the inodes to change. To change all inodes, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NFS_INODE,

@@ -54,8 +54,8 @@ class NicNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Nic]:
-        """Return the physical network ports that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. For NICs of VMs, use `vm_nic.get_vm_nics`.
+        """Return the physical network ports that match `where`. For NICs of VMs, use
+        `vm_nic.get_vm_nics`.
 
         `POST /get-nics`, since CloudTower 3.0.0.
 
@@ -105,7 +105,7 @@ class NicNamespace(Namespace):
         of the answer.
 
         `POST /get-nics-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -144,7 +144,7 @@ class NicNamespace(Namespace):
         Args:
             data: Dict with the fields to change and their new values.
             where: Filter for the physical NICs to change. To change all physical NICs, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NIC,

@@ -56,8 +56,7 @@ class NodeTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NodeTopo]:
-        """Return the host positions that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A position is a place in the rack topology.
+        """Return the host positions that match `where`. A position is a place in the rack topology.
 
         `POST /get-node-topoes`, since CloudTower 3.0.0.
 
@@ -107,7 +106,7 @@ class NodeTopoNamespace(Namespace):
         answer.
 
         `POST /get-node-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -137,8 +137,7 @@ class NvmfNamespaceNamespace(Namespace):
 
         Args:
             data: Dict with `remove_snapshot`: True to delete the snapshots of the namespaces, too.
-            where: Filter for the namespaces to delete. To delete all namespaces, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the namespaces to delete. To delete all namespaces, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_NVMF_NAMESPACE,
@@ -162,8 +161,7 @@ class NvmfNamespaceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfNamespace]:
-        """Return the NVMe-oF namespaces that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the NVMe-oF namespaces that match `where`.
 
         `POST /get-nvmf-namespaces`, since CloudTower 3.0.0.
 
@@ -213,7 +211,7 @@ class NvmfNamespaceNamespace(Namespace):
         the answer.
 
         `POST /get-nvmf-namespaces-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -277,8 +275,7 @@ class NvmfNamespaceNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the namespaces to change. To change all namespaces, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the namespaces to change. To change all namespaces, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NVMF_NAMESPACE,

@@ -86,7 +86,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
 
         Args:
             where: Filter for the namespace snapshots to delete. To delete all namespace snapshots,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_NVMF_NAMESPACE_SNAPSHOT,
@@ -110,8 +110,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfNamespaceSnapshot]:
-        """Return the NVMe-oF namespace snapshots that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the NVMe-oF namespace snapshots that match `where`.
 
         `POST /get-nvmf-namespace-snapshots`, since CloudTower 3.0.0.
 
@@ -161,7 +160,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-nvmf-namespace-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

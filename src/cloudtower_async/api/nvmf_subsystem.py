@@ -94,8 +94,7 @@ class NvmfSubsystemNamespace(Namespace):
         `POST /delete-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the subsystems to delete. To delete all subsystems, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the subsystems to delete. To delete all subsystems, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_NVMF_SUBSYSTEM,
@@ -119,8 +118,7 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.NvmfSubsystem]:
-        """Return the NVMe-oF subsystems that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A subsystem holds namespaces.
+        """Return the NVMe-oF subsystems that match `where`. A subsystem holds namespaces.
 
         `POST /get-nvmf-subsystems`, since CloudTower 3.0.0.
 
@@ -170,7 +168,7 @@ class NvmfSubsystemNamespace(Namespace):
         the answer.
 
         `POST /get-nvmf-subsystems-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -208,8 +206,7 @@ class NvmfSubsystemNamespace(Namespace):
 
         Args:
             data: New values. Omitted fields do not change.
-            where: Filter for the subsystems to change. To change all subsystems, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the subsystems to change. To change all subsystems, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NVMF_SUBSYSTEM,

@@ -94,7 +94,7 @@ class OrganizationNamespace(Namespace):
 
         Args:
             where: Filter for the organizations to delete. To delete all organizations, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ORGANIZATION, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -114,8 +114,8 @@ class OrganizationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Organization]:
-        """Return the organizations that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. An organization holds datacenters and clusters.
+        """Return the organizations that match `where`. An organization holds datacenters and
+        clusters.
 
         `POST /get-organizations`, since CloudTower 3.0.0.
 
@@ -165,7 +165,7 @@ class OrganizationNamespace(Namespace):
         answer.
 
         `POST /get-organizations-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,7 +203,7 @@ class OrganizationNamespace(Namespace):
         Args:
             data: New values for the organizations that match.
             where: Filter for the organizations to change. To change all organizations, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ORGANIZATION,

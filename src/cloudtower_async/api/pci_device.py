@@ -38,8 +38,7 @@ class PciDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.PciDevice]:
-        """Return the host PCI devices that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the host PCI devices that match `where`.
 
         `POST /get-pci-devices`, since CloudTower 4.6.0.
 

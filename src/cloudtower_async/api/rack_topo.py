@@ -93,8 +93,7 @@ class RackTopoNamespace(Namespace):
         `POST /delete-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the racks to delete. To delete all racks, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the racks to delete. To delete all racks, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_RACK_TOPO, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -114,8 +113,7 @@ class RackTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.RackTopo]:
-        """Return the racks that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page. A rack of the topology holds chassis.
+        """Return the racks that match `where`. A rack of the topology holds chassis.
 
         `POST /get-rack-topoes`, since CloudTower 3.0.0.
 
@@ -164,7 +162,7 @@ class RackTopoNamespace(Namespace):
         """Count the racks that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-rack-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -201,8 +199,7 @@ class RackTopoNamespace(Namespace):
 
         Args:
             data: New values for the racks that match.
-            where: Filter for the racks to change. To change all racks, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the racks to change. To change all racks, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_RACK_TOPO,

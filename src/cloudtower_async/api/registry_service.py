@@ -46,9 +46,8 @@ class RegistryServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.RegistryService]:
-        """Return the registry services that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A registry service may belong to an application that
-        CloudTower runs.
+        """Return the registry services that match `where`. A registry service may belong to an
+        application that CloudTower runs.
 
         `POST /get-registry-services`, since CloudTower 4.7.2.
 
@@ -98,7 +97,7 @@ class RegistryServiceNamespace(Namespace):
         the answer.
 
         `POST /get-registry-services-connection`, since CloudTower 4.7.2.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

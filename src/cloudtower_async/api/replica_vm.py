@@ -46,8 +46,8 @@ class ReplicaVmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicaVm]:
-        """Return the replicas that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page. Replication plans keep replicas of VMs and iSCSI LUNs.
+        """Return the replicas that match `where`. Replication plans keep replicas of VMs and iSCSI
+        LUNs.
 
         `POST /get-replica-vms`, since CloudTower 4.6.0.
 
@@ -96,7 +96,7 @@ class ReplicaVmNamespace(Namespace):
         """Count the replicas that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-replica-vms-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

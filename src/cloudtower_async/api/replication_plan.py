@@ -54,9 +54,8 @@ class ReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
-        """Return the replication plans that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. The answer includes the runs of each plan;
-        `get_replication_plan_without_executions` leaves the runs out.
+        """Return the replication plans that match `where`. The answer includes the runs of each
+        plan; `get_replication_plan_without_executions` leaves the runs out.
 
         `POST /get-replication-plans`, since CloudTower 4.6.0.
 
@@ -106,7 +105,7 @@ class ReplicationPlanNamespace(Namespace):
         the answer.
 
         `POST /get-replication-plans-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -142,8 +141,7 @@ class ReplicationPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.ReplicationPlan]:
         """Return the replication plans that match `where`, without the record of their past runs.
-        The answer is smaller than the answer of `get_replication_plans`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        The answer is smaller than the answer of `get_replication_plans`.
 
         `POST /get-replication-plans-without-executions`, since CloudTower 4.7.2.
 

@@ -46,8 +46,8 @@ class ReplicationServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReplicationService]:
-        """Return the replication services that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A replication service runs replication plans.
+        """Return the replication services that match `where`. A replication service runs
+        replication plans.
 
         `POST /get-replication-services`, since CloudTower 4.7.0.
 
@@ -97,7 +97,7 @@ class ReplicationServiceNamespace(Namespace):
         the answer.
 
         `POST /get-replication-services-connection`, since CloudTower 4.7.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

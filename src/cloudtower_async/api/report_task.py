@@ -46,8 +46,8 @@ class ReportTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReportTask]:
-        """Return the generated reports that match `where`, with their status. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page. A report comes from a report template.
+        """Return the generated reports that match `where`, with their status. A report comes from a
+        report template.
 
         `POST /get-report-tasks`, since CloudTower 3.0.0.
 
@@ -97,7 +97,7 @@ class ReportTaskNamespace(Namespace):
         the answer.
 
         `POST /get-report-tasks-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -102,7 +102,7 @@ class ReportTemplateNamespace(Namespace):
 
         Args:
             where: Filter for the report templates to delete. To delete all report templates, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_REPORT_TEMPLATE,
@@ -127,7 +127,7 @@ class ReportTemplateNamespace(Namespace):
 
         Args:
             where: Filter for the report templates to generate reports from. To generate reports
-                from all report templates, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                from all report templates, pass `EVERYTHING`.
         """
         return await self._executor.call(
             GENERATE_FROM_REPORT_TEMPLATE,
@@ -151,9 +151,8 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ReportTemplate]:
-        """Return the report templates that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A template defines the contents and the schedule of
-        reports.
+        """Return the report templates that match `where`. A template defines the contents and the
+        schedule of reports.
 
         `POST /get-report-templates`, since CloudTower 3.0.0.
 
@@ -203,7 +202,7 @@ class ReportTemplateNamespace(Namespace):
         answer.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -242,7 +241,7 @@ class ReportTemplateNamespace(Namespace):
         Args:
             data: New values for the report templates that match.
             where: Filter for the report templates to change. To change all report templates, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_REPORT_TEMPLATE,

@@ -115,7 +115,7 @@ class SecurityGroupNamespace(Namespace):
 
         Args:
             where: Filter for the security groups to delete. To delete all security groups, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_SECURITY_GROUP,
@@ -139,9 +139,8 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SecurityGroup]:
-        """Return the security groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group selects VMs individually or by label, for security
-        policies.
+        """Return the security groups that match `where`. A group selects VMs individually or by
+        label, for security policies.
 
         `POST /get-security-groups`, since CloudTower 3.0.0.
 
@@ -191,7 +190,7 @@ class SecurityGroupNamespace(Namespace):
         answer.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -230,7 +229,7 @@ class SecurityGroupNamespace(Namespace):
         Args:
             data: New values for the security groups that match.
             where: Filter for the security groups to change. To change all security groups, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_SECURITY_GROUP,

@@ -124,7 +124,7 @@ class SecurityPolicyNamespace(Namespace):
 
         Args:
             where: Filter for the security policies to delete. To delete all security policies, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_SECURITY_POLICY,
@@ -148,9 +148,8 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SecurityPolicy]:
-        """Return the security policies that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A policy controls the traffic that its VMs may send and
-        receive.
+        """Return the security policies that match `where`. A policy controls the traffic that its
+        VMs may send and receive.
 
         `POST /get-security-policies`, since CloudTower 3.0.0.
 
@@ -200,7 +199,7 @@ class SecurityPolicyNamespace(Namespace):
         the answer.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -239,7 +238,7 @@ class SecurityPolicyNamespace(Namespace):
         Args:
             data: New values for the security policies that match.
             where: Filter for the security policies to change. To change all security policies, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_SECURITY_POLICY,

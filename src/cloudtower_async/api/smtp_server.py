@@ -46,8 +46,8 @@ class SmtpServerNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SmtpServer]:
-        """Return the mail servers (SMTP) that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Notifications are sent through these servers.
+        """Return the mail servers (SMTP) that match `where`. Notifications are sent through these
+        servers.
 
         `POST /get-smtp-servers`, since CloudTower 4.6.0.
 
@@ -97,7 +97,7 @@ class SmtpServerNamespace(Namespace):
         the answer.
 
         `POST /get-smtp-servers-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

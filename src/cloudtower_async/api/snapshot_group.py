@@ -103,7 +103,7 @@ class SnapshotGroupNamespace(Namespace):
 
         Args:
             where: Filter for the snapshot groups to delete. To delete all snapshot groups, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_GROUP,
@@ -127,9 +127,8 @@ class SnapshotGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotGroup]:
-        """Return the snapshot groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group holds the VM snapshots that one run of a snapshot
-        plan took.
+        """Return the snapshot groups that match `where`. A group holds the VM snapshots that one
+        run of a snapshot plan took.
 
         `POST /get-snapshot-groups`, since CloudTower 3.0.0.
 
@@ -179,7 +178,7 @@ class SnapshotGroupNamespace(Namespace):
         answer.
 
         `POST /get-snapshot-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -216,7 +215,7 @@ class SnapshotGroupNamespace(Namespace):
 
         Args:
             where: Filter for the snapshot groups to keep. To keep all snapshot groups, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             KEEP_SNAPSHOT_GROUP, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -238,7 +237,7 @@ class SnapshotGroupNamespace(Namespace):
 
         Args:
             where: Filter for the snapshot groups to roll back. To roll back all snapshot groups,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             ROLLBACK_SNAPSHOT_GROUP,

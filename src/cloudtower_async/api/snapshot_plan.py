@@ -118,8 +118,7 @@ class SnapshotPlanNamespace(Namespace):
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_SNAPSHOT_PLAN,
@@ -146,8 +145,7 @@ class SnapshotPlanNamespace(Namespace):
 
         Args:
             data: Dict with `task_name`: the name of the run.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             EXECUTE_SNAPSHOT_PLAN,
@@ -171,8 +169,8 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotPlan]:
-        """Return the snapshot plans that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A plan takes snapshots of its VMs on a schedule.
+        """Return the snapshot plans that match `where`. A plan takes snapshots of its VMs on a
+        schedule.
 
         `POST /get-snapshot-plans`, since CloudTower 3.0.0.
 
@@ -222,7 +220,7 @@ class SnapshotPlanNamespace(Namespace):
         answer.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -257,8 +255,7 @@ class SnapshotPlanNamespace(Namespace):
         `POST /resume-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             RESUME_SNAPSHOT_PLAN,
@@ -283,8 +280,7 @@ class SnapshotPlanNamespace(Namespace):
         `POST /suspend-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             SUSPEND_SNAPSHOT_PLAN,
@@ -311,8 +307,7 @@ class SnapshotPlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_SNAPSHOT_PLAN,

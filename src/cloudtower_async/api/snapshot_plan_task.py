@@ -46,8 +46,7 @@ class SnapshotPlanTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnapshotPlanTask]:
-        """Return the snapshot plan runs that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the snapshot plan runs that match `where`.
 
         `POST /get-snapshot-plan-tasks`, since CloudTower 3.0.0.
 
@@ -97,7 +96,7 @@ class SnapshotPlanTaskNamespace(Namespace):
         the answer.
 
         `POST /get-snapshot-plan-tasks-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

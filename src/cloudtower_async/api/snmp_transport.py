@@ -95,7 +95,7 @@ class SnmpTransportNamespace(Namespace):
 
         Args:
             where: Filter for the SNMP transports to delete. To delete all SNMP transports, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_SNMP_TRANSPORT,
@@ -119,8 +119,8 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnmpTransport]:
-        """Return the SNMP transports that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Monitoring systems query a cluster through its transport.
+        """Return the SNMP transports that match `where`. Monitoring systems query a cluster through
+        its transport.
 
         `POST /get-snmp-transports`, since CloudTower 3.0.0.
 
@@ -170,7 +170,7 @@ class SnmpTransportNamespace(Namespace):
         answer.
 
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -208,7 +208,7 @@ class SnmpTransportNamespace(Namespace):
         Args:
             data: New values for the SNMP transports that match.
             where: Filter for the SNMP transports to change. To change all SNMP transports, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRANSPORT,

@@ -94,7 +94,7 @@ class SnmpTrapReceiverNamespace(Namespace):
 
         Args:
             where: Filter for the SNMP trap receivers to delete. To delete all SNMP trap receivers,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_SNMP_TRAP_RECEIVER,
@@ -118,8 +118,8 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SnmpTrapReceiver]:
-        """Return the SNMP trap receivers that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Alerts of a cluster are sent to its receivers as traps.
+        """Return the SNMP trap receivers that match `where`. Alerts of a cluster are sent to its
+        receivers as traps.
 
         `POST /get-snmp-trap-receivers`, since CloudTower 3.0.0.
 
@@ -169,7 +169,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         the answer.
 
         `POST /get-snmp-trap-receivers-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -207,7 +207,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         Args:
             data: New values for the SNMP trap receivers that match.
             where: Filter for the SNMP trap receivers to change. To change all SNMP trap receivers,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_SNMP_TRAP_RECEIVER,

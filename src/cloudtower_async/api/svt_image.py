@@ -55,8 +55,7 @@ class SvtImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SvtImage]:
-        """Return the VM tools ISO images that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the VM tools ISO images that match `where`.
 
         `POST /get-svt-images`, since CloudTower 3.0.0.
 
@@ -106,7 +105,7 @@ class SvtImageNamespace(Namespace):
         the answer.
 
         `POST /get-svt-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

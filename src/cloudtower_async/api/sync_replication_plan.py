@@ -46,8 +46,7 @@ class SyncReplicationPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SyncReplicationPlan]:
-        """Return the synchronous replication plans that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the synchronous replication plans that match `where`.
 
         `POST /get-sync-replication-plans`, since CloudTower 4.9.0.
 
@@ -97,7 +96,7 @@ class SyncReplicationPlanNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-sync-replication-plans-connection`, since CloudTower 4.9.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,8 @@ class SystemAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.SystemAuditLog]:
-        """Return the system events that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. For actions of users, see `get_user_audit_logs`.
+        """Return the system events that match `where`. For actions of users, see
+        `get_user_audit_logs`.
 
         `POST /get-system-audit-logs`, since CloudTower 3.0.0.
 
@@ -97,7 +97,7 @@ class SystemAuditLogNamespace(Namespace):
         answer.
 
         `POST /get-system-audit-logs-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -85,8 +85,8 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Task]:
-        """Return the tasks that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page. A new task can be missing for a moment, and old tasks can vanish.
+        """Return the tasks that match `where`. A new task can be missing for a moment, and old
+        tasks can vanish.
 
         `POST /get-tasks`, since CloudTower 3.0.0.
 
@@ -135,7 +135,7 @@ class TaskNamespace(Namespace):
         """Count the tasks that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-tasks-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -173,8 +173,7 @@ class TaskNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_TASK,

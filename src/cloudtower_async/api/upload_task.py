@@ -57,7 +57,7 @@ class UploadTaskNamespace(Namespace):
 
         Args:
             where: Filter for the uploads to cancel. To cancel the uploads of all users, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             CANCEL_UPLOAD_TASK, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -77,8 +77,7 @@ class UploadTaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UploadTask]:
-        """Return the uploads that match `where`, with their progress. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the uploads that match `where`, with their progress.
 
         `POST /get-upload-tasks`, since CloudTower 3.0.0.
 
@@ -127,7 +126,7 @@ class UploadTaskNamespace(Namespace):
         """Count the uploads that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-upload-tasks-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

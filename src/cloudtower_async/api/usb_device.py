@@ -62,8 +62,7 @@ class UsbDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UsbDevice]:
-        """Return the host USB devices that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the host USB devices that match `where`.
 
         `POST /get-usb-devices`, since CloudTower 3.0.0.
 
@@ -113,7 +112,7 @@ class UsbDeviceNamespace(Namespace):
         answer.
 
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -152,7 +151,7 @@ class UsbDeviceNamespace(Namespace):
         Args:
             data: VMs that get the devices.
             where: Filter for the USB devices to attach. To attach all USB devices, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             MOUNT_USB_DEVICE,
@@ -180,7 +179,7 @@ class UsbDeviceNamespace(Namespace):
         Args:
             data: VMs that lose the devices. Default: all.
             where: Filter for the USB devices to detach. To detach all USB devices, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UNMOUNT_USB_DEVICE,

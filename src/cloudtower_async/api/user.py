@@ -142,8 +142,7 @@ class UserNamespace(Namespace):
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_USER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -179,8 +178,7 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.User]:
-        """Return the users that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page.
+        """Return the users that match `where`.
 
         `POST /get-users`, since CloudTower 3.0.0.
 
@@ -229,7 +227,7 @@ class UserNamespace(Namespace):
         """Count the users that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -307,8 +305,7 @@ class UserNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_USER,

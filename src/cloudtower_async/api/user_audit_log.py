@@ -78,8 +78,7 @@ class UserAuditLogNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UserAuditLog]:
-        """Return the user audit log entries that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the user audit log entries that match `where`.
 
         `POST /get-user-audit-logs`, since CloudTower 3.0.0.
 
@@ -129,7 +128,7 @@ class UserAuditLogNamespace(Namespace):
         of the answer.
 
         `POST /get-user-audit-logs-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

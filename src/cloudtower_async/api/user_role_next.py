@@ -92,8 +92,7 @@ class UserRoleNextNamespace(Namespace):
         `POST /delete-role`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the roles to delete. To delete all roles, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the roles to delete. To delete all roles, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_ROLE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -113,8 +112,7 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.UserRoleNext]:
-        """Return the roles that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page. A role is a set of permitted actions.
+        """Return the roles that match `where`. A role is a set of permitted actions.
 
         `POST /get-user-role-nexts`, since CloudTower 3.0.0.
 
@@ -163,7 +161,7 @@ class UserRoleNextNamespace(Namespace):
         """Count the roles that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-user-role-nexts-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -201,8 +199,7 @@ class UserRoleNextNamespace(Namespace):
 
         Args:
             data: New values for the roles that match.
-            where: Filter for the roles to change. To change all roles, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the roles to change. To change all roles, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_ROLE,

@@ -50,7 +50,7 @@ class V2EverouteLicenseNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-v-2-everoute-licenses-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -85,8 +85,7 @@ class V2EverouteLicenseNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.V2EverouteLicense]:
-        """Return the newer-format (v2) Everoute licenses that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the newer-format (v2) Everoute licenses that match `where`.
 
         `POST /get-v2-everoute-licenses`, since CloudTower 4.3.0.
 

@@ -150,8 +150,7 @@ class VdsNamespace(Namespace):
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VDS, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -171,8 +170,7 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vds]:
-        """Return the virtual distributed switches (VDS) that match `where`. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the virtual distributed switches (VDS) that match `where`.
 
         `POST /get-vdses`, since CloudTower 3.0.0.
 
@@ -222,7 +220,7 @@ class VdsNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -260,8 +258,7 @@ class VdsNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VDS,

@@ -94,7 +94,7 @@ class ViewNamespace(Namespace):
 
         Args:
             where: Filter for the monitoring views to delete. To delete all monitoring views, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIEW, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -114,8 +114,8 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.View]:
-        """Return the monitoring views that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A view is a set of charts over one time span.
+        """Return the monitoring views that match `where`. A view is a set of charts over one time
+        span.
 
         `POST /get-views`, since CloudTower 3.0.0.
 
@@ -165,7 +165,7 @@ class ViewNamespace(Namespace):
         answer.
 
         `POST /get-views-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,7 +203,7 @@ class ViewNamespace(Namespace):
         Args:
             data: New values for the monitoring views that match.
             where: Filter for the monitoring views to change. To change all monitoring views, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIEW,

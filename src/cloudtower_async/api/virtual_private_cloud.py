@@ -93,8 +93,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            where: Filter for the VPCs to delete. To delete all VPCs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the VPCs to delete. To delete all VPCs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD,
@@ -118,8 +117,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloud]:
-        """Return the virtual private clouds (VPCs) that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the virtual private clouds (VPCs) that match `where`.
 
         `POST /get-virtual-private-clouds`, since CloudTower 4.3.0.
 
@@ -169,7 +167,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-clouds-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -207,8 +205,7 @@ class VirtualPrivateCloudNamespace(Namespace):
 
         Args:
             data: New values for the VPCs that match.
-            where: Filter for the VPCs to change. To change all VPCs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the VPCs to change. To change all VPCs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD,

@@ -46,8 +46,8 @@ class VirtualPrivateCloudClusterBindingNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudClusterBinding]:
-        """Return the VPC cluster bindings that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A binding connects a cluster to the VPC service.
+        """Return the VPC cluster bindings that match `where`. A binding connects a cluster to the
+        VPC service.
 
         `POST /get-virtual-private-cloud-cluster-bindings`, since CloudTower 4.3.0.
 
@@ -97,7 +97,7 @@ class VirtualPrivateCloudClusterBindingNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-cluster-bindings-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudEdgeGateway]:
-        """Return the VPC edge gateways that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Traffic between VPCs and external networks passes through
-        edge gateways.
+        """Return the VPC edge gateways that match `where`. Traffic between VPCs and external
+        networks passes through edge gateways.
 
         `POST /get-virtual-private-cloud-edge-gateways`, since CloudTower 4.6.0.
 
@@ -98,7 +97,7 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-edge-gateways-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,7 @@ class VirtualPrivateCloudEdgeGatewayGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudEdgeGatewayGroup]:
-        """Return the VPC edge gateway groups that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the VPC edge gateway groups that match `where`.
 
         `POST /get-virtual-private-cloud-edge-gateway-groups`, since CloudTower 4.6.0.
 
@@ -97,7 +96,7 @@ class VirtualPrivateCloudEdgeGatewayGroupNamespace(Namespace):
         of the answer.
 
         `POST /get-virtual-private-cloud-edge-gateway-groups-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

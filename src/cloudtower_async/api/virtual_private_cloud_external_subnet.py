@@ -46,9 +46,8 @@ class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudExternalSubnet]:
-        """Return the external VPC subnets that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. Floating IPs and gateways get their external addresses
-        from these subnets.
+        """Return the external VPC subnets that match `where`. Floating IPs and gateways get their
+        external addresses from these subnets.
 
         `POST /get-virtual-private-cloud-external-subnets`, since CloudTower 4.3.0.
 
@@ -98,7 +97,7 @@ class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-external-subnets-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

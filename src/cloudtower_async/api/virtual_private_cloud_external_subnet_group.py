@@ -46,8 +46,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudExternalSubnetGroup]:
-        """Return the external VPC subnet groups that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the external VPC subnet groups that match `where`.
 
         `POST /get-virtual-private-cloud-external-subnet-groups`, since CloudTower 4.6.0.
 
@@ -97,7 +96,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-cloud-external-subnet-groups-connection`, since CloudTower 4.6.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -147,7 +147,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
 
         Args:
             where: Filter for the floating IPs to delete. To delete all floating IPs, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,
@@ -171,8 +171,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudFloatingIp]:
-        """Return the floating IPs that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A floating IP makes a VM in a VPC reachable from outside.
+        """Return the floating IPs that match `where`. A floating IP makes a VM in a VPC reachable
+        from outside.
 
         `POST /get-virtual-private-cloud-floating-ips`, since CloudTower 4.3.0.
 
@@ -222,7 +222,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

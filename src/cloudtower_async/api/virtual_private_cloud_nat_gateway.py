@@ -98,7 +98,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
 
         Args:
             where: Filter for the NAT gateways to delete. To delete all NAT gateways, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY,
@@ -122,8 +122,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudNatGateway]:
-        """Return the VPC NAT gateways that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the VPC NAT gateways that match `where`.
 
         `POST /get-virtual-private-cloud-nat-gateways`, since CloudTower 4.3.0.
 
@@ -173,7 +172,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-nat-gateways-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -212,7 +211,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         Args:
             data: New values for the NAT gateways that match.
             where: Filter for the NAT gateways to change. To change all NAT gateways, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY,

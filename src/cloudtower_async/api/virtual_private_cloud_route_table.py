@@ -99,7 +99,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
 
         Args:
             where: Filter for the route tables to delete. To delete all route tables, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE,
@@ -123,8 +123,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouteTable]:
-        """Return the VPC route tables that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the VPC route tables that match `where`.
 
         `POST /get-virtual-private-cloud-route-tables`, since CloudTower 4.3.0.
 
@@ -174,7 +173,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -213,7 +212,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         Args:
             data: New values for the route tables that match.
             where: Filter for the route tables to change. To change all route tables, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE,

@@ -100,7 +100,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
 
         Args:
             where: Filter for the routing gateways to delete. To delete all routing gateways, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,
@@ -124,9 +124,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudRouterGateway]:
-        """Return the VPC routing gateways that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A routing gateway routes subnets to external networks
-        without NAT.
+        """Return the VPC routing gateways that match `where`. A routing gateway routes subnets to
+        external networks without NAT.
 
         `POST /get-virtual-private-cloud-router-gateways`, since CloudTower 4.3.0.
 
@@ -176,7 +175,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -215,7 +214,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         Args:
             data: New values for the routing gateways that match.
             where: Filter for the routing gateways to change. To change all routing gateways, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,

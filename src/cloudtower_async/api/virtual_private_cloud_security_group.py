@@ -99,7 +99,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
 
         Args:
             where: Filter for the VPC security groups to delete. To delete all VPC security groups,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,
@@ -123,8 +123,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSecurityGroup]:
-        """Return the VPC security groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page.
+        """Return the VPC security groups that match `where`.
 
         `POST /get-virtual-private-cloud-security-groups`, since CloudTower 4.3.0.
 
@@ -174,7 +173,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-security-groups-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -213,7 +212,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         Args:
             data: New values for the VPC security groups that match.
             where: Filter for the VPC security groups to change. To change all VPC security groups,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,

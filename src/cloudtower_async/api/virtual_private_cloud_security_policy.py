@@ -99,7 +99,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
 
         Args:
             where: Filter for the VPC security policies to delete. To delete all VPC security
-                policies, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                policies, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,
@@ -123,8 +123,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSecurityPolicy]:
-        """Return the VPC security policies that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the VPC security policies that match `where`.
 
         `POST /get-virtual-private-cloud-security-policies`, since CloudTower 4.3.0.
 
@@ -174,7 +173,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         of the answer.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -213,7 +212,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         Args:
             data: New values for the VPC security policies that match.
             where: Filter for the VPC security policies to change. To change all VPC security
-                policies, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                policies, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,

@@ -98,7 +98,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
 
         Args:
             where: Filter for the VPC subnets to delete. To delete all VPC subnets, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VIRTUAL_PRIVATE_CLOUD_SUBNET,
@@ -122,8 +122,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VirtualPrivateCloudSubnet]:
-        """Return the VPC subnets that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page.
+        """Return the VPC subnets that match `where`.
 
         `POST /get-virtual-private-cloud-subnets`, since CloudTower 4.3.0.
 
@@ -173,7 +172,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-subnets-connection`, since CloudTower 4.3.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -212,7 +211,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         Args:
             data: New values for the VPC subnets that match.
             where: Filter for the VPC subnets to change. To change all VPC subnets, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VIRTUAL_PRIVATE_CLOUD_SUBNET,

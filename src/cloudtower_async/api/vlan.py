@@ -108,8 +108,7 @@ class VlanNamespace(Namespace):
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VLAN, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -130,7 +129,7 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.Vlan]:
         """Return the networks (VLANs) that match `where`: VM, management, storage and migration
-        networks. `order_by` sorts the result; `first`, `skip` and `after` select a page.
+        networks.
 
         `POST /get-vlans`, since CloudTower 3.0.0.
 
@@ -180,7 +179,7 @@ class VlanNamespace(Namespace):
         answer.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -218,8 +217,7 @@ class VlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_MANAGEMENT_VLAN,
@@ -246,8 +244,7 @@ class VlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_MIGRATION_VLAN,
@@ -274,8 +271,7 @@ class VlanNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VLAN,

@@ -527,7 +527,7 @@ class VmNamespace(Namespace):
 
         Args:
             tasks: Filter for the tasks of the migrations to abort. To abort the migrations of all
-                users, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                users, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ABORT_MIGRATE_VM_ACROSS_CLUSTER,
@@ -554,8 +554,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: CD-ROM drives to add.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_VM_CD_ROM,
@@ -582,8 +581,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Disks to add, and their I/O limits.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_VM_DISK,
@@ -609,8 +607,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: GPU or vGPU devices to attach and how many of each.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_VM_GPU_DEVICE,
@@ -636,8 +633,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: NICs to add.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_VM_NIC,
@@ -665,8 +661,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `pci_nics`: a filter for the physical NICs.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_VM_PCI_NIC,
@@ -692,8 +687,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `folder_id`: the id of the folder to move the VMs to.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             ADD_VM_TO_FOLDER,
@@ -859,8 +853,7 @@ class VmNamespace(Namespace):
 
         Args:
             effect: Dict with `include_snapshots`: True to delete the snapshots of the VMs, too.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM,
@@ -913,7 +906,7 @@ class VmNamespace(Namespace):
 
         Args:
             where: Filter for the CD-ROM drives to empty. To empty all CD-ROM drives, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             EJECT_ISO_FROM_VM_CD_ROM,
@@ -944,7 +937,7 @@ class VmNamespace(Namespace):
                 size.
             size_unit: Unit of `size`. Default: bytes.
             where: Filter for the virtual disks to expand. To expand all virtual disks, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             EXPAND_VM_DISK,
@@ -972,8 +965,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Format of the files, and whether to keep MAC addresses.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             EXPORT_VM,
@@ -998,8 +990,7 @@ class VmNamespace(Namespace):
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             FORCE_RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1020,7 +1011,6 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.VmGpuInfo]:
         """Return the VMs that match `where`, each with the GPU devices and vGPUs that it uses.
-        `order_by` sorts the result; `first`, `skip` and `after` select a page.
 
         `POST /get-vm-gpu-device-info`, since CloudTower 4.0.0.
 
@@ -1087,8 +1077,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Vm]:
-        """Return the VMs that match `where`, including VMs in the recycle bin. `order_by` sorts the
-        result; `first`, `skip` and `after` select a page.
+        """Return the VMs that match `where`, including VMs in the recycle bin.
 
         `POST /get-vms`, since CloudTower 3.0.0.
 
@@ -1138,7 +1127,7 @@ class VmNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -1196,8 +1185,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: CD-ROM drive and image to use. Deprecated: omit it.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             INSTALL_VMTOOLS,
@@ -1225,8 +1213,7 @@ class VmNamespace(Namespace):
         Args:
             data: Dict with `host_id`: the id of the destination host. Without `data`, the server
                 chooses the host.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             MIGRATE_VM,
@@ -1256,8 +1243,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Destination and settings of the migration.
-            where: Filter for the VMs to migrate. To migrate all VMs, pass `EVERYTHING`; an empty
-                filter raises `EmptyFilter`.
+            where: Filter for the VMs to migrate. To migrate all VMs, pass `EVERYTHING`.
         """
         return await self._executor.call(
             MIGRATE_VM_ACROSS_CLUSTER,
@@ -1282,8 +1268,7 @@ class VmNamespace(Namespace):
         `POST /move-vm-to-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             MOVE_VM_TO_RECYCLE_BIN,
@@ -1308,8 +1293,7 @@ class VmNamespace(Namespace):
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             POWEROFF_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1349,8 +1333,7 @@ class VmNamespace(Namespace):
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             RECOVER_VM_FROM_RECYCLE_BIN,
@@ -1377,8 +1360,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `cd_rom_ids`: the ids of the CD-ROM drives to remove.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_CD_ROM,
@@ -1405,8 +1387,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `disk_ids`: the ids of the disks to remove.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_DISK,
@@ -1430,8 +1411,7 @@ class VmNamespace(Namespace):
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_TO_FOLDER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1453,8 +1433,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: GPU or vGPU devices to detach and how many of each.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_GPU_DEVICE,
@@ -1481,8 +1460,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `nic_index`: the indexes of the NICs to remove, counted from 0.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_NIC,
@@ -1511,7 +1489,7 @@ class VmNamespace(Namespace):
             effect: Dict with `vm_ids`: the ids of the VMs that may lose NICs. Required if `where`
                 is `EVERYTHING`.
             where: Filter for the NICs to remove. To remove all NICs of the VMs in `effect`, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_NIC_BY_WHERE,
@@ -1539,8 +1517,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `pci_nics`: a filter for the physical NICs.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             REMOVE_VM_PCI_NIC,
@@ -1568,8 +1545,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: User name and new password.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             RESET_VM_GUEST_OS_PASSWORD,
@@ -1594,8 +1570,7 @@ class VmNamespace(Namespace):
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             RESTART_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1615,8 +1590,7 @@ class VmNamespace(Namespace):
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             RESUME_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1668,7 +1642,7 @@ class VmNamespace(Namespace):
         Args:
             resident_in_cache: True to pin the disks, False to release them.
             where: Filter for the virtual disks to pin or to release. To select all virtual disks,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             SET_VM_DISK_RESIDENT_IN_CACHE,
@@ -1693,8 +1667,7 @@ class VmNamespace(Namespace):
         `POST /shutdown-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             SHUT_DOWN_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1718,8 +1691,7 @@ class VmNamespace(Namespace):
         Args:
             data: Dict with `host_id`: the id of the host to start on. Without `data`, the server
                 chooses the host.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             START_VM,
@@ -1749,8 +1721,7 @@ class VmNamespace(Namespace):
             force: True to power off the source VM, which can lose data. False (the default) to shut
                 down the guest.
             tasks: Filter for the tasks of cut-over migrations that wait for their source VM to
-                stop. To select all of these tasks, pass `EVERYTHING`; an empty filter raises
-                `EmptyFilter`.
+                stop. To select all of these tasks, pass `EVERYTHING`.
         """
         return await self._executor.call(
             STOP_VM_IN_CUTOVER_MIGRATION,
@@ -1774,8 +1745,7 @@ class VmNamespace(Namespace):
         `POST /suspend-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             SUSPEND_VM, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -1798,7 +1768,7 @@ class VmNamespace(Namespace):
         Args:
             disabled: True to disable the drives, False to enable them.
             where: Filter for the CD-ROM drives to disable or enable. To select all CD-ROM drives,
-                pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                pass `EVERYTHING`.
         """
         return await self._executor.call(
             TOGGLE_VM_CD_ROM_DISABLE,
@@ -1825,8 +1795,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_ADVANCED_OPTIONS,
@@ -1853,8 +1822,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM,
@@ -1910,8 +1878,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_HOST_OPTIONS,
@@ -1938,8 +1905,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_IO_POLICY,
@@ -1966,8 +1932,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC,
@@ -1996,7 +1961,7 @@ class VmNamespace(Namespace):
         Args:
             data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change. To change all virtual NICs, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_ADVANCE_INFO,
@@ -2025,7 +1990,7 @@ class VmNamespace(Namespace):
         Args:
             data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change. To change all virtual NICs, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_BASIC_INFO,
@@ -2053,7 +2018,7 @@ class VmNamespace(Namespace):
         Args:
             data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change. To change all virtual NICs, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_QOS_OPTION,
@@ -2081,8 +2046,7 @@ class VmNamespace(Namespace):
 
         Args:
             data: Dict with `value` and `search_for`. `search_for` is `id` or `username`.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_OWNER,
@@ -2110,7 +2074,7 @@ class VmNamespace(Namespace):
         Args:
             data: Dict with the fields to change and their new values.
             where: Filter for the virtual NICs to change. To change all virtual NICs, pass
-                `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_NIC_VPC_INFO,

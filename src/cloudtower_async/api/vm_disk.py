@@ -46,9 +46,8 @@ class VmDiskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmDisk]:
-        """Return the VM disks and CD-ROMs that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. The ids of disks can change when CloudTower synchronizes
-        with the cluster, so find a disk again by VM and volume.
+        """Return the VM disks and CD-ROMs that match `where`. The ids of disks can change when
+        CloudTower synchronizes with the cluster, so find a disk again by VM and volume.
 
         `POST /get-vm-disks`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class VmDiskNamespace(Namespace):
         the answer.
 
         `POST /get-vm-disks-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class VmEntityFilterResultNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmEntityFilterResult]:
-        """Return the resource optimization results that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. A result is a VM found by a rule, with the
-        measured values.
+        """Return the resource optimization results that match `where`. A result is a VM found by a
+        rule, with the measured values.
 
         `POST /get-vm-entity-filter-results`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class VmEntityFilterResultNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vm-entity-filter-results-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class VmExportFileNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmExportFile]:
-        """Return the export files that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. An export produces files from a VM, VM template or virtual
-        volume.
+        """Return the export files that match `where`. An export produces files from a VM, VM
+        template or virtual volume.
 
         `POST /get-vm-export-files`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class VmExportFileNamespace(Namespace):
         answer.
 
         `POST /get-vm-export-files-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -93,8 +93,7 @@ class VmFolderNamespace(Namespace):
         `POST /delete-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM_FOLDER, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -114,8 +113,7 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmFolder]:
-        """Return the VM folders that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. A folder groups VMs of one cluster.
+        """Return the VM folders that match `where`. A folder groups VMs of one cluster.
 
         `POST /get-vm-folders`, since CloudTower 3.0.0.
 
@@ -165,7 +163,7 @@ class VmFolderNamespace(Namespace):
         answer.
 
         `POST /get-vm-folders-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -202,8 +200,7 @@ class VmFolderNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_FOLDER,

@@ -46,9 +46,8 @@ class VmNicNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmNic]:
-        """Return the VM NICs that match `where`. `order_by` sorts the result; `first`, `skip` and
-        `after` select a page. The ids of NICs can change when CloudTower synchronizes with the
-        cluster, so find a NIC again by VM and MAC address.
+        """Return the VM NICs that match `where`. The ids of NICs can change when CloudTower
+        synchronizes with the cluster, so find a NIC again by VM and MAC address.
 
         `POST /get-vm-nics`, since CloudTower 3.0.0.
 
@@ -97,7 +96,7 @@ class VmNicNamespace(Namespace):
         """Count the VM NICs that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-vm-nics-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -95,8 +95,7 @@ class VmPlacementGroupNamespace(Namespace):
         `POST /delete-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM_PLACEMENT_GROUP,
@@ -120,9 +119,8 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmPlacementGroup]:
-        """Return the VM placement groups that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A group keeps its VMs on one host or on different hosts. A
-        group can also bind its VMs to hosts, or keep its VMs away from hosts.
+        """Return the VM placement groups that match `where`. A group keeps its VMs on one host or
+        on different hosts. A group can also bind its VMs to hosts, or keep its VMs away from hosts.
 
         `POST /get-vm-placement-groups`, since CloudTower 3.0.0.
 
@@ -172,7 +170,7 @@ class VmPlacementGroupNamespace(Namespace):
         the answer.
 
         `POST /get-vm-placement-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -210,8 +208,7 @@ class VmPlacementGroupNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_PLACEMENT_GROUP,

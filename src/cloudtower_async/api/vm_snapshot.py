@@ -85,8 +85,7 @@ class VmSnapshotNamespace(Namespace):
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM_SNAPSHOT, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -106,8 +105,7 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmSnapshot]:
-        """Return the VM snapshots that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page.
+        """Return the VM snapshots that match `where`.
 
         `POST /get-vm-snapshots`, since CloudTower 3.0.0.
 
@@ -157,7 +155,7 @@ class VmSnapshotNamespace(Namespace):
         answer.
 
         `POST /get-vm-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

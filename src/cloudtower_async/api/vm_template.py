@@ -123,8 +123,7 @@ class VmTemplateNamespace(Namespace):
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM_TEMPLATE, {"where": where}, content_language, external_cloudtower_id, timeout
@@ -144,9 +143,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmTemplate]:
-        """Return the cluster-local VM templates that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page. For templates of the content library, use
-        `content_library_vm_template`.
+        """Return the cluster-local VM templates that match `where`. For templates of the content
+        library, use `content_library_vm_template`.
 
         `POST /get-vm-templates`, since CloudTower 3.0.0.
 
@@ -196,7 +194,7 @@ class VmTemplateNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vm-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -234,8 +232,7 @@ class VmTemplateNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_TEMPLATE,

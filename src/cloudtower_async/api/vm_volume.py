@@ -161,8 +161,7 @@ class VmVolumeNamespace(Namespace):
         Args:
             effect: Dict with `include_snapshots`: True to delete the snapshots of the volumes, too.
                 Since CloudTower 3.3.0.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_FROM_VM,
@@ -189,8 +188,7 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             data: Format of the files.
-            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`;
-                an empty filter raises `EmptyFilter`.
+            where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
             EXPORT_VM_VOLUME,
@@ -214,8 +212,8 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmVolume]:
-        """Return the virtual volumes that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A virtual volume is the storage behind a disk of a VM.
+        """Return the virtual volumes that match `where`. A virtual volume is the storage behind a
+        disk of a VM.
 
         `POST /get-vm-volumes`, since CloudTower 3.0.0.
 
@@ -265,7 +263,7 @@ class VmVolumeNamespace(Namespace):
         answer.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -368,8 +366,7 @@ class VmVolumeNamespace(Namespace):
 
         Args:
             data: Dict with the fields to change and their new values.
-            where: Filter for the volumes to change. To change all volumes, pass `EVERYTHING`; an
-                empty filter raises `EmptyFilter`.
+            where: Filter for the volumes to change. To change all volumes, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_VM_VOLUME,

@@ -86,7 +86,7 @@ class VmVolumeSnapshotNamespace(Namespace):
 
         Args:
             where: Filter for the virtual volume snapshots to delete. To delete all virtual volume
-                snapshots, pass `EVERYTHING`; an empty filter raises `EmptyFilter`.
+                snapshots, pass `EVERYTHING`.
         """
         return await self._executor.call(
             DELETE_VM_VOLUME_SNAPSHOT,
@@ -110,8 +110,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VmVolumeSnapshot]:
-        """Return the virtual volume snapshots that match `where`. `order_by` sorts the result;
-        `first`, `skip` and `after` select a page.
+        """Return the virtual volume snapshots that match `where`.
 
         `POST /get-vm-volume-snapshots`, since CloudTower 3.0.0.
 
@@ -161,7 +160,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vm-volume-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,9 +46,8 @@ class WitnessNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Witness]:
-        """Return the witness nodes that match `where`. `order_by` sorts the result; `first`, `skip`
-        and `after` select a page. When the sites of a stretched cluster lose contact, the witness
-        decides which site continues.
+        """Return the witness nodes that match `where`. When the sites of a stretched cluster lose
+        contact, the witness decides which site continues.
 
         `POST /get-witnesses`, since CloudTower 3.0.0.
 
@@ -98,7 +97,7 @@ class WitnessNamespace(Namespace):
         answer.
 
         `POST /get-witnesses-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,8 @@ class ZoneNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.Zone]:
-        """Return the availability zones that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A stretched cluster has several availability zones.
+        """Return the availability zones that match `where`. A stretched cluster has several
+        availability zones.
 
         `POST /get-zones`, since CloudTower 3.0.0.
 
@@ -97,7 +97,7 @@ class ZoneNamespace(Namespace):
         the answer.
 
         `POST /get-zones-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -46,8 +46,7 @@ class ZoneTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.ZoneTopo]:
-        """Return the availability zones that match `where`. `order_by` sorts the result; `first`,
-        `skip` and `after` select a page. A zone of the topology holds racks.
+        """Return the availability zones that match `where`. A zone of the topology holds racks.
 
         `POST /get-zone-topoes`, since CloudTower 3.0.0.
 
@@ -97,7 +96,7 @@ class ZoneTopoNamespace(Namespace):
         the answer.
 
         `POST /get-zone-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`. It is not documented whether `first` or `skip` limits the number.
+        Pass only `where`: other arguments may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -18,7 +18,8 @@ class Namespace:
     - ``external_cloudtower_id`` is the value of the header ``external-cloudtower-id``. None sends
       no such header.
 
-    A failed call raises `CallError`, and invalid arguments raise `InvalidInput`.
+    A failed call raises `CallError`, and invalid arguments raise `InvalidInput`. A mutation whose
+    filter is empty raises `EmptyFilter`. To select all resources, pass `EVERYTHING` as the filter.
     """
 
     def __init__(self, executor: Executor) -> None:
