@@ -39,9 +39,7 @@ def argument(prop: Property, kind: str, method: str = "") -> str:
         if isinstance(prop.node, Ref) and prop.node.name.endswith("WhereUniqueInput"):
             return "Filter for one resource: its `id` or another unique field."
         if kind != "QUERY":
-            return (
-                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`."
-            )
+            return "Filter for the resources to act on. To select all resources, pass `EVERYTHING`."
         if prop.required:
             return "Filter. `{}` matches all resources."
         return "Filter. Without a filter, all resources match."
@@ -74,9 +72,7 @@ def docstring(
         facts += " Changes the server's state."
     lines = [*head, "", facts]
     if counts(operation):
-        lines.append(
-            "Pass only `where`: other arguments may change the number."
-        )
+        lines.append("Pass only `where`: other arguments may change the number.")
     if operation.auth == "BASIC":
         lines.append(
             "Sends no token. The session's option `change_feed` is the HTTP Basic credential."

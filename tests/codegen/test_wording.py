@@ -45,9 +45,7 @@ def _given(wire: str, kind: str = "HairWhereInput", *, required: bool = False) -
         (
             _given("where", required=True),
             "MUTATION",
-            (
-                "Filter for the resources to act on. To select all resources, pass `EVERYTHING`."
-            ),
+            ("Filter for the resources to act on. To select all resources, pass `EVERYTHING`."),
         ),
         (_given("colour"), "QUERY", ""),
     ],
@@ -83,7 +81,7 @@ def test_of_an_operation_that_counts_only_the_filter_is_recommended() -> None:
     counting = dataclasses.replace(_CUT, path="/get-hairs-connection")
     assert wording.counts(counting)
     lines = wording.docstring(counting, "", "QUERY", "3.0.0", {})
-    assert lines[3].startswith("Pass only `where`.")
+    assert lines[3].startswith("Pass only `where`: ")
 
 
 def test_items_are_described_by_their_type() -> None:
