@@ -216,6 +216,7 @@ async def test_resources_that_stay_busy_are_named_at_the_end_of_the_time(
     with pytest.raises(SettleTimeout) as caught:
         await tower.settle([WithTask(data=vm) for vm in vms], timeout=1, interval=0.3)
     assert caught.value.unsettled == dict.fromkeys((vm.id for vm in vms), "UPDATING")
+    assert caught.value.resource_ids == tuple(vm.id for vm in vms)
     assert caught.value.timeout == 1
     assert f"{vms[0].id} (UPDATING)" in str(caught.value)
     assert isinstance(caught.value, TimeoutError)

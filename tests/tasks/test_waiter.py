@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -645,12 +646,62 @@ async def test_a_time_out_tells_how_the_tasks_were_and_what_came_of_the_others(
     assert error.pending == (stuck, "cl01")
     assert error.last_seen == {stuck: ("PAUSED", 0.0)}
     assert error.unknown == ("cl01",)
+    vm_id = sim.store.get("Task", stuck)["resource_id"]
     shown = (
-        f"{stuck} (PAUSED, 0%), cl01 (unknown to the server so far). Other tasks that failed: 1."
+        f"{stuck} (PAUSED, 0%), cl01 (unknown to the server so far) "
+        f"(creating or changing {vm_id}). Other tasks that failed: 1."
     )
     assert shown in str(error)
     assert [task.id for task in error.succeeded] == [ended]
     assert [str(one) for one in error.failures] != []
+
+
+async def test_a_time_out_names_the_resources_of_the_answers(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    started = await start(tower, 3)
+    ended, *stuck = started
+    for one in stuck:
+        sim.tasks.pause(one.task_id or "")
+    await tower.wait(ended, interval=QUICK)
+    backwards = [one.data.id for one in reversed(stuck)]
+    plain = [{"task_id": one.task_id, "data": {"id": one.data.id}} for one in reversed(stuck)]
+    tasks = await tower.task.get_tasks(where={"id_in": ids_of(stuck)})
+    by_id = {task.id: task for task in tasks}
+    waitables: tuple[Waitable, ...] = (
+        started[::-1],
+        plain,
+        [tower.pending(one) for one in reversed(stuck)],
+        [by_id[task_id] for task_id in reversed(ids_of(stuck))],
+        ids_of(stuck)[::-1],  # the ids of the resources come from the polled tasks
+    )
+    for waitable in waitables:
+        with pytest.raises(TaskTimeout, match=re.escape(f"changing {', '.join(backwards)})")) as e:
+            await tower.wait(waitable, timeout=0.3, interval=QUICK)
+        assert e.value.resource_ids == tuple(backwards)
+    for failing in (
+        tower.settle(started[::-1], timeout=0.3, interval=QUICK),
+        anext(tower.as_completed(stuck[::-1], timeout=0.3, interval=QUICK)),
+    ):
+        with pytest.raises(TaskTimeout) as e:
+            await failing
+        assert e.value.resource_ids == tuple(backwards)
+
+
+async def test_a_time_out_names_each_resource_of_an_answer_once(
+    sim: Simulator, tower: Cloudtower
+) -> None:
+    [started] = await start(tower, 1)
+    assert started.task_id is not None
+    sim.tasks.pause(started.task_id)
+    answers: list[dict[str, object]] = [
+        {"task_id": started.task_id, "data": [{"id": "b"}, {"id": "a"}, {"id": None}, {}]},
+        {"task_id": started.task_id, "data": {"id": "b"}},
+        {"task_id": "cl01", "data": None},
+    ]
+    with pytest.raises(TaskTimeout) as caught:
+        await tower.wait(answers, timeout=0.3, interval=QUICK)
+    assert caught.value.resource_ids == ("b", "a")
 
 
 async def test_a_task_that_vanishes_is_not_found(sim: Simulator, tower: Cloudtower) -> None:

@@ -150,9 +150,8 @@ class TaskTimeout(TaskError, TimeoutError):
         ended = "still running"
         if self.unknown or self.poll_error is not None or not self.answered:
             ended = "not known to have ended"
-        about = (
-            f" (creating or changing {', '.join(self.resource_ids)})" if self.resource_ids else ""
-        )
+        changing = ", ".join(self.resource_ids[:5]) + (", …" if len(self.resource_ids) > 5 else "")
+        about = f" (creating or changing {changing})" if changing else ""
         return f"{number} {ended}{after}: {shown}{about}. {failed}{self._advice()}"
 
     def _advice(self) -> str:
@@ -262,6 +261,7 @@ class SettleTimeout(TaskError, TimeoutError):
     ) -> None:
         super().__init__(unsettled)
         self.unsettled: dict[str, str | None] = dict(unsettled)
+        self.resource_ids: tuple[str, ...] = tuple(self.unsettled)
         self.timeout = timeout
         self.poll_error = poll_error
 

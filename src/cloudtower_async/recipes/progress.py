@@ -10,7 +10,7 @@ import msgspec
 
 from .. import models
 from ..client import Cloudtower
-from ..errors import CallError, NotFound, ReadBackFailed, SettleTimeout, TaskError
+from ..errors import CallError, NotFound, ReadBackFailed, TaskError
 from ..plans import PlannedAnswer
 from ..queries.batches import Resource
 from ..tasks.waiter import HasTaskId
@@ -228,6 +228,3 @@ async def read_back(tower: Cloudtower, resource: T, timeout: float | None) -> T:
         if isinstance(error, NotFound) and error.status is None:
             raise
         raise ReadBackFailed([resource.id], error, done=True) from error
-    except SettleTimeout as error:
-        error.resource_ids = (resource.id,)
-        raise

@@ -304,6 +304,4 @@ class Switch:
         ):
             return vm
         status = None if vm is None else vm.entity_async_status
-        error = SettleTimeout({vm_id: status}, self._timeout, self._read_error)
-        error.resource_ids = (vm_id,)
-        return error
+        return SettleTimeout({vm_id: status}, self._timeout, self._read_error)

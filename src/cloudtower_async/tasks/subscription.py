@@ -79,6 +79,8 @@ class TaskSubscription:
         interval: Maximum number of seconds between polls.
         grace: Seconds of observed time after which the wait gives up a task. The wait gives up a
             task if the server does not list it, or if its status is unknown and does not change.
+        resources: Known ids of the resources that the tasks create or change, by id of the task.
+            The wait adds the ids that the server lists for other tasks.
         until: When polling ends. ``"end"``: all tasks have ended. ``"failure"``: the first task has
             failed. ``"news"``: `news` has a task.
         every_change: Whether `news` gets a task after each change, instead of only when the task
@@ -107,6 +109,7 @@ class TaskSubscription:
         "lost",
         "news",
         "pending",
+        "resources",
         "step",
     )
 
@@ -115,12 +118,15 @@ class TaskSubscription:
         ids: Iterable[str],
         interval: float,
         grace: float,
+        resources: dict[str, list[str]],
         until: Literal["end", "failure", "news"] = "end",
         *,
         every_change: bool = False,
     ) -> None:
         self.pending: dict[str, tuple[TaskStatus, float] | None] = dict.fromkeys(ids)
         """Tasks that have not ended: id, and last known status and progress (None: unknown)."""
+        self.resources = resources
+        """Ids of the resources that the tasks create or change, by id of the task."""
         self.news: list[Task] = []
         """Tasks that have ended or changed, until the caller removes them."""
         self.given_up: list[TaskError] = []
@@ -200,6 +206,8 @@ class TaskSubscription:
             self.failed |= task.status == "FAILED"
             self.news.append(task)
             return
+        if task.resource_id and task.id not in self.resources:
+            self.resources[task.id] = [task.resource_id]
         if state != self.pending[task.id]:
             self.pending[task.id] = state
             if self._unclear:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ForwardRef, Literal, Protocol, TypeAlias, cast
+from itertools import chain
+from typing import TYPE_CHECKING, ForwardRef, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import anyio
 import msgspec
@@ -41,6 +42,23 @@ if not TYPE_CHECKING:  # lets other modules evaluate annotations that contain `W
     Waitable = ForwardRef(Waitable, module=__name__)
 
 
+class _Given(NamedTuple):
+    """Tasks in the arguments of a wait.
+
+    Args:
+        tasks: Tasks by id, in the order of the arguments. The value is the task if it has ended;
+            otherwise, the value is None.
+        resources: Ids of the resources in the answers, by id of the task.
+    """
+
+    tasks: dict[str, Task | None]
+    resources: dict[str, list[str]]
+
+    def pending(self) -> list[str]:
+        """Return the ids of the tasks that are not known to have ended."""
+        return [task_id for task_id, task in self.tasks.items() if task is None]
+
+
 class TaskWaiter:
     """Waiter for the tasks of a session.
 
@@ -65,14 +83,13 @@ class TaskWaiter:
         check_times("wait", waitable, timeout, interval, grace)
         given = await _tasks_in("wait", waitable, self._transport.settings.endpoints)
         self._transport.running_loop()
-        pending = [task_id for task_id, task in given.items() if task is None]
         until: Literal["end", "failure"] = "failure" if fail_fast else "end"
-        subscription = TaskSubscription(pending, interval, grace, until)
+        subscription = TaskSubscription(given.pending(), interval, grace, given.resources, until)
         if subscription.pending:
             await self._follow(subscription, timeout)
         for task in subscription.news:
-            given[task.id] = task
-        ended = [task for task in given.values() if task is not None]
+            given.tasks[task.id] = task
+        ended = [task for task in given.tasks.values() if task is not None]
         failures: list[TaskError] = [task_failed(t) for t in ended if t.status == "FAILED"]
         failures += subscription.given_up
         if failures and fail_fast:
@@ -80,7 +97,7 @@ class TaskWaiter:
         if subscription.pending:
             raise _timed_out(subscription, timeout, failures, ended)
         if failures:
-            raise failures[0] if len(given) == 1 else _together(failures, ended)
+            raise failures[0] if len(given.tasks) == 1 else _together(failures, ended)
         return ended
 
     async def iterate(
@@ -97,11 +114,12 @@ class TaskWaiter:
         check_times(asker, waitable, timeout, interval, grace)
         given = await _tasks_in(asker, waitable, self._transport.settings.endpoints)
         self._transport.running_loop()
-        for task in given.values():
+        for task in given.tasks.values():
             if task is not None:
                 yield task
-        pending = [task_id for task_id, task in given.items() if task is None]
-        subscription = TaskSubscription(pending, interval, grace, "news", every_change=every_change)
+        subscription = TaskSubscription(
+            given.pending(), interval, grace, given.resources, "news", every_change=every_change
+        )
         left = timeout
         while subscription.pending:
             began = anyio.current_time()
@@ -116,7 +134,7 @@ class TaskWaiter:
             for task in news:
                 yield task
         if failures := subscription.given_up:
-            raise failures[0] if len(given) == 1 else _together(failures, [])
+            raise failures[0] if len(given.tasks) == 1 else _together(failures, [])
 
     async def _follow(self, subscription: TaskSubscription, timeout: float | None) -> None:
         """Poll until the subscription is over or the time-out has passed.
@@ -154,15 +172,16 @@ def check_times(
 
 async def _tasks_in(
     asker: str, waitable: Waitable | Awaitable[Waitable], endpoints: Sequence[str]
-) -> dict[str, Task | None]:
-    """Return a dict of tasks by id, in the order of the arguments.
-
-    The value is the task if it has ended; otherwise, the value is None.
-    """
+) -> _Given:
+    """Return the tasks in the arguments, after awaiting the arguments if necessary."""
     given = await waitable if isinstance(waitable, Awaitable) else waitable
-    tasks: dict[str, Task | None] = {}
+    found = _Given({}, {})
+    tasks = found.tasks
     try:
-        for one in _flat(asker, given, endpoints):
+        for one, resources in _flat(asker, given, endpoints):
+            task_id = one if isinstance(one, str) else one.id
+            if resources:
+                found.resources.setdefault(task_id, []).extend(resources)
             if isinstance(one, str):
                 tasks.setdefault(one)
             elif not one.id:
@@ -175,24 +194,36 @@ async def _tasks_in(
     except (InvalidInput, ResponseDecodeError):
         close_calls(given)
         raise
-    return tasks
+    return found
 
 
-def _flat(asker: str, waitable: object, endpoints: Sequence[str]) -> Iterator[str | Task]:
-    """Yield the task ids and tasks in nested arguments. The arguments are not changed."""
+def _flat(
+    asker: str, waitable: object, endpoints: Sequence[str]
+) -> Iterator[tuple[str | Task, list[str]]]:
+    """Yield each task id or task in nested arguments, with the ids of its resources.
+
+    The arguments are not changed.
+    """
     wrong, kind = waitable, type(waitable).__name__  # shown in the error below
     if waitable is None:
         return
-    if isinstance(waitable, str | Task):
-        yield waitable
+    if isinstance(waitable, str):
+        yield waitable, []
+    elif isinstance(waitable, Task):
+        yield waitable, [waitable.resource_id] if waitable.resource_id else []
     elif isinstance(waitable, Pending):
         pending = cast("Pending[object]", waitable)
         check_endpoint(asker, pending, endpoints)
-        yield from pending.task_ids
+        for answer in pending.answers:
+            if answer.task_id is not None:
+                yield answer.task_id, _ids_of(answer.resources)
     elif isinstance(waitable, msgspec.Struct) and "task_id" in waitable.__struct_fields__:
-        yield from _flat(asker, cast("HasTaskId", waitable).task_id, endpoints)
+        for task, _ in _flat(asker, cast("HasTaskId", waitable).task_id, endpoints):
+            yield task, _ids_of(getattr(waitable, "data", None))
     elif isinstance(waitable, Mapping) and "task_id" in waitable:
-        yield from _flat(asker, cast("Mapping[str, object]", waitable)["task_id"], endpoints)
+        plain = cast("Mapping[str, object]", waitable)
+        for task, _ in _flat(asker, plain["task_id"], endpoints):
+            yield task, _ids_of(plain.get("data"))
     elif isinstance(waitable, Iterable) and not isinstance(waitable, Mapping):
         for part in cast("Iterable[object]", waitable):
             yield from _flat(asker, part, endpoints)
@@ -203,6 +234,18 @@ def _flat(asker: str, waitable: object, endpoints: Sequence[str]) -> Iterator[st
             f"{asker}: expected ids of tasks, tasks, answers of mutations, or any nesting of "
             f"these; got {kind}{remedy}"
         )
+
+
+def _ids_of(data: object) -> list[str]:
+    """Return the ids of one or several resources, which are structs or plain dicts."""
+    resources = cast("Sequence[object]", data if isinstance(data, list | tuple) else (data,))
+    ids = [
+        cast("Mapping[str, object]", one).get("id")
+        if isinstance(one, Mapping)
+        else getattr(one, "id", None)
+        for one in resources
+    ]
+    return [one for one in ids if isinstance(one, str) and one]
 
 
 def _timed_out(
@@ -217,6 +260,8 @@ def _timed_out(
         answered=wait.answered,
     )
     error.failures, error.succeeded = failures, _succeeded(ended)
+    resources = (wait.resources.get(task_id, ()) for task_id in wait.pending)
+    error.resource_ids = tuple(dict.fromkeys(chain.from_iterable(resources)))
     error.__cause__ = wait.error
     return error
 
