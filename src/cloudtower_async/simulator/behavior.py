@@ -77,10 +77,10 @@ class Behavior:
         taken_names: Result of using a name that another VM or placement group already has.
             ``"refused"``: the request fails with status 400. ``"task_fails"``: the task fails. The
             error codes are known from real servers, but the status 400 is a guess.
-        late_creates: Delay in seconds after which a VM appears although its creation has failed.
-            The id of the VM differs from the id in the response. Only failures by fault injection
-            have this effect. A real server shows this behavior after a time-out of the hypervisor.
-            With None, the VM never appears.
+        late_creates: If ``tasks.fail_next()`` makes the creation of a VM fail, the VM still appears
+            after this number of seconds. Its id differs from the id in the response. On real
+            servers, this happens after a time-out between the server and the hypervisor. With None,
+            the VM never appears.
         version: Version of the server. Servers before 3.3.0 do not lock resources. Servers before
             4.4.0 do not accept the content language ``*``.
 

@@ -40,7 +40,7 @@ class Clock:
         self._passed += seconds
 
     def timestamp(self, at: float | None = None) -> str:
-        """Return a date in the format of the server.
+        """Return a date in the format of the server, for example ``2026-01-01T00:00:00.000Z``.
 
         Args:
             at: Seconds since the start of the clock. The default is the current time.

@@ -202,7 +202,7 @@ class Faults:
     def next(self, operation: str) -> Fault | None:
         """Return the fault for a request that has arrived, or None if the request has no fault.
 
-        The fault is removed, unless it is a response that ``answer(times=None)`` has added.
+        Each fault is used once. A response of ``answer(times=None)`` stays until `clear` is called.
         """
         for name in (operation, EVERY):
             if coming := self._coming.get(name):

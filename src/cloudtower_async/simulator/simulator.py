@@ -71,8 +71,9 @@ class Simulator:
         password: Password of the user who can log in.
         port: Port to listen on. With 0, the operating system chooses a free port.
         tls: TLS context for serving HTTPS. By default, the server uses plain HTTP.
-        fleet: Fleet to use instead of a generated fleet: results of queries, for example
-            ``{"get-vms": [...]}``, or the path of a JSON file with such results. See ``load``.
+        fleet: Fleet to use instead of a generated fleet. The value is a dict of query results, for
+            example ``{"get-vms": [...]}``, or the path of a JSON file with such a dict. See
+            ``load``.
         standby: Whether the server has a second node with its own address. The second node is the
             passive node of an active/passive pair.
         clock: Clock of the server. By default, the clock starts at 2026-01-01 in UTC and runs at

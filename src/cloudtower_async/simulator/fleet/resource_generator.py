@@ -38,9 +38,10 @@ class Spec:
         values: Fixed values for fields. Other fields get plausible values. In strings, ``{n}``
             stands for the number of the document, and ``{home}`` for the name of the parent.
         rows: Fixed values for the first document, for the second document, and so on.
-        many: Number of related documents for each to-many relation. The candidates are the
-            documents that fit the other relations. With 0, all candidates are related. With -1, the
-            candidates are distributed among the documents of one parent.
+        many: Number of related documents for each to-many relation. The candidates are consistent
+            with the to-one relations of the new document. For example, they belong to the same
+            cluster. With 0, all candidates are related. With -1, the candidates are distributed
+            among the documents of one parent.
         without: To-one relations that stay null.
     """
 
@@ -140,7 +141,7 @@ class ResourceGenerator:
         """Return the id of the target of a to-one relation, or None if there is no candidate.
 
         If the relation points to the resource type of the parent `home`, the target is the parent.
-        Otherwise, the target is a document that fits the other relations of the new document.
+        Otherwise, the target is one of the documents that ``near.of`` returns.
         """
         if home is not None and relation.target == per:
             return str(home["id"])
@@ -156,10 +157,10 @@ class ResourceGenerator:
 
 
 class _Near:
-    """Direct and indirect to-one relations of a document.
+    """Documents to which a new document refers, directly or through other documents.
 
-    Documents in further relations must be consistent with these relations. For example, a related
-    VM must belong to the same cluster.
+    When the new document gets another relation, its target must be consistent with these documents.
+    For example, the target must belong to the same cluster.
     """
 
     def __init__(self, store: Store, ends: Iterable[tuple[str, str]]) -> None:
@@ -179,7 +180,10 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Return up to 64 documents of a resource type that fit the other relations."""
+        """Return up to 64 candidates for a relation to a resource type.
+
+        The candidates are consistent with the documents to which the new document already refers.
+        """
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)

@@ -21,7 +21,11 @@ UNITS = {**_BYTES, **_BYTES_PER_SECOND, **_BITS, **_BITS_PER_SECOND}
 
 
 def amount(body: Body, name: str) -> int | None:
-    """Return an amount of a body in its base unit, or None if the body has no such amount."""
+    """Return the number in the member `name` of a body, converted to the base unit.
+
+    For example, ``memory_unit`` contains the unit of ``memory``. If the body does not contain the
+    number, return None.
+    """
     number = body.get(name)
     unit = body.get(f"{name}_unit")
     return None if number is None else int(number * (UNITS[unit] if unit else 1))

@@ -66,9 +66,9 @@ class Mutation:
         return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:
-        """Return a copy of this mutation that changes another resource type.
+        """Return a copy of this mutation, with `resource` as the type of the changed resources.
 
-        The resource type of the response can differ from the resource type to change.
+        This method is for operations whose responses contain another resource type.
         """
         return replace(self, resource=resource)
 

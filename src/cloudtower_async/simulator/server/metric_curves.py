@@ -128,7 +128,11 @@ _FOLLOWS: dict[str, tuple[str, Callable[[Document], float]]] = {
         lambda cluster: cluster["total_memory_bytes"] / 100,
     ),
 }
-"""Metrics that are calculated from a percentage: the metric of the percentage, and the factor."""
+"""Metrics that are calculated from a percentage.
+
+Each value contains the name of the percentage metric, and a function that returns the factor for a
+document.
+"""
 
 
 def unit_of(metric: str) -> str:

@@ -42,7 +42,7 @@ def answer_query(query: ResourceQuery, context: RequestContext) -> object:
 
 
 def parse_page(resource: str, arguments: Mapping[str, Any]) -> Page:
-    """Return the order and the page that the arguments of a query request.
+    """Convert the arguments of a query to a `Page`.
 
     Raises:
         BadRequestError: An argument is unknown or has the wrong type.

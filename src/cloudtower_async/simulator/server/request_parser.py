@@ -54,12 +54,12 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Received request. Tests can inspect the received requests.
+    """Request that the simulator received. Tests find the requests in `Simulator.requests`.
 
     Args:
         method: HTTP method, for example ``"POST"``.
-        path: Path of the operation, for example ``"get-vms"``. For other requests, the whole URL
-            path.
+        path: Path of the operation, for example ``"get-vms"``. For a URL path outside the API, the
+            whole path with the leading slash, for example ``"/api/healthz"``.
         headers: Headers that the API uses, with names in lower case: ``authorization``,
             ``content-language``, ``content-type`` and ``external-cloudtower-id``. Other headers
             are not recorded.

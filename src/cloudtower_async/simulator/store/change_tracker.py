@@ -130,7 +130,7 @@ class ChangeTracker:
         self.active: bool = False
         """Whether the states of documents are recorded. ``start`` sets this attribute."""
         self.listening: bool = False
-        """Whether documents must notify the tracker before a change."""
+        """Whether documents notify the tracker. ``start`` and ``follow`` set this attribute."""
         self._shapes = {name: _shape(resource, resources) for name, resource in resources.items()}
         self._tables = tables
         self._before: dict[tuple[str, str], _Row | None] = {}

@@ -63,8 +63,8 @@ class Store:
     A document is a dict with the field names of the API. A relation contains the id of the related
     document, or a list of ids.
 
-    Each method call is atomic, because the server and the test can run in different threads. Hold
-    ``lock`` to make several calls atomic.
+    Each method call is atomic, because the server and the test can run in different threads. To
+    make several calls atomic, use ``with simulator.store.lock:``.
 
     Args:
         resources: Names of the resource types in the API schema.
@@ -83,7 +83,7 @@ class Store:
         self._tables: dict[str, dict[str, TrackedDocument]] = {name: {} for name in self.resources}
         self._tracker = ChangeTracker(self.resources, self._tables)
         self.lock: RLock = self._tracker.lock
-        """Lock of the store. Send no requests while you hold the lock, because they would wait."""
+        """Lock of the store. While you hold the lock, send no requests: the server may need it."""
         self._indexes = Indexes(self.resources, self._tables, self._tracker)
         self._watcher: Callable[[RowChange], None] | None = None
         self._due: dict[tuple[Callable[[Store, str], None], str], None] | None = None
@@ -154,7 +154,7 @@ class Store:
 
     @_alone
     def report(self) -> None:
-        """Call the watcher once for each row that has changed since the previous `report`."""
+        """Call the function set by `watch` once for each row changed since the last `report`."""
         if self._watcher is not None:
             for change in self._tracker.take():
                 self._watcher(change)
@@ -200,11 +200,11 @@ class Store:
     def change(self, resource: str, identifier: str, **values: object) -> Document:
         """Set fields and relations of a document, and return the document.
 
-        If a relation changes, the related documents are updated. A related document that cannot
-        exist without this document is removed when the relation no longer contains its id. For
-        example, ``vm_nics=[]`` removes the NICs of a VM. Fields that depend on the new
-        values are not updated: a VM with a new ``status`` keeps its CPU usage. To change the power
-        state of a VM, call ``start_vm`` or ``poweroff_vm`` of a client.
+        If a relation changes, the related documents are updated. If a related document loses a
+        relation that it needs, the related document is removed. For example, ``vm_nics=[]`` removes
+        the NICs of a VM, because a NIC needs a VM. Fields that depend on the new values are not
+        updated: a VM with a new ``status`` keeps its CPU usage. To change the power state of a VM,
+        call ``start_vm`` or ``poweroff_vm`` of a client.
 
         Args:
             resource: Resource type, for example ``"Vm"``.

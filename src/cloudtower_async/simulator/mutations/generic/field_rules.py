@@ -58,7 +58,7 @@ def to_fields(
 
 @functools.cache
 def rule_by_name(resource: str, key: str) -> FieldRule | None:
-    """Return the rule for the key of a field, of a relation or of the unit of a field.
+    """Return the rule for a key that names a field, a relation or the unit of a field.
 
     Examples are ``size``, ``cluster_id`` and ``size_unit``. For other keys, return None.
     """

@@ -35,13 +35,13 @@ For example, ``create-cluster-recycle-bin-setting`` updates settings that each c
 """
 
 REFUSED_BY_TASK = frozenset({"IscsiTarget"})
-"""Resource types for which the task fails if other resources prevent a deletion.
+"""Resource types whose deletion task fails if other resources prevent the deletion.
 
 For all other resource types, the request fails.
 """
 
 AT_ONCE = frozenset({"Task", "UserAuditLog"})
-"""Resource types whose documents are created by external programs and without a task."""
+"""Resource types whose mutations run without a task. External programs create the documents."""
 
 
 def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
@@ -233,7 +233,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply an operation's effects that do not follow from setting fields.
+    """Apply the effects that an operation has in addition to setting fields.
 
     This function runs when the task of the operation ends.
     """

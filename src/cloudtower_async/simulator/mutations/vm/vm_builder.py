@@ -161,7 +161,7 @@ def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
 
 
 def _appear(context: Context, draft: VmDraft) -> None:
-    """Add a VM whose creation task has failed, as `Behavior.late_creates` requires."""
+    """Add a VM after its creation task has failed. See `Behavior.late_creates`."""
     vm, work = plan_creation(context, draft)
     if work.succeed() is None:
         vm["entityAsyncStatus"] = None
