@@ -63,7 +63,7 @@ def new_document(factory: Factory, resource: str) -> Document:
 
 
 def conform(factory: Factory, resource: str, field: str, value: object) -> object:
-    """Return a value from a body. If nested objects lack fields, add these fields."""
+    """Add missing fields to the nested objects in a value from a body, and return the value."""
     return _conform(factory, _fields(resource)[field], value)
 
 
