@@ -135,7 +135,7 @@ class AlertNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Alert]]:
         """Mark every alert that matches `where` as resolved. Each alert has a task, which ends when
-        the alert is marked as ended. The cause of the alert remains, so it can raise a new alert.
+        the alert is marked. The cause of the alert remains, so it can raise a new alert.
 
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -133,7 +133,7 @@ class BackupPlanNamespace(Namespace):
     ) -> list[WithTask[models.BackupRestoreExecution]]:
         """Build a new VM from the restore point that matches `where`, on the given cluster, host
         and networks. The backed-up VM is not changed. The operation starts a task, which ends when
-        the VM is restored. To start the VM, set `startup_after_restore` in `data`.
+        the new VM is complete. To start the VM, set `startup_after_restore` in `data`.
 
         `POST /backup-rebuild-vm`, since CloudTower 4.4.0. Changes the server's state.
 

@@ -226,7 +226,7 @@ class ClusterNamespace(Namespace):
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            data: Dict with the fields to change and their new values.
+            data: Dict with the shares of the cache tier to reserve.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
@@ -490,7 +490,7 @@ class ClusterNamespace(Namespace):
         `POST /update-cluster-license`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            data: Dict with the fields to change and their new values.
+            data: Dict with `license`: the license text.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(

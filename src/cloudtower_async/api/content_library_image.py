@@ -233,7 +233,7 @@ class ContentLibraryImageNamespace(Namespace):
         `POST /import-content-library-image`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            data: URL, name and cluster of each image to import; one item per image.
+            data: URL, name and cluster of the image to import.
         """
         return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_IMAGE,

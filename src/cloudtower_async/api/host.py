@@ -398,9 +398,9 @@ class HostNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
-        """Change the name of every host that matches `where`, the name of its storage controller VM
-        (SCVM), or its IPMI access. Each changed object has a task, which ends when the change is
-        complete.
+        """Change name, SCVM name or IPMI access of every host that matches `where`. The SCVM is the
+        storage controller VM of the host. Each changed object has a task, which ends when the
+        change is complete.
 
         `POST /update-host`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -32,7 +32,7 @@ class LogServiceConfigNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.LogServiceConfig]:
-        """Return the services of one cluster whose logs can be collected. The services are listed
+        """For one cluster, return the services whose logs can be collected. The services are listed
         in groups. Use the names of the groups and services in `create_log_collection`.
 
         `POST /get-log-service-configs`, since CloudTower 3.0.0.

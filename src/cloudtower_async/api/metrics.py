@@ -261,7 +261,7 @@ class MetricsNamespace(Namespace):
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the hosts that match `hosts`, over the time
         range `range`. Each network device has its own time series. If the server does not know a
-        metric, its time series have no points.
+        metric, the time series of the metric have no points.
 
         `POST /get-host-network-metrics`, since CloudTower 3.0.0.
 
@@ -453,7 +453,7 @@ class MetricsNamespace(Namespace):
     ) -> list[WithTask[models.Metric]]:
         """Return time series of network `metrics` for the storage controller VMs (SCVMs) of the
         hosts that match `hosts`, over the time range `range`. If the server does not know a metric,
-        its time series have no points.
+        the time series of the metric have no points.
 
         `POST /get-scvm-network-metrics`, since CloudTower 3.0.0.
 

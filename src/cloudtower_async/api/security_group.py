@@ -221,8 +221,8 @@ class SecurityGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityGroup]]:
         """Change name, description, VMs or labels of every security group that matches `where`.
-        Each changed object has a task, which ends when the change is complete. Policies apply to
-        the new members.
+        Each changed object has a task, which ends when the change is complete. Policies for the
+        group then apply to its new VMs.
 
         `POST /update-security-group`, since CloudTower 3.0.0. Changes the server's state.
 

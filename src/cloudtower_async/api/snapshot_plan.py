@@ -299,9 +299,9 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
-        """Change name, schedule, VMs or number of kept snapshots of every snapshot plan that
-        matches `where`. Each changed object has a task, which ends when the change is complete. If
-        the new number is smaller, old snapshots can be deleted.
+        """Change name, schedule, VMs or `remain_snapshot_num` of every snapshot plan that matches
+        `where`. Each changed object has a task, which ends when the change is complete. If
+        `remain_snapshot_num` gets smaller, old snapshots can be deleted.
 
         `POST /update-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -198,8 +198,8 @@ class VirtualPrivateCloudNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloud]]:
         """Change name, description or MTU of every VPC that matches `where`. Each changed object
-        has a task, which ends when the change is complete. A wrong MTU breaks connections of its
-        VMs.
+        has a task, which ends when the change is complete. A wrong MTU breaks connections of the
+        VMs in the VPC.
 
         `POST /update-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 

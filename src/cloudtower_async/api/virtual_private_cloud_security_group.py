@@ -204,8 +204,8 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityGroup]]:
         """Change name, description, VMs or labels of every VPC security group that matches `where`.
-        Each changed object has a task, which ends when the change is complete. Policies apply to
-        the new members.
+        Each changed object has a task, which ends when the change is complete. Policies for the
+        group then apply to its new VMs.
 
         `POST /update-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 

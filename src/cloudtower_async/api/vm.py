@@ -878,10 +878,10 @@ class VmNamespace(Namespace):
         `POST /download_nvram`, since CloudTower 4.9.0.
 
         Args:
-            cluster: Filter for the cluster of the VM: its `id` or `local_id`.
-            data: New NVRAM content for `upload_nvram`. `download_nvram` does not need it. The
-                encoding is not documented.
-            vm: Filter for the VM: its `id` or `local_id`.
+            cluster: Filter for the cluster of the VM, by `id` or `local_id`.
+            data: New NVRAM content. Only `upload_nvram` needs this argument. The encoding is not
+                documented.
+            vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(
             DOWNLOAD_NVRAM,
@@ -1057,7 +1057,7 @@ class VmNamespace(Namespace):
         `POST /get-vm-vnc-info`, since CloudTower 4.0.0.
 
         Args:
-            vm: Filter for the VM: its `id` or `local_id`.
+            vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(
             GET_VM_VNC_INFO, {"vm": vm}, content_language, external_cloudtower_id, timeout
@@ -1924,9 +1924,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Change the NIC with the index `nic_index` (in `data`) of every VM that matches `where`:
-        network, addresses, model or `enabled`. Indexes can change, so read the NICs of the VM again
-        before the call. Each VM has a task, which ends when the change is complete.
+        """In every VM that matches `where`, change network, addresses, model or `enabled` of one
+        NIC. `nic_index` in `data` is the index of the NIC. Indexes can change, so read the NICs of
+        the VM again before the call. Each VM has a task, which ends when the change is complete.
 
         `POST /update-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -2100,10 +2100,10 @@ class VmNamespace(Namespace):
         `POST /upload_nvram`, since CloudTower 4.9.0. Changes the server's state.
 
         Args:
-            cluster: Filter for the cluster of the VM: its `id` or `local_id`.
-            data: New NVRAM content for `upload_nvram`. `download_nvram` does not need it. The
-                encoding is not documented.
-            vm: Filter for the VM: its `id` or `local_id`.
+            cluster: Filter for the cluster of the VM, by `id` or `local_id`.
+            data: New NVRAM content. Only `upload_nvram` needs this argument. The encoding is not
+                documented.
+            vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(
             UPLOAD_NVRAM,

@@ -67,9 +67,9 @@ class VmPlacementGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmPlacementGroup]]:
         """Create placement groups, one per item. A group keeps its VMs on one host or on different
-        hosts. A group can also bind its VMs to hosts, or keep its VMs away from hosts. Each item
-        starts a task, which ends when the new object exists. The name must not be used by another
-        group.
+        hosts. A group can also bind its VMs to given hosts, or keep its VMs away from given hosts.
+        Each item starts a task, which ends when the new object exists. The name must not be used by
+        another group.
 
         `POST /create-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -120,7 +120,8 @@ class VmPlacementGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[models.VmPlacementGroup]:
         """Return the VM placement groups that match `where`. A group keeps its VMs on one host or
-        on different hosts. A group can also bind its VMs to hosts, or keep its VMs away from hosts.
+        on different hosts. A group can also bind its VMs to given hosts, or keep its VMs away from
+        given hosts.
 
         `POST /get-vm-placement-groups`, since CloudTower 3.0.0.
 

@@ -74,8 +74,8 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Copy VMs into new VM templates of their clusters, one per item. The VMs are kept. Each
-        item starts a task, which ends when the template exists. Prefer content library templates.
+        """Copy VMs into new cluster-local VM templates, one per item. The VMs are kept. Each item
+        starts a task, which ends when the template exists. Prefer content library templates.
 
         `POST /clone-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -95,7 +95,7 @@ class VmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
-        """Convert stopped VMs into VM templates of their clusters, one per item. Destructive: the
+        """Convert stopped VMs into cluster-local VM templates, one per item. Destructive: the
         conversion removes the VM. Each item starts a task, which ends when the template exists.
         Prefer content library templates.
 

@@ -40,7 +40,7 @@ class PlanAnswer(StrEnum):
     """Kind of answer that a planned mutation returns."""
 
     MATCHES = "the resources that the mutation matches"
-    OWNERS = "the owners of the matching resources, such as the VMs of the matching disks"
+    OWNERS = "linked resources: VMs of matching disks or NICs, or settings of matching clusters"
     PLACEHOLDERS = "placeholders for the resources that the mutation would create"
     NOTHING = "nothing: the mutation raises `PlanEnded`"
 

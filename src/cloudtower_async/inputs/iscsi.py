@@ -378,7 +378,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     allowed_initiators: str
     """IQNs of initiators that may access the LUN, separated by commas."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -386,7 +386,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -398,7 +398,7 @@ class IscsiLunCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -418,25 +418,25 @@ class IscsiLunCreationParams(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
 
 
 class IscsiLunDeletionParamsData(TypedDict, total=False):
@@ -515,7 +515,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     allowed_initiators: str
     """IQNs of initiators that may access the LUN, separated by commas."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -523,7 +523,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -535,7 +535,7 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -555,25 +555,25 @@ class IscsiLunUpdationParamsData(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
     """Maximum length of a burst of write operations, in seconds. Needs `iops_wr_max`."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
 
 
 # fmt: off
@@ -678,7 +678,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     thin_provision: Required[bool]
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the total bandwidth of a LUN in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -686,7 +686,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the read bandwidth of a LUN in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -698,7 +698,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the write bandwidth of a LUN in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -734,19 +734,19 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of I/O operations per second of a LUN."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of read operations per second of a LUN."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of write operations per second of a LUN."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -756,7 +756,7 @@ class IscsiTargetCreationParams(TypedDict, total=False):
     iqn_whitelist: str
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
@@ -769,7 +769,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     thin_provision: bool
     """Whether LUNs of the target are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the total bandwidth of a LUN in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -777,7 +777,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the read bandwidth of a LUN in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -789,7 +789,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the write bandwidth of a LUN in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -825,19 +825,19 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     initiator_chaps: "Sequence[IscsiTargetCommonParamsInitiatorChaps]"
     """CHAP credentials per initiator."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of I/O operations per second of a LUN."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of read operations per second of a LUN."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of write operations per second of a LUN."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -847,7 +847,7 @@ class IscsiTargetUpdationParamsData(TypedDict, total=False):
     iqn_whitelist: str
     """IQNs of initiators that may connect, separated by commas; `*/*` allows all."""
     prioritized: bool
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 

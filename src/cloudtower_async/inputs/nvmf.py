@@ -320,7 +320,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     thin_provision: bool  # since 4.7.0
     """True for thin provisioning, False for thick."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -328,7 +328,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -340,7 +340,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -360,19 +360,19 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -380,7 +380,7 @@ class NvmfNamespaceCreationParams(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of the hosts that may use the namespace, separated by commas."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
 
 
 class NvmfNamespaceDeletionParamsData(TypedDict, total=False):
@@ -448,7 +448,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     thin_provision: bool  # since 4.7.0
     """True for thin provisioning, False for thick."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -456,7 +456,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -468,7 +468,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -488,19 +488,19 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of I/O operations per second."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Limit of write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -508,7 +508,7 @@ class NvmfNamespaceUpdationParamsData(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of the hosts that may use the namespace, separated by commas."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
 
 
 # fmt: off
@@ -605,7 +605,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     thin_provision: Required[bool]
     """Whether namespaces of the subsystem are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the total bandwidth of a namespace in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -613,7 +613,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the read bandwidth of a namespace in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -625,7 +625,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the write bandwidth of a namespace in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -651,19 +651,19 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"  # since 4.7.0
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of I/O operations per second of a namespace."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of read operations per second of a namespace."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of write operations per second of a namespace."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -673,7 +673,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of hosts that may connect, separated by commas; on a subsystem, `*/*` allows all."""
     prioritized: bool  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 
@@ -686,7 +686,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     thin_provision: bool
     """Whether namespaces of the subsystem are thinly provisioned by default."""
     bps: int
-    """Limit of the total bandwidth in bytes per second, unless `bps_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the total bandwidth of a namespace in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -694,7 +694,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Limit of the read bandwidth in bytes per second, unless `bps_rd_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the read bandwidth of a namespace in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -706,7 +706,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Limit of the write bandwidth in bytes per second, unless `bps_wr_unit` is given. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of the write bandwidth of a namespace in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -732,19 +732,19 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     encrypt_method: "inputs.EncryptMethod"
     """Encryption at rest: `PLAIN_TEXT` (none), `AES256_CTR` or a Chinese SM4 cipher."""
     iops: int
-    """Limit of I/O operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of I/O operations per second of a namespace."""
     iops_max: int
     """Limit of I/O operations per second during a burst."""
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Limit of read operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of read operations per second of a namespace."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Limit of write operations per second. On a target or subsystem, the limit is the default for its LUNs or namespaces."""
+    """Default limit of write operations per second of a namespace."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -754,7 +754,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     nqn_whitelist: str
     """NQNs of hosts that may connect, separated by commas; on a subsystem, `*/*` allows all."""
     prioritized: bool
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     resiliency_type: "inputs.ResiliencyType"
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
 

@@ -406,7 +406,7 @@ class UserCreationParams(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str
-    """Id of the authentication configuration; omit it for users of CloudTower itself."""
+    """Id of the authentication configuration; omit it for local users."""
     email_address: str
     """E-mail address of the account."""
     internal: bool

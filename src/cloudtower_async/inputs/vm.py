@@ -348,7 +348,7 @@ class MountNewCreateDisksParamsVmVolume(TypedDict, total=False):
     path: str
     """Path of the volume's data; optional."""
     resident_in_cache: bool  # since 4.7.0
-    """True to keep the volume in the cache tier."""
+    """True if the volume stays in the cache tier."""
     size: Required[int]
     """Size of the new volume in bytes, unless `size_unit` is given."""
     size_unit: "inputs.ByteUnit"

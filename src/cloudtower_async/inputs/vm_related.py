@@ -846,7 +846,7 @@ class VmVolumeCreationParams(TypedDict, total=False):
     name: Required[str]
     """Name of the new volume."""
     resident_in_cache: bool  # since 4.7.0
-    """True to keep the volume in the cache tier."""
+    """True if the volume stays in the cache tier."""
     sharing: Required[bool]
     """True if several VMs may mount the volume at the same time."""
     size: Required[int]

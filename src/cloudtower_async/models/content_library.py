@@ -128,7 +128,7 @@ class NestedContentLibraryVmTemplateDisk(Struct, kw_only=True, frozen=True, gc=F
     path: str | None = None
     """Path of the disk's volume in the storage; None if not reported."""
     resident_in_cache: bool | None = None
-    """True to keep the volume in the cache tier."""
+    """True if the volume stays in the cache tier."""
     size: int | None = None
     """Capacity of the disk in bytes; None if not reported."""
     storage_encrypted: bool | None = None

@@ -72,7 +72,7 @@ class EnterMaintenanceModeResult(
     """Since CloudTower 4.0.0."""
 
     done: bool
-    """True when the host can enter maintenance mode. Poll until the value is True."""
+    """True when the check is complete. Poll until the value is True."""
     shutdown_vms: list[ShutdownVmID]
     """VMs that cannot move and must be shut down."""
 

@@ -167,7 +167,7 @@ class IscsiLun(
     name: str
     """Display name of the LUN."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     replica_num: int
     """Number of copies that the storage keeps of the LUN's data."""
     replication_plans: list[NestedReplicationPlan] | None = None  # since 4.7.0
@@ -340,7 +340,7 @@ class IscsiTarget(
     name: str
     """Display name of the target."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     replica_num: int
     """Default number of copies for LUNs of the target."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0

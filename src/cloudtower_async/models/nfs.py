@@ -50,7 +50,7 @@ class NfsExport(
     name: str
     """Display name of the export."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     replica_num: int
     """Default number of copies for new inodes. Existing inodes keep their number of copies."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
@@ -93,7 +93,7 @@ class NfsInode(
     parent_id: str
     """Id of the directory that contains the inode."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
     """Protection against data loss: `REPLICA` or `EC` (erasure coding)."""
     shared_size: int

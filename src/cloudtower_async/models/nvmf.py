@@ -126,7 +126,7 @@ class NvmfNamespace(
     nvmf_subsystem: NestedNvmfSubsystem
     """Subsystem that offers the namespace."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     replica_num: int
     """Number of copies that the storage keeps of the namespace's data."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0
@@ -285,7 +285,7 @@ class NvmfSubsystem(
     policy: NvmfSubsystemPolicyType
     """How access points are assigned to namespaces. `BALANCE` spreads the access points over the nodes. What `INHERIT` does is not documented."""
     prioritized: bool | None = None  # since 4.7.0
-    """True to keep the data in the cache tier."""
+    """True if the data stays in the cache tier."""
     replica_num: int
     """Default number of copies for namespaces of the subsystem."""
     resiliency_type: ResiliencyType | None = None  # since 4.7.0

@@ -76,7 +76,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     auth_config_id: str | None = None
-    """Id of the authentication configuration; None for users of CloudTower itself."""
+    """Id of the authentication configuration; None for local users."""
     display_username: str
     """User name as the UI shows it."""
     email_address: str | None = None
@@ -86,7 +86,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     internal: bool
     """True for a user that the system created for internal use."""
     ldap_dn: str | None = None
-    """Distinguished name in the LDAP directory; None for other users."""
+    """Distinguished name in the LDAP directory; None if the user is not from LDAP."""
     mobile_phone: str | None = None
     """Mobile phone number of the user; None or empty if not set."""
     name: str
@@ -104,7 +104,7 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     source: UserSource
     """Where the user is authenticated: `LOCAL`, `LDAP`, `AUTHN` (directory or single sign-on) or `SSO`."""
     username: str
-    """Name to log in with; unique together with `display_username` and `auth_config_id`."""
+    """Name to log in with. No two users have the same `username`, `display_username` and `auth_config_id`."""
 
 
 class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}):

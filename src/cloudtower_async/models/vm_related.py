@@ -532,7 +532,7 @@ class VmVolume(
     path: str
     """Path of the backing LUN, as the hypervisor uses it."""
     resident_in_cache: bool | None = None  # since 4.7.0
-    """True to keep the volume in the cache tier."""
+    """True if the volume stays in the cache tier."""
     sharing: bool
     """True if several VMs may mount the volume at the same time."""
     size: int
@@ -600,7 +600,7 @@ class VmVolumeSnapshot(
     name: str
     """Display name of the volume snapshot."""
     resident_in_cache: bool | None = None  # since 4.7.0
-    """True to keep the volume in the cache tier."""
+    """True if the volume stays in the cache tier."""
     shared_size: float | None = None
     """Space shared with other volumes and snapshots, in bytes; None if not reported."""
     size: float | None = None
