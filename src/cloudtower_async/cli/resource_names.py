@@ -1,4 +1,4 @@
-"""Names of resources and operations in the spelling of users."""
+"""Names of resources and operations as users type them in commands."""
 
 from __future__ import annotations
 

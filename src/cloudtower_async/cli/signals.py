@@ -1,4 +1,4 @@
-"""Handling of SIGTERM, which ends a command like Ctrl-C, and ends a server normally."""
+"""Handling of SIGTERM: it interrupts a command as Ctrl-C does; a server stops with status 0."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ class Faults:
 
 
 def _known(operation: str) -> str:
-    """Return `operation` unchanged, or raise ValueError if no request can have this path."""
+    """Return the path `operation`, or raise ValueError if no request can have this path."""
     if operation.startswith("/"):  # outside the API
         inside = operation.removeprefix(API_ROOT.rstrip("/"))
         if inside != operation or inside in OPERATIONS:

@@ -454,7 +454,7 @@ for _name, _kind in Simulator.__annotations__.items():
 def _not_collected() -> Generator[None]:
     """Exclude the objects created in this block from garbage collection until ``gc.unfreeze``.
 
-    The millions of objects of a large fleet contain no garbage, but collecting them takes seconds.
+    A large fleet has millions of objects and no garbage, but each scan for garbage takes seconds.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -53,7 +53,7 @@ class ChunkCount:
                     raise unknown("a chunk was resent, and the server did not count it")
 
     def has_one_more(self, task: UploadTask) -> bool:
-        """Return whether the server counts one chunk more than `chunks`.
+        """Return whether the server counts one chunk more than the attribute `chunks`.
 
         Raises:
             UploadFailed: The server's count is impossible or not reliable.

@@ -397,13 +397,14 @@ class UploadSession(Generic[R]):
         self._stray_until = max(self._stray_until, sent_at + STRAY_SECONDS)
 
     async def _settle(self, upload_task_id: str) -> UploadTask | None:
-        """Wait until it is certain whether the server has the last chunk, whose outcome is unknown.
+        """Wait until it is certain whether the server has the last chunk.
 
         Returns:
             The upload task if the server has the chunk, otherwise None.
 
         Raises:
-            UploadFailed: The count proves nothing.
+            UploadFailed: The number of chunks that the server counts does not show whether the
+                last chunk has arrived.
             CallError: The upload task could not be read.
         """
         self.count.reliable_base()

@@ -166,7 +166,8 @@ def add_alerts(factory: Factory, everyday: int) -> None:
 def add_alert(factory: Factory, about: str, subject: Document, *, ended: bool) -> Document:
     """Add an alert that concerns `subject`, and return the alert.
 
-    The alert follows the first rule for the resource type `about`.
+    `about` is the resource type of `subject`. The texts of the alert come from the first alert rule
+    for this resource type.
     """
     rules = (DISK_FAILED, CLUSTER_LOST, *_EVERYDAY)
     rule = next(rule for rule in rules if rule.about == about)

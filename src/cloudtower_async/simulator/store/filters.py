@@ -49,7 +49,8 @@ class Sources:
     """Functions that the compiler of filters calls to look up conditions and documents.
 
     Args:
-        shape: Function that returns the conditions for a resource type, by key of the filter.
+        shape: Function that takes a resource type, and returns a dict from each key of its
+            filters to the condition that the key means.
         table: Function that returns the documents of a resource type by id.
     """
 
