@@ -207,8 +207,8 @@ _BY_STATUS = ("CallError", "StatusError", "ServerError", "UnexpectedStatus")
 
 _ABOUT_ERRORS = """\
 A failed call raises a subclass of `CallError`. For these errors, **Retries** says which calls the
-session retries before it raises the error. If a call is retried, the error is raised when no
-attempt or no time is left. [The table of failures](../retries.md) has the details.
+session retries before it raises the error. If a call is retried, the error is raised after the
+last attempt, or when the time is over. [The table of failures](../retries.md) has the details.
 """
 
 

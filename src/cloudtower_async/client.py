@@ -215,7 +215,7 @@ class Cloudtower(Namespaces):
         """Return the token that authenticates calls.
 
         If the session has no token, the method logs in first. Treat the token as a secret. Anyone
-        with the token can act as this user. A server can issue tokens that never expire.
+        with the token can act as the session's user. A server can issue tokens that never expire.
 
         Raises:
             LoginFailed: The server refused the credentials.
@@ -340,7 +340,7 @@ class Cloudtower(Namespaces):
         return other
 
     async def preload(self, *namespaces: str) -> None:
-        """Load namespaces and the types of their calls now, in a thread, instead of at first use.
+        """Load namespaces with their argument and result types in a thread, not at first use.
 
         Args:
             namespaces: Names of namespaces, such as ``"vm"``. Without names, all namespaces are
@@ -839,8 +839,8 @@ class Cloudtower(Namespaces):
                 "_LabelToVm"]``. None yields all changes.
             since: Revision after which to begin, such as the ``revision`` of an earlier iterator.
                 With None, the iterator yields only changes that happen after its first request. To
-                begin earlier, await the method ``anchor`` of the iterator. The iterator then yields
-                all changes after this call.
+                fix the start before you iterate, await the method ``anchor`` of the iterator. The
+                iterator then yields all changes after this call.
             interval: Seconds between requests. While a backlog of changes is read, there is no
                 pause.
 
@@ -851,7 +851,8 @@ class Cloudtower(Namespaces):
         Raises:
             Resync: The server no longer has all changes since the revision, or its revision numbers
                 started over. Iterate again to continue after the gap.
-            NoChangeFeed: The server has no change feed, or the session has no credential for it.
+            NoChangeFeed: The server has no change feed, or the session lacks the option
+                ``change_feed``.
             InvalidInput: An argument is invalid.
             CallError: The call failed. The subclass of the error names the reason.
             SessionClosed: The session was closed during the iteration.
@@ -874,12 +875,12 @@ class Cloudtower(Namespaces):
     ) -> view.Watch[R]:
         """Keep a view of the resources that match a query, and iterate over their changes.
 
-        Entering the context reads the resources. ``snapshot`` is a dict of the resources by id.
-        Each event is one change of the view. CloudTower 4.6 and later report all changes in a
-        change feed. If the session has the option ``change_feed``, the view reads only changed
-        resources again. Without the change feed, each poll reads all resources. While the server
-        cannot be reached, requests are retried. If a request fails while the context is entered,
-        the error is raised at once.
+        Entering the context reads the resources. The attribute ``snapshot`` of the watch is a dict
+        of the resources by id. Each event is one change of the view. CloudTower 4.6 and later
+        report all changes in a change feed. If the session has the option ``change_feed``, the view
+        reads only changed resources again. Without the change feed, each poll reads all resources.
+        While the server cannot be reached, requests are retried. If a request fails while the
+        context is entered, the error is raised at once.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.
@@ -931,8 +932,8 @@ class Cloudtower(Namespaces):
 
         CloudTower 4.6 and later report all changes in a change feed. If the session has the option
         ``change_feed``, only changed resources are read again. Without the change feed, each poll
-        reads all resources. Concurrent calls with the same method and options then share their
-        requests, if each filter has only ``id`` or ``id_in``. Transient failures are retried until
+        reads all resources, and concurrent calls with the same method and options share their
+        requests if each filter has only ``id`` or ``id_in``. Transient failures are retried until
         the time-out.
 
         Args:
@@ -1188,7 +1189,7 @@ class Cloudtower(Namespaces):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> object:
-        """Call an endpoint of the API that is not in the schema and return the decoded JSON.
+        """Call an API endpoint that is not in the schema and return the decoded JSON.
 
         Args:
             path: Path below ``/v2/api``. The prefix ``/v2/api`` and the first slash are optional.

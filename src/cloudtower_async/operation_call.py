@@ -66,7 +66,7 @@ class OperationCall:
         operation: Name of the operation, such as ``"vm.get_vms"``. The name is ``"graphql"`` for
             GraphQL, and the path for other calls outside the API schema.
         kind: ``"query"``, ``"mutation"`` or ``"upload"``.
-        arguments: Copy of the arguments, with the API's keys: a dict, or a list for operations that
+        arguments: Copy of the arguments: a dict with the API's keys, or a list for operations that
             take a list. The copy holds secrets in clear text, so use `redacted_arguments` for logs.
             Arguments of calls outside the API schema cannot be changed.
         timeout: Time-out in seconds for the whole call, retries included. The time starts when the
@@ -99,7 +99,8 @@ class OperationCall:
         """The arguments without secrets, as plain values that `json.dumps` accepts.
 
         Passwords, tokens, keys and similar values are replaced by ``***``, and files by their
-        sizes. For logins, `Cloudtower.graphql` and `Cloudtower.raw`, all arguments are ``***``.
+        sizes. For ``user.login``, `Cloudtower.graphql` and `Cloudtower.raw`, all arguments are
+        ``***``.
         """
         return self.progress.redact(_plain(self.arguments))
 
@@ -154,7 +155,7 @@ class OperationCall:
                 ``external_cloudtower_id``. The new values are checked before the call is sent.
 
         Raises:
-            TypeError: `changes` has any other name.
+            TypeError: A name in `changes` is not one of these four.
         """
         for name in changes:
             if name not in CallChanges.__annotations__:
@@ -172,7 +173,7 @@ Proceed: TypeAlias = Callable[[OperationCall], Awaitable[Any]]
 """Async function that carries out the rest of a call: inner middleware, checks, requests, retries.
 
 Pass the call that the middleware received, or a copy made with `OperationCall.replace`. The
-function returns the answer of the called method, or raises the error of that method.
+function returns the answer of the call, or raises the error of the call.
 """
 
 Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]
@@ -199,10 +200,10 @@ caller gets this value unchecked. However, returning None in place of an answer 
 `CloudtowerError`. If middleware does not call ``proceed``, it answers the call itself, for example
 from a cache, and no request is sent.
 
-**Proceeding twice.** A query may be sent any number of times. A mutation or an upload is sent at
-most once: a second call of ``proceed`` raises `CloudtowerError`. If ``proceed`` is called after the
-outermost middleware has ended, a mutation or an upload is not sent, and `CloudtowerError` is
-raised.
+**Proceeding twice.** A query may be passed to ``proceed`` any number of times. A mutation or an
+upload may be passed only once: a second call of ``proceed`` raises `CloudtowerError`. If
+``proceed`` is called after the outermost middleware has ended, a mutation or an upload is not sent,
+and `CloudtowerError` is raised.
 
 **Exceptions.** The caller gets any exception that middleware raises, unchanged. An exception that
 is raised after ``proceed`` has returned does not undo a mutation. ``call.outcome`` says whether the

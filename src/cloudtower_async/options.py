@@ -140,8 +140,9 @@ class SessionOptions(TypedDict, total=False):
     which means that only ``timeout`` applies."""
 
     lock_timeout: float
-    """Maximum number of seconds to wait for resources that the server has locked, in addition to
-    ``timeout``. With 0, a locked resource raises `ResourceLocked` at once. Default: 60."""
+    """Maximum number of seconds to wait for resources that the server has locked. This wait does
+    not count for ``timeout``. With 0, a locked resource raises `ResourceLocked` at once. Default:
+    60."""
 
     retry: RetryPolicy | None
     """Number of retries, and pauses between retries. A request is only retried if a retry is safe.
@@ -155,9 +156,9 @@ class SessionOptions(TypedDict, total=False):
     the limit."""
 
     rate_limit: float | None
-    """Maximum number of requests per second, on average. After a pause, this number of requests can
-    be sent at once. One second can therefore contain almost twice this number. Default: None, which
-    means no limit."""
+    """Maximum number of requests per second, on average. After a second without requests, this
+    number of requests can be sent at once. One second can therefore contain almost twice this
+    number. Default: None, which means no limit."""
 
     max_response_bytes: int
     """Maximum size of a response body in bytes, after decompression. Error bodies, logins and HTML
@@ -207,7 +208,8 @@ class ScopedOptions(TypedDict, total=False):
 
     content_language: ContentLanguage | None
     """Language of texts in answers. `Cloudtower.wait` returns tasks in the language of the original
-    session, because all sessions with the same connections share its polls."""
+    session, because all sessions with the same connections share the polls of the original
+    session."""
 
     timeout: float | None
     """Time-out in seconds for a whole call."""
@@ -246,8 +248,8 @@ class ScopedOptions(TypedDict, total=False):
     priority: Priority | None
     """Priority of all calls: ``high``, ``normal`` or ``low``. If calls have to wait for a
     connection or for the rate limit, calls of a higher priority are sent first. Without this
-    option, mutations, uploads, and polls for tasks and uploads have the priority ``high``. Other
-    queries have the priority ``normal``."""
+    option, mutations, uploads and polls for their tasks have the priority ``high``. Other queries
+    have the priority ``normal``."""
 
 
 class EnvironmentOptions(SessionOptions, total=False):

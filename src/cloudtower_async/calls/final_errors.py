@@ -89,6 +89,6 @@ def where_to_look(operation: str) -> str:
     if namespace[-1] == "y" and namespace[-2] not in "aeiou":
         plural = f"{namespace[:-1]}ies"
     return (
-        "Check whether the mutation was carried out before you call again: "
+        "Before you call again, check whether the mutation was carried out: "
         f"tower.{namespace}.get_{plural} shows the current state, tower.task.get_tasks the tasks."
     )

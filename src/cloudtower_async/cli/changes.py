@@ -180,7 +180,7 @@ def run_change(
     Args:
         command: Name of the command for error messages: ``"vm delete"``.
         plan: Function that finds the resources and returns the change.
-        options: Options of the change.
+        options: Options such as --yes and --dry-run.
         output: Output options.
         connection: Connection options.
 

@@ -73,11 +73,11 @@ def add(
 
     Args:
         vm: Name or id of the VM.
-        size: Size of the new disk: 40GiB.
+        size: Size of the new disk, such as 40GiB.
         volume: Name or id of the existing volume.
         name: Name of the volume of the new disk. [default: name of the VM and a number]
         bus: Bus on which the guest sees the disk.
-        change: Options of the change.
+        change: Options such as --yes and --dry-run.
         output: Output options.
         connection: Connection options.
     """
@@ -141,8 +141,8 @@ def grow(
     Args:
         vm: Name or id of the VM.
         name: Name of the disk's volume, or id of the disk.
-        size: New size of the disk: 80GiB.
-        change: Options of the change.
+        size: New size of the disk, such as 80GiB.
+        change: Options such as --yes and --dry-run.
         output: Output options.
         connection: Connection options.
     """
@@ -195,7 +195,7 @@ def detach(
     Args:
         vm: Name or id of the VM.
         names: Names of the disks' volumes, or ids of the disks.
-        change: Options of the change.
+        change: Options such as --yes and --dry-run.
         output: Output options.
         connection: Connection options.
     """

@@ -23,7 +23,7 @@
     │   ├── OutcomeUnknown         a mutation may or may not have been executed
     │   │   └── MutationTimeout    a mutation timed out; also a CallTimeout        (TimeoutError)
     │   ├── Ambiguous              several resources match, but one was expected    (LookupError)
-    │   ├── SetChanged             the result set changed too much between pages to continue
+    │   ├── SetChanged             the result set changed too much while its pages were read
     │   └── StatusError            the server responded with an error status
     │       ├── BadRequest         status 400
     │       │   └── ResourceLocked status 400: another task has locked the resource

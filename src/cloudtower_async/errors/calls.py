@@ -122,8 +122,8 @@ class TLSFailed(ConnectionFailed):
     default_kind = FailureKind.CUT_OFF
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.TLS_FAILED
     default_hint = (
-        "If the certificate is not trusted, pass the certificate of the authority that signed it "
-        "as ca_file=. Otherwise check the port of the endpoint, and client_cert=."
+        "If the certificate is not trusted, pass as ca_file= the certificate of the authority "
+        "that signed it. Otherwise check the port of the endpoint, and client_cert=."
     )
 
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
@@ -251,7 +251,7 @@ class OutcomeUnknown(CallError):
     """
 
     default_hint = (
-        "Check whether the mutation was carried out before you call again: tower.task.get_tasks "
+        "Before you call again, check whether the mutation was carried out: tower.task.get_tasks "
         "lists the tasks that the server has started."
     )
 
@@ -286,7 +286,7 @@ class Ambiguous(CallError, LookupError):
 
 
 class SetChanged(CallError):
-    """The result set changed too much between pages to continue."""
+    """The result set changed too much while its pages were read."""
 
     default_hint = "Read the result set again, without order_by or with larger pages."
 
@@ -368,7 +368,7 @@ class LoginFailed(Unauthorized):
 
     default_kind = FailureKind.REFUSED
     default_hint = (
-        "Check username, password and source (LOCAL or LDAP); "
+        "Check username, password and source (such as LOCAL or LDAP); "
         "with two-factor authentication pass an API key as token=."
     )
 

@@ -7,7 +7,7 @@ from .base import CloudtowerError
 
 
 class NoChangeFeed(CloudtowerError):
-    """The server has no change feed, or the session has no credential for it."""
+    """The server has no change feed, or the session lacks the option ``change_feed``."""
 
 
 class Resync(CloudtowerError):

@@ -248,7 +248,7 @@ class SettleTimeout(TaskError, TimeoutError):
 
     Attributes:
         unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``.
-            None if the resource has not been read yet.
+            Here, None means that the resource has not been read yet.
         timeout: Time-out in seconds.
         poll_error: Error of the last poll. None if the last poll succeeded.
     """

@@ -32,14 +32,14 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunk_size: Maximum size of a chunk, in bytes.
         sent: Number of bytes that the server has certainly received.
         sha256: SHA-256 of the first `sent` bytes of the file, in hexadecimal.
-        pending: Size of the next chunk in bytes if the server may have received the chunk. 0 if the
-            server has certainly not received the chunk.
-        pending_sha256: SHA-256 of the file up to the end of the next chunk, in hexadecimal.
+        pending: Size in bytes of a further chunk that the server may have received. 0 if the server
+            has certainly not received a further chunk.
+        pending_sha256: SHA-256 of the first `sent` + `pending` bytes of the file, in hexadecimal.
         chunks: Number of chunks that the server has certainly received.
-        count_base: Difference between the server's count of chunks and `chunks`. None if the server
-            does not count chunks.
-        resent: Whether a chunk was resent because it counted as lost. If so, the upload compares
-            the size of the result with the file at the end.
+        count_base: The server's count of chunks minus `chunks`. None if the server does not count
+            chunks reliably.
+        resent: Whether a chunk was resent because it counted as lost. If so, the size of the result
+            is compared with the size of the file.
         existing_ids: Ids of the resources that existed before the upload. If the server does not
             return the id of the new resource, these ids help to find the new resource.
         version: Version number of the format of this state.
@@ -146,8 +146,10 @@ class UploadFailed(UploadError):
 
     Possible causes: the server ended the upload, the server refused a chunk, the upload was
     cancelled on the server, or it is unknown which chunks the server has received. In the last
-    case, the message has the word "unknown". The upload task is cancelled on the server. If the
-    error occurred at the start of a resumed upload, the upload task is not cancelled.
+    case, the message has the word "unknown".
+
+    In each case, the upload task is cancelled on the server, except if the error occurred at the
+    start of a resumed upload.
     """
 
     hint = "Start again: upload the whole file."

@@ -118,7 +118,7 @@ class ApiKeys:
             GraphQLError: The API key does not exist.
             OutcomeUnknown: The API key may have been deleted.
             CallError: The request failed. The subclass of the error gives the reason.
-            InvalidInput: The key is empty or not a string.
+            InvalidInput: The key is empty, or is neither an `ApiKey` nor a string.
         """
         secret = key.key if isinstance(key, ApiKey) else key
         check_argument("api_keys.delete", "key", text_fault(secret))

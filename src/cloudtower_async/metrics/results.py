@@ -145,7 +145,7 @@ class Measurements:
         self.missing: tuple[Subject, ...] = tuple(missing)
 
     def to_ranking(self, *, lowest: bool = False) -> list[RankedMetric]:
-        """Rank the resources by the last values of their series, the highest first.
+        """Rank the resources by the last values of their series, by default the highest first.
 
         Args:
             lowest: Whether the lowest value comes first.

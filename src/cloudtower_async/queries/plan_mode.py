@@ -243,7 +243,7 @@ class PlanMode:
         )
 
     def _wrapped(self, operation: Operation[Any], effect: PlanEffect, rows: list[Row]) -> Answer:
-        """Build the predicted answer of an operation from rows.
+        """Wrap resources in the predicted answer of an operation.
 
         Raises:
             PlanEnded: The answer must be a single resource, but the filters match several resources

@@ -127,7 +127,7 @@ async def follow(
 
     Raises:
         TaskError: The task failed, or it is unknown whether the task has ended.
-        ReadBackFailed: The task could not be polled.
+        ReadBackFailed: A poll failed with an error that is not retried.
     """
     task: models.Task | None = None
     try:

@@ -97,7 +97,7 @@ class _Resource(NamedTuple):
     """A resource that a mutation changes.
 
     Args:
-        kind: Struct of the resource in the answer; NoneType if the server left out the resource.
+        kind: Struct of the resource in the answer; NoneType if `data` is None.
         id: Id of the resource; empty if the server left out the id, or if no query can read the
             resource.
         data: The resource in the answer.

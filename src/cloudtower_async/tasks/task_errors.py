@@ -50,7 +50,7 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Return the server's code and the component's code from the text outside its JSON.
+    """Find the server's and the component's code in an error text, outside its JSON part.
 
     A code that the text does not contain is None.
     """

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ..options import Settings
 
 _TRUST = (
-    "Pass the certificate of the authority that signed it as ca_file=, "
-    "or verify_tls=False to trust any certificate."
+    "Pass as ca_file= the certificate of the authority that signed it, "
+    "or pass verify_tls=False to trust any certificate."
 )
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 

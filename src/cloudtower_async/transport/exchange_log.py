@@ -33,7 +33,7 @@ class Recording:
     """The exchanges during one ``with`` block of `record_exchanges`.
 
     Args:
-        max_body_bytes: Maximum number of bytes to store of each body. None stores neither bodies
+        max_body_bytes: Maximum number of bytes of each body to store. None stores neither bodies
             nor headers.
 
     Attributes:
@@ -77,7 +77,7 @@ def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exc
     block has a separate list.
 
     Args:
-        max_body_bytes: Maximum number of bytes to store of the body of each response. The headers
+        max_body_bytes: Maximum number of bytes of each response body to store. The headers
             are stored, too. 0 stores only the headers, and None stores neither. Bodies are not
             redacted, so they may hold secrets. Headers and bodies of logins are never stored.
 

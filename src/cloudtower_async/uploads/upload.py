@@ -93,10 +93,10 @@ class UploadOptions(TypedDict, total=False):
     5."""
 
     settling_time: float
-    """Maximum number of seconds to wait for a chunk that may have arrived, for example after a
-    broken connection or a 504. The server counts the chunks that arrive. If the count is unchanged
-    after this time, the chunk is resent. The settling time has to be longer than the time-out of
-    any proxy between this program and the server. Default: 300."""
+    """Maximum number of seconds to wait until it is known whether a chunk has arrived, for example
+    after a broken connection or a 504. The server counts the chunks that arrive. If the count is
+    unchanged after this time, the chunk is resent. The settling time has to be longer than the
+    time-out of any proxy between this program and the server. Default: 300."""
 
     on_progress: Callable[[UploadProgress], object] | None
     """Function that is called with an `UploadProgress` after each chunk. Default: None."""

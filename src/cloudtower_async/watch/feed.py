@@ -178,7 +178,8 @@ class Changes:
             The revision after which the iteration starts.
 
         Raises:
-            NoChangeFeed: The server has no change feed, or the session has no credential for it.
+            NoChangeFeed: The server has no change feed, or the session lacks the option
+                ``change_feed``.
             CallError: The request failed.
         """
         self._executor.transport.running_loop()

@@ -1,7 +1,7 @@
 """Subscribers of a view, which share the polls of the view.
 
-Nothing runs in the background. One of the waiting subscribers is the leader and polls for all
-subscribers. If the leader is cancelled, another waiting subscriber becomes the leader.
+Nothing runs in the background. One of the waiting subscribers is the leader and sends the polls for
+all. If the leader is cancelled, another waiting subscriber becomes the leader.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Subscribers(Generic[S]):
 
 
 class Subscription(Generic[S]):
-    """Iterator over the states of a view or another source for one subscriber.
+    """One subscriber's iterator over the states of a view or another source.
 
     `Watch.subscribe` and `Subscribers.subscribe` return subscriptions. The iteration yields the
     current state immediately, then the latest state after each change. A slow subscriber skips the

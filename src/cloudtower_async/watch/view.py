@@ -144,7 +144,7 @@ class Watch(Generic[R]):
 
     @property
     def polls(self) -> bool:
-        """Whether each poll reads all resources, because the change feed is not available."""
+        """True if the change feed is not available, so that each poll reads all resources."""
         return self._feed is None
 
     async def __aenter__(self) -> Self:
@@ -188,9 +188,9 @@ class Watch(Generic[R]):
         Enter the subscription with ``async with``, and iterate over it. The iteration yields the
         current state of the view immediately, and then the new state after each change. A state is
         a read-only mapping of the resources by id. A slow subscriber gets the latest state instead
-        of a backlog. One of the waiting subscribers polls for all subscribers. If no
-        subscriber is waiting, no request is sent. Leaving the view ends the iteration of every
-        subscriber. Do not iterate over the view itself while it has subscribers.
+        of a backlog. One of the waiting subscribers sends the polls for all. If no subscriber is
+        waiting, no request is sent. Leaving the view ends the iteration of every subscriber. Do not
+        iterate over the view itself while it has subscribers.
 
         Example:
             ::

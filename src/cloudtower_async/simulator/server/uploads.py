@@ -1,4 +1,4 @@
-"""Handlers that receive the chunks of uploads and cancel uploads."""
+"""Handlers that receive chunks of uploads, and handlers that cancel uploads."""
 
 from __future__ import annotations
 
