@@ -158,8 +158,8 @@ async def carry_out(
         tower: The session.
         started: Answer of the mutation, with the resource.
         tell: Function to call with the progress of the task, from 0 to 1.
-        timeout: Seconds to wait for the task, and then the same number of seconds for the resource
-            to settle. None means no limit.
+        timeout: Time limit in seconds of each of two waits: for the task, and then until the
+            resource is no longer changing. None means no limit.
 
     Raises:
         TaskError: The task failed, it is unknown whether the task has ended, or the resource did
@@ -193,8 +193,8 @@ async def created_resource(
         tower: The session.
         answers: Answer of the mutation.
         operation: Name of the method for error messages.
-        timeout: Seconds to wait for the task, and then the same number of seconds for the resource
-            to settle. None means no limit.
+        timeout: Time limit in seconds of each of two waits: for the task, and then until the
+            resource is no longer changing. None means no limit.
         tell: Function to call with the progress of the task, from 0 to 1.
 
     Raises:

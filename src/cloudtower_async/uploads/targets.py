@@ -135,7 +135,7 @@ class _FoundByComparison(UploadTarget[R_co]):
         return found[0] if len(found) == 1 else None
 
     def _scope(self) -> Mapping[str, object]:
-        """Return the filter for the resources to compare."""
+        """Return the filter for the resources that are listed before and after the upload."""
         return {}
 
 

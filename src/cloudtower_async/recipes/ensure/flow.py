@@ -236,9 +236,11 @@ async def _look_until(
 ) -> Value | None:
     """Call `look` until it finds the resource, and return it, or None after `seconds`.
 
+    `doubt` is the error of the mutation, if the mutation may have succeeded despite the error.
+
     Raises:
         CloudtowerError: The last call of `look` failed, or a call failed with an error that is not
-            transient. If `doubt` (the error of the action) is not None, `doubt` is raised instead.
+            transient. In both cases, `doubt` is raised instead if it is not None.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None

@@ -59,8 +59,8 @@ async def ensure_placement_group(
             is unknown. If the group does not appear in this time and the server did not answer, the
             request is sent once more. If the server reports that the name is taken, the group may
             exist, but not be listed yet. The call then looks for the group for up to this time.
-        timeout: Seconds to wait for each task, and then the same number of seconds until the group
-            is no longer changing. None means no limit.
+        timeout: Time limit in seconds of each wait: for a task, and then until the group is no
+            longer changing. None means no limit.
 
     Returns:
         The group, read after the server has completed all changes (see `Cloudtower.settle`). The

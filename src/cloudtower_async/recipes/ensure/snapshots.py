@@ -39,7 +39,7 @@ async def ensure_snapshot(
         reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
             is unknown. If the snapshot does not appear in this time and the server did not answer,
             the request is sent once more.
-        timeout: Seconds to wait for the task, and then the same number of seconds until the
+        timeout: Time limit in seconds of each of two waits: for the task, and then until the
             snapshot is no longer changing. None means no limit.
 
     Returns:

@@ -42,7 +42,7 @@ async def ensure_vm(
             unknown. If the VM does not appear in this time and the server did not answer, the
             request is sent once more. If the server reports that the name is taken, the VM may
             exist, but not be listed yet. The call then looks for the VM for up to this time.
-        timeout: Seconds to wait for the task, and then the same number of seconds until the VM is
+        timeout: Time limit in seconds of each of two waits: for the task, and then until the VM is
             no longer changing. None means no limit.
 
     Returns:

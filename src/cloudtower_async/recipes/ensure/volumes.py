@@ -43,7 +43,7 @@ async def ensure_volume_attached(
         reconcile_timeout: Seconds to look for the disk if the outcome of the request to add it is
             unknown. If the disk does not appear in this time and the server did not answer, the
             request is sent once more.
-        timeout: Seconds to wait for the task, and then the same number of seconds until the VM is
+        timeout: Time limit in seconds of each of two waits: for the task, and then until the VM is
             no longer changing. None means no limit.
 
     Returns:
@@ -117,7 +117,7 @@ async def ensure_volume_detached(
         reconcile_timeout: Seconds to wait for the removal of the disk if the outcome of the request
             is unknown. If the disk is not removed in this time and the server did not answer, the
             request is sent once more.
-        timeout: Seconds to wait for the task, and then the same number of seconds until the VM is
+        timeout: Time limit in seconds of each of two waits: for the task, and then until the VM is
             no longer changing. None means no limit.
 
     Returns:

@@ -71,7 +71,7 @@ def _described(root: Element, system: Element) -> dict[str, Any]:
 
 
 def _all(root: Element, name: str) -> Iterator[Element]:
-    """Yield the elements with a name in any namespace, because files use different namespaces."""
+    """Yield the elements called `name`, in any namespace: files use different namespaces."""
     return (one for one in root.iter() if _local(one.tag) == name)
 
 
