@@ -100,6 +100,8 @@ def markdown(found: Report) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in found.packages.items())
     lines = [
         f"Measured on {found.machine}, Python {found.python}, {packages}.",
+        "The page [Performance](performance.md) describes the clients *ours*, *bare*, *tuned* and",
+        "*vendor*.",
         "",
         "| figure | measured | goal | details |",
         "| --- | ---: | ---: | --- |",

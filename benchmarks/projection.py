@@ -214,8 +214,8 @@ async def dashboard(intact: Address, broken: Address) -> list[Figure]:
             note=f"{peaks[0]:.0f} MB / {peaks[1]:.0f} MB",
         ),
         Figure(
-            what="CPU time of a dashboard: an unused field of each disk is invalid / all fields "
-            "are valid",
+            what="CPU time of a dashboard: with an invalid unused field in each disk / with valid "
+            "fields only",
             value=more,
             low=more_low,
             high=more_high,

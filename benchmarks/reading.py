@@ -138,8 +138,8 @@ async def throughput(vms: int) -> None:
                 high=high,
                 goal=0.8,
                 better="more",
-                note=f"{fast:,.0f} and {bare_fast:,.0f} VMs per second; "
-                f"ratio of VMs per second of CPU time: {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
+                note=f"ours {fast:,.0f}, bare {bare_fast:,.0f} VMs per second; "
+                f"per second of CPU time, the ratio is {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
             )
         ]
     )

@@ -378,8 +378,8 @@ class Cloudtower(Namespaces):
             InvalidInput: The method is not a query, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
             CallError: A page cannot be read.
-            SetChanged: The query has ``order_by``, and all resources of a page were deleted before the next
-                page could be read.
+            SetChanged: The query has ``order_by``, and all resources of a page were deleted before
+                the next page could be read.
             PagingFailed: The server returned the same page twice, or ignored the requested start of
                 a page.
 

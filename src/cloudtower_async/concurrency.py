@@ -58,7 +58,7 @@ async def side_by_side(
 ) -> T:
     """Run two functions concurrently, and return the result of `own`.
 
-    The first error cancels the other function and is raised.
+    If one function raises an error, the second function is cancelled and the error is raised.
 
     Args:
         other: Function to run in a new task.

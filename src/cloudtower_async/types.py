@@ -224,7 +224,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
             not redacted, so it may hold secrets. None if no response arrived, if bodies were not
             requested, or if the request is a login.
         body_size: Size of the whole body in bytes, after decompression. None if ``body`` is None.
-            For an error, the size is at most 1 MiB, because no more of an error body is read.
+            For an error status, the size is at most 1 MiB, because no more of the body is read.
     """
 
     operation: str

@@ -481,7 +481,7 @@ class ChangeProgress:
         self._steps[news.subject] = news.step
 
     def interrupted(self, names: dict[str, str]) -> list[str]:
-        """Return lines about finished, failed and unfinished targets, and about running tasks.
+        """Return lines about finished, failed and unfinished resources, and about running tasks.
 
         Args:
             names: Dict from ids to names of the resources.

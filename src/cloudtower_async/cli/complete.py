@@ -91,7 +91,7 @@ class Typed(NamedTuple):
         path: The command: ``"vm start"``.
         command: Entry of the command in the table.
         positionals: Positional arguments before the word.
-        options: Values of the typed options, by the first name of each option.
+        options: Values of the options that were typed, by the first of the names of each option.
         word: The word to complete.
         value: Argument or option that has the word as its value. None if the word is a command or
             the name of an option.

@@ -48,7 +48,8 @@ class ConditionFailed(ConditionError):
     """A resource no longer matches the query, or ``fail_if`` was true for a resource.
 
     Attributes:
-        gone: Whether the resources were deleted or no longer match the filter.
+        gone: True if the resources were deleted or no longer match the filter. False if
+            ``fail_if`` was true.
     """
 
     def __init__(

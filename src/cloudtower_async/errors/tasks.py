@@ -109,8 +109,7 @@ class TaskTimeout(TaskError, TimeoutError):
     Attributes:
         pending: Ids of the tasks that had not ended.
         timeout: Time-out in seconds.
-        poll_error: Error of the last poll, after which the state of the tasks is unknown. None if
-            the last poll succeeded.
+        poll_error: Error of the last poll. None if the last poll succeeded.
         last_seen: Last known status and progress (0 to 1) of the tasks, by task id.
         unknown: Ids of tasks that the server did not list. Such a task was just started, or belongs
             to another server.
@@ -205,7 +204,7 @@ class TaskNotFound(TaskError):
 
 
 class UnknownTaskStatus(TaskError):
-    """A task has a status that this package does not know, and the task does not change.
+    """A task has had an unknown status for `grace` seconds, and did not change in this time.
 
     The task may still be running. Read the task with ``tower.task.get_tasks``, or wait for the task
     again.

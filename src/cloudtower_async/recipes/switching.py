@@ -274,7 +274,7 @@ class Switch:
             self._results[vm_id] = why or ReadBackFailed([vm_id], error, done=True)
 
     def _take(self, vm_id: str, vm: models.Vm | None) -> None:
-        """Record the current state of a VM. None means that the VM no longer exists."""
+        """Record the current state `vm` of a VM. `vm` is None if the VM no longer exists."""
         if vm_id not in self._unread:
             return
         error = self._unread[vm_id]

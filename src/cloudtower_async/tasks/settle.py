@@ -221,7 +221,7 @@ class _Reading:
     """Reads the resources of one type until all of them have settled.
 
     Args:
-        kind: Struct of the resource in the answer of the mutation.
+        kind: Class of the resources, such as `models.Vm`.
         executor: Executor of the calls.
         grace: Seconds after which a resource that the server never listed counts as deleted.
 

@@ -237,8 +237,8 @@ class Authenticator:
     async def _ldap_strategy(self, endpoint: str) -> str | None:
         """Return the id of the LDAP strategy, or None if the server has no strategy or is too old.
 
-        Any other failure raises an error. Otherwise, the login would use the wrong source, and the
-        server would count a failed login of the user.
+        Any other failure raises an error. If the result were None in this case, the login would use
+        the wrong source, and the server would count a failed login of the user.
         """
         exchange = self._transport.exchange
         try:

@@ -404,10 +404,9 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
     ) -> SharedReads[R] | None:
-        """Return the reads to share with other views.
+        """Return the `SharedReads` that reads the resources for this view and other views.
 
-        Only filters with ``id`` alone or ``id_in`` alone share reads. For other filters, the result
-        is None.
+        Return None if the filter of the view does not consist of only ``id`` or only ``id_in``.
         """
         where = self._query.where or {}
         named = self._query.ids if "id_in" in where else [where.get("id")]

@@ -94,9 +94,10 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that removes related documents from the document.
+    """Return a function for `Action.values` that takes documents out of relations.
 
-    The argument `data` of the function contains the relations and the documents to remove.
+    The relations belong to the changed document. The argument `data` of the function maps the name
+    of each relation to the documents to take out.
     """
 
     def values(context: Context, document: Document, data: Body) -> Fields:

@@ -1,4 +1,4 @@
-"""Drafts of the devices of a new VM that is created from a VM, a snapshot or a template.
+"""Devices of a new VM that is created from a VM, a snapshot or a template.
 
 The original VM, snapshot or template is the source of the new VM.
 """
