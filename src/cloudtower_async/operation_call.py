@@ -173,7 +173,7 @@ Proceed: TypeAlias = Callable[[OperationCall], Awaitable[Any]]
 """Async function that carries out the rest of a call: inner middleware, checks, requests, retries.
 
 Pass the call that the middleware received, or a copy made with `OperationCall.replace`. The
-function returns the answer of the call, or raises the error of the call.
+function returns the answer of the call, or raises the error.
 """
 
 Middleware: TypeAlias = Callable[[OperationCall, Proceed], Awaitable[Any]]

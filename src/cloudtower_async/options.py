@@ -208,7 +208,6 @@ class ScopedOptions(TypedDict, total=False):
 
     content_language: ContentLanguage | None
     """Language of texts in answers. `Cloudtower.wait` returns tasks in the language of the original
-    session, because all sessions with the same connections share the polls of the original
     session."""
 
     timeout: float | None

@@ -37,7 +37,7 @@ def resolve(
     Args:
         ids: Ids of the alerts.
         where: Filter that selects the alerts, as in `list --where`. Use it instead of ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

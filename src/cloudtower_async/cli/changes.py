@@ -180,7 +180,7 @@ def run_change(
     Args:
         command: Name of the command for error messages: ``"vm delete"``.
         plan: Function that finds the resources and returns the change.
-        options: Options such as --yes and --dry-run.
+        options: Options such as --yes.
         output: Output options.
         connection: Connection options.
 

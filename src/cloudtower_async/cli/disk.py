@@ -77,7 +77,7 @@ def add(
         volume: Name or id of the existing volume.
         name: Name of the volume of the new disk. [default: name of the VM and a number]
         bus: Bus on which the guest sees the disk.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -142,7 +142,7 @@ def grow(
         vm: Name or id of the VM.
         name: Name of the disk's volume, or id of the disk.
         size: New size of the disk, such as 80GiB.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -195,7 +195,7 @@ def detach(
     Args:
         vm: Name or id of the VM.
         names: Names of the disks' volumes, or ids of the disks.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

@@ -52,7 +52,7 @@ def enter(
         hosts: Names or ids of the hosts.
         stop_vms: Shut down VMs that cannot be moved. Without this option, such VMs prevent
             maintenance mode.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -122,7 +122,7 @@ def exit_(
         hosts: Names or ids of the hosts.
         bring_back: Move VMs back to the host. Start the VMs that were shut down for the
             maintenance.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

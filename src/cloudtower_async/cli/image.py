@@ -57,7 +57,7 @@ def delete(
     Args:
         names: Names or ids of the images.
         where: Filter that selects the images, as in `list --where`. Use it instead of names or ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

@@ -101,7 +101,7 @@ def add(
         kind: Kind of the resources.
         where: Filter that selects the resources, as in `vm list --where`. Use it instead of names
             or ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -150,7 +150,7 @@ def remove(
         kind: Kind of the resources.
         where: Filter that selects the resources, as in `vm list --where`. Use it instead of names
             or ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

@@ -46,7 +46,7 @@ def create(
             [default: name of the VM and time in UTC]
         quiesce: Make the file systems of the guest consistent. Requires VM tools running in the
             guest.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -94,7 +94,7 @@ def revert(
     Args:
         name: Name or id of the snapshot.
         vm: Name or id of the VM. Required if several snapshots have the same name.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -145,7 +145,7 @@ def delete(
         vm: Name or id of the VM of the snapshots.
         where: Filter that selects the snapshots, as in `list --where`. Use it instead of names or
             ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

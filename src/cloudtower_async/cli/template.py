@@ -64,7 +64,7 @@ def deploy(
         full_copy: Copy the disks completely. By default, a VM shares unchanged data with the
             template.
         start: Start the VMs after creating them.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

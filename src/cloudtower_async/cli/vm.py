@@ -69,7 +69,7 @@ def start(
     Args:
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -111,7 +111,7 @@ def stop(
         force: Power off the VMs at once, without shutting down the guests.
         force_after: Shut down the guests, and power off VMs that are still running after this time:
             2m.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -181,7 +181,7 @@ def restart(
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         force: Reset the VMs at once, without shutting down the guests.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -234,7 +234,7 @@ def suspend(
     Args:
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -268,7 +268,7 @@ def resume(
     Args:
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -304,7 +304,7 @@ def migrate(
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         to: Name or id of the host. By default, the server chooses a host for each VM.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -356,7 +356,7 @@ def clone(
         names: Names of the clones.
         full_copy: Copy the disks completely. By default, a clone shares unchanged data with the VM.
         start: Start the clones after creating them.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -425,7 +425,7 @@ def create(
         firmware: Firmware of the VMs.
         ha: High availability: if the host of a VM fails, start the VM on another host.
         start: Start the VMs after creating them.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -499,7 +499,7 @@ def resize(
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         vcpu: Number of virtual CPUs.
         memory: Memory of each VM, such as 8GiB.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """
@@ -550,7 +550,7 @@ def delete(
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         with_snapshots: Also delete the snapshots of the VMs.
-        change: Options such as --yes and --dry-run.
+        change: Options such as --yes.
         output: Output options.
         connection: Connection options.
     """

@@ -247,7 +247,7 @@ class SettleTimeout(TaskError, TimeoutError):
 
     Attributes:
         unsettled: Last known ``entityAsyncStatus`` of each resource by id, such as ``"UPDATING"``.
-            Here, None means that the resource has not been read yet.
+            Here, None means that the resource was not read.
         timeout: Time-out in seconds.
         poll_error: Error of the last poll. None if the last poll succeeded.
     """

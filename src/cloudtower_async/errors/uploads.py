@@ -32,14 +32,14 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunk_size: Maximum size of a chunk, in bytes.
         sent: Number of bytes that the server has certainly received.
         sha256: SHA-256 of the first `sent` bytes of the file, in hexadecimal.
-        pending: Size in bytes of a further chunk that the server may have received. 0 if the server
-            has certainly not received a further chunk.
+        pending: Size in bytes of a further chunk that the server may have received. 0 if there is
+            certainly no such chunk.
         pending_sha256: SHA-256 of the first `sent` + `pending` bytes of the file, in hexadecimal.
         chunks: Number of chunks that the server has certainly received.
         count_base: The server's count of chunks minus `chunks`. None if the server does not count
             chunks reliably.
-        resent: Whether a chunk was resent because it counted as lost. If so, the size of the result
-            is compared with the size of the file.
+        resent: Whether a chunk was resent. If so, the size of the result is compared with the
+            size of the file.
         existing_ids: Ids of the resources that existed before the upload. If the server does not
             return the id of the new resource, these ids help to find the new resource.
         version: Version number of the format of this state.

@@ -59,8 +59,7 @@ class RetryPolicy:
 
         Args:
             number: Number of the pause within the call. The first pause has the number 1.
-            chance: Number from 0 to 1. The longest possible pause is multiplied by this number. If
-                None, a random number is used.
+            chance: Factor from 0 to 1 for the longest possible pause. None means a random factor.
         """
         return backoff_delay(number, self.backoff, self.cap, jitter=1.0, chance=chance)
 

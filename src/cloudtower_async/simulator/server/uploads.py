@@ -1,4 +1,4 @@
-"""Handlers that receive chunks of uploads, and handlers that cancel uploads."""
+"""Handlers for chunks of uploads and for cancelling uploads."""
 
 from __future__ import annotations
 
