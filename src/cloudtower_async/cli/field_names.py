@@ -34,7 +34,7 @@ def column_names(resource: str) -> list[str]:
 
 
 def table_column_names(resource: str) -> list[str]:
-    """Return the columns of a table of a resource: `column_names`, and headings such as ``age``.
+    """Return the columns that a table can show: all fields, and headings such as ``age``.
 
     Return an empty list if the resource is unknown.
     """

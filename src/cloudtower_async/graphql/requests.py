@@ -160,8 +160,8 @@ def _refuses_token(error: dict[str, Any]) -> bool:
 def _may_be_done(error: GraphQLError) -> bool:
     """Return whether part of a mutation may have been carried out despite the errors.
 
-    An error below a top-level field occurs after the change, while the server reads the result. The
-    answer does not show the change, because the whole top-level field is null.
+    The server makes the change first, and then reads the fields of the result. If such a field has
+    an error, the change was made, although the whole result may be null.
     """
     data = error.data
     fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]

@@ -210,7 +210,7 @@ class FleetWorker:
 
 
 def _function(method: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Wrap a method in a function, because taskiq renames the functions that it registers."""
+    """Wrap a method in a function. taskiq sets ``__name__``, which a method does not allow."""
 
     async def item(*args: Any) -> Any:  # noqa: ANN401
         return await method(*args)

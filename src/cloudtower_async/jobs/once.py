@@ -198,7 +198,7 @@ class _Attempt(Generic[T]):
         return cast("T", answers[0].data)
 
     async def _look(self, entry: JournalEntry | None) -> T | None:
-        """Return the result of `find`.
+        """Return the result of `find`, the caller's function that looks for the resource.
 
         If `find` fails and `entry` is None, delete the journal entry that this attempt has just
         written. If `entry` is not None, it was written earlier, and is kept.
@@ -253,7 +253,7 @@ class _Attempt(Generic[T]):
         return await self._finish(entry, found, deadline)
 
     async def _found_within(self, deadline: float) -> T | None:
-        """Return the result of `find` as soon as it is not None; return None at the deadline."""
+        """Call `find`, the caller's function, until it returns a resource or until the deadline."""
         for delay in poll_delays(self._interval):
             found = await self._find(self._tower)
             if found is not None or anyio.current_time() + delay > deadline:

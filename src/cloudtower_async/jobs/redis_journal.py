@@ -56,7 +56,7 @@ return redis.call('DEL', KEYS[1])
 
 
 def driver_info() -> DriverInfo:
-    """Return the version of this package, so that redis need not read it from files."""
+    """Pass the package redis its own version, so that it need not read the version from files."""
     return DriverInfo(lib_version=redis_package.__version__)
 
 

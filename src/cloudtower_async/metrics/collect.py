@@ -233,11 +233,11 @@ def _subject(resource: Resource) -> Subject:
 
 
 class _Owners:
-    """Finds the resource that a curve belongs to (its owner).
+    """Finds the resource of a curve. A curve has the values of one metric over time.
 
     Args:
         family: Kind of the measured resources.
-        keys: Value of the identifying label for each resource.
+        keys: For each resource, the value of the curve label that identifies the resource.
     """
 
     def __init__(self, family: MetricSubjects, keys: Mapping[Subject, object]) -> None:

@@ -145,7 +145,10 @@ class PagedQuery(Generic[T]):
         return limit
 
     def _ids(self) -> list[str] | None:
-        """Return the distinct ids in the filter, or None if they do not determine the order."""
+        """Return the distinct ids in ``id_in``, in whose order the resources are returned.
+
+        Return None if the filter has no ``id_in``, or if ``order_by`` sets another order.
+        """
         ids = (self.where or {}).get("id_in")
         if not isinstance(ids, list | tuple | set | frozenset):
             return None
@@ -563,10 +566,10 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """Return the resources after `found`, and an index in `page`.
+    """Read the resources after `found`, until a resource is also in `page`.
 
-    The last of these resources is the first resource that is also in `page`. The index is its place
-    in `page`. If no later resource is in `page`, the index is the length of `page`.
+    Return the read resources, and the index in `page` of the last of them. If none of them is in
+    `page`, the index is the length of `page`.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

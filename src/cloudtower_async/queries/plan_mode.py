@@ -291,7 +291,7 @@ def _is_target(target: Target | None, body: object, where: object) -> bool:
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """Yield the ids in a body that select the resources for the answer."""
+    """Yield the ids of the resources for the answer, which a body contains at `target`."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))

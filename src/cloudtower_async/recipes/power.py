@@ -318,7 +318,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Return True if a VM is not stopped, or if its shutdown failed. Such a VM is powered off."""
+    """Return whether a VM may still be running after its shutdown and must be powered off."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed

@@ -70,15 +70,15 @@ class Budget:
 
     @property
     def spent(self) -> float:
-        """Number of tokens that this bucket lacks.
+        """Number of tokens that are missing from the bucket of this budget.
 
-        If this bucket is full, the value is the number of tokens that the additional budget lacks.
+        If the bucket is full, the value is the number of tokens that the budget `within` lacks.
         """
         return self._spent if self._within is None else self._spent or self._within.spent
 
     @property
     def left(self) -> float:
-        """Number of tokens in this bucket."""
+        """Number of tokens that are left in the bucket."""
         return self._most - self._spent
 
     def earn(self) -> None:

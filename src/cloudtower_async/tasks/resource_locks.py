@@ -70,7 +70,7 @@ class ResourceLocks:
             self._leave(claim)
 
     def _ahead(self, claim: _Claim) -> list[str]:
-        """Return those ids of a claim that another claim has locked or will lock first."""
+        """Return the ids that another caller has locked, or will lock before this caller."""
         return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
 
     def _first(self, identifier: str) -> _Claim:

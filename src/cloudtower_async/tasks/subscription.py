@@ -82,9 +82,9 @@ class TaskSubscription:
         resources: Known ids of the resources that the tasks create or change, by id of the task.
             The wait adds the ids that the server lists for other tasks.
         until: When polling ends. ``"end"``: all tasks have ended. ``"failure"``: the first task has
-            failed. ``"news"``: `news` has a task.
-        every_change: Whether `news` gets a task after each change, instead of only when the task
-            has ended.
+            failed. ``"news"``: the list `news` has a task to report.
+        every_change: Whether each change of a task is added to `news`. If False, only the end of a
+            task is added.
     """
 
     __slots__ = (
@@ -240,7 +240,10 @@ class TaskSubscription:
         self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
-        """Set the time of the first poll: now, or `_JOINING` seconds after the last poll."""
+        """Set the time of the first poll: now, but at least `_JOINING` seconds after `asked`.
+
+        `asked` is the time of the last poll for any wait.
+        """
         if self.due < now:
             self.due = max(now, asked + min(_JOINING, self._interval))
 

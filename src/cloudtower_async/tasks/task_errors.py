@@ -50,9 +50,9 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Find the server's and the component's code in an error text, outside its JSON part.
+    """Find `TaskFailed.code` and `TaskFailed.ec` in an error text, outside its JSON part.
 
-    A code that the text does not contain is None.
+    If the text does not contain a code, the code is None.
     """
     if line := _CODE_LINE.search(text):
         return line[1], None

@@ -334,7 +334,10 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 
 
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
-    """Return the strategies, a string with the errors, or None if the response is invalid."""
+    """Return the authentication strategies in a response.
+
+    Return a string if the response has errors, or None if the response is invalid.
+    """
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)
     except CODEC_ERRORS:

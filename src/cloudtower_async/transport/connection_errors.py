@@ -254,7 +254,10 @@ def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
 
 
 def _forget_cause(exc: aiohttp.ClientError) -> str:
-    """Remove the cause, which quotes the response, and return the name of its class, or ""."""
+    """Remove the cause of an error, because the cause quotes the response.
+
+    Return the name of the cause's class, or "" if the error has no cause.
+    """
     cause = exc.__cause__ or exc.__context__
     exc.__cause__ = exc.__context__ = None
     return type(cause).__name__ if cause else ""

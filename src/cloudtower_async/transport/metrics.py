@@ -52,7 +52,7 @@ exception is a cancellation."""
 
 
 class _Instrument(NamedTuple):
-    """An observable instrument. `shows` has the attributes of each reading that it reports."""
+    """An observable instrument. `shows` has the attributes of each of its readings, by name."""
 
     name: str
     kind: Literal["counter", "up_down_counter", "gauge"]

@@ -54,7 +54,7 @@ class SendState(Protocol):
 
 
 class Unwatched:
-    """Send state that is recorded but never read."""
+    """Implementation of `SendState` for requests whose caller does not need the state."""
 
     sent: bool = False
     status: int | None = None

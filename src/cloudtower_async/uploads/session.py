@@ -148,8 +148,8 @@ class UploadSession(Generic[R]):
         """Resume an upload whose state was checked against the source and the target.
 
         Returns:
-            True if the server already has the pending chunk. In this case, call `skip` with the
-            size of the chunk.
+            True if the server already has the chunk that was being sent when the upload was
+            interrupted. In this case, call `skip` with the size of the chunk.
 
         Raises:
             InvalidInput: The upload task belongs to another upload.
@@ -197,7 +197,7 @@ class UploadSession(Generic[R]):
         return taken
 
     def skip(self, size: int) -> None:
-        """Record that the server already has the pending chunk, whose size in bytes is `size`."""
+        """Record that the server already has the next chunk, which has `size` bytes."""
         self.sent += size
         self.count.chunks += 1
 

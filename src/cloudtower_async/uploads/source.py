@@ -123,7 +123,7 @@ class _Stream:
         self.modified_ns: int | None = None
 
     async def open(self) -> None:
-        """Return None, the size of a stream. A stream is already open, and its size is unknown."""
+        """Return None, because the size of a stream is unknown. A stream is already open."""
 
     async def read(self, number: int) -> bytes:
         """Return the next `number` bytes, or fewer bytes at the end."""

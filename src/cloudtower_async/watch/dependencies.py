@@ -138,7 +138,7 @@ class Dependencies:
                 self._filter(part, record, kind)
 
     def _relate(self, one: str, other: str) -> None:
-        """Record the table of a relation, unless rows of the type `other` store the relation."""
+        """Record the database table of a relation, unless rows of `other` have the ids of `one`."""
         if not _keys_to(one, other):
             first, second = sorted((one, other))
             self._tables[f"_{first}To{second}"] = first, second
@@ -153,8 +153,8 @@ def _texts(values: Sequence[object]) -> set[str] | None:
 def _columns_of(where: object, kind: str) -> set[str]:
     """Return the columns that a filter may use: each column whose name is the start of a key.
 
-    If a key starts with no column, the key itself is returned. No row has a column of this name.
-    Therefore the effect of each change counts as unknown.
+    If no column name is the start of a key, the key itself is returned. No row has this column, so
+    the effect of each change counts as unknown.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)

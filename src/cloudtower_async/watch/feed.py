@@ -231,8 +231,8 @@ class _Cursor(NamedTuple):
     Args:
         revision: Revision of the last change.
         current: Current revision of the server, as reported by the last page.
-        read: Changes of this revision that were read, with their counts. None means that all
-            changes were read.
+        read: How often each change of `revision` was read. None means that all changes of
+            `revision` were read.
         offset: Number to add to `revision` to get the start of the next request. With -1, the
             revision is requested again. With 1, the revision is skipped.
         more: Whether the last page was full.
@@ -388,12 +388,12 @@ class Feed:
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Request a page, and retry until the server answers.
+        """Request a page, and retry after transient errors.
 
-        Until the server has answered once, requests are not retried.
+        Requests before the server's first answer are not retried.
 
         Raises:
-            _LostError: The server has deleted changes after this revision.
+            _LostError: The server has deleted changes after `revision`.
         """
         if not self.has_credential:
             raise NoChangeFeed(_NO_CREDENTIAL)

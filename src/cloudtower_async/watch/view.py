@@ -248,7 +248,10 @@ class Watch(Generic[R]):
         return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
-        """Do the next step of the watch. Its results are kept even if a later step is cancelled."""
+        """Do the step that is due: read resources, wait for changes, or wait for the next poll.
+
+        If a later step is cancelled, the results of this step are kept.
+        """
         if self._stale:
             found = await self._relist()
             self._stale = False
@@ -368,7 +371,7 @@ class Watch(Generic[R]):
     async def _look_for_feed(self) -> None:
         """Try the change feed again after every tenth poll.
 
-        A response with status 404 ends the use of the feed. But a proxy may have sent the response.
+        Status 404 makes a watch poll instead of using the feed. But a proxy may have sent the 404.
         """
         self._polls_left -= 1
         feed = self._new_feed()

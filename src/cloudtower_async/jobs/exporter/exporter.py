@@ -253,7 +253,7 @@ class Exporter:
             await ended.wait()
 
     async def _follow(self, tower: _Tower, delay: float) -> None:
-        """Collect from a Tower once per interval, until cancelled."""
+        """After `delay` seconds, collect from a Tower once per interval until cancelled."""
         await anyio.sleep(delay)
         while True:
             started = anyio.current_time()

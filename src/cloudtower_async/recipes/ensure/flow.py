@@ -91,7 +91,7 @@ class Lookup(Generic[T]):
         timeout: Seconds to wait until the resource has settled. None means no limit.
 
     Attributes:
-        others: Whether the last look found only resources that do not fit, such as one with the
+        others: Whether the last `look` found only resources that do not fit, such as one with the
             same name in another cluster.
     """
 
@@ -186,7 +186,7 @@ async def ensure(
         does: The result if `act` was needed.
         reconcile_timeout: Seconds to look for the effect of an action whose outcome is unknown.
         taken_elsewhere: Function that returns whether the last `look` found another resource with
-            the name.
+            the wanted name. If the server has also refused the name, `look` is not called again.
 
     Raises:
         CloudtowerError: `look` or `act` failed. If the outcome of `act` stays unknown, the error of
@@ -260,6 +260,6 @@ async def _look_until(
 
 
 def _passes(error: CloudtowerError) -> bool:
-    """Return whether a look that failed with this error may succeed later."""
+    """Return whether `look`, which failed with this error, may succeed later."""
     reason = error.reason if isinstance(error, ReadBackFailed) else error
     return isinstance(reason, CloudtowerError) and is_transient(reason, can_log_in=False)

@@ -161,7 +161,10 @@ def _forecast(
 
 
 def _trend(days: Sequence[float], used: Sequence[float]) -> tuple[CapacityOutlook, float | None]:
-    """Return the outlook, and the growth per day or None, for values of the used space."""
+    """Return the outlook for the space that was used on these days, and the growth per day.
+
+    The growth is None if the outlook is ``"too_few_points"`` or ``"noise"``.
+    """
     if len(days) < _MIN_POINTS or max(days) - min(days) < _MIN_SPAN:
         return "too_few_points", None
     line = fit_line(days, used)
