@@ -272,7 +272,7 @@ def table_headings(kind: type[msgspec.Struct]) -> dict[str, list[str]]:
 
 
 def _spec_of(kind: type[msgspec.Struct]) -> Callable[[str], str]:
-    """Return a function that maps a column name to its entry in `VIEWS`: ``age=created_at``."""
+    """Return a function that replaces a heading by its entry in `VIEWS`: ``age=created_at``."""
     specs = {spec.partition("=")[0]: spec for spec in _default_view(kind, wide=True)}
     headings = table_headings(kind)
     return lambda name: specs[name.lower()] if name.lower() in headings else name

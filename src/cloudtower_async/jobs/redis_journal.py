@@ -56,7 +56,7 @@ return redis.call('DEL', KEYS[1])
 
 
 def driver_info() -> DriverInfo:
-    """Pass the package redis its own version, so that it need not read the version from files."""
+    """Return the version of the package redis, so that redis need not read it from files."""
     return DriverInfo(lib_version=redis_package.__version__)
 
 

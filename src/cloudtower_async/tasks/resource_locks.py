@@ -70,7 +70,7 @@ class ResourceLocks:
             self._leave(claim)
 
     def _ahead(self, claim: _Claim) -> list[str]:
-        """Return the ids that another caller has locked, or will lock before this caller."""
+        """Return the ids in `claim` that another caller has locked or will lock first."""
         return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
 
     def _first(self, identifier: str) -> _Claim:

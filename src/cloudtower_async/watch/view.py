@@ -371,7 +371,8 @@ class Watch(Generic[R]):
     async def _look_for_feed(self) -> None:
         """Try the change feed again after every tenth poll.
 
-        Status 404 makes a watch poll instead of using the feed. But a proxy may have sent the 404.
+        After status 404, a watch polls instead of using the feed. But a proxy may have sent the
+        status, so that the feed still exists.
         """
         self._polls_left -= 1
         feed = self._new_feed()
