@@ -113,9 +113,12 @@ def main() -> None:
         return
     lines = ["# Where the time of a call goes", ""]
     lines += [
-        "`python -m benchmarks.profiling` measured these shares with py-spy. The time that msgspec"
+        "`python -m benchmarks.profiling` measured the shares below with py-spy. The time that"
     ]
-    lines += ["needs is counted in the functions that call msgspec: `decode` and `_send`.", ""]
+    lines += [
+        "msgspec needs is counted in the functions that call msgspec: `decode` and `_send`.",
+        "",
+    ]
     with replay("2 clusters, 100 VMs") as address:
         for number in (1, 50):
             lines += table(profile(address, number), number)

@@ -139,7 +139,8 @@ async def throughput(vms: int) -> None:
                 goal=0.8,
                 better="more",
                 note=f"ours {fast:,.0f}, bare {bare_fast:,.0f} VMs per second; "
-                f"per second of CPU time, the ratio is {spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
+                "ratio of CPU time per VM, bare / ours: "
+                f"{spread(ratios(bare.cpu, ours.cpu))[0]:.2f}",
             )
         ]
     )

@@ -174,7 +174,7 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
         goal=LEAST_SHARE,
         better="more",
         note=f"{file.size / GIB:.3g} GiB; sent alternately, chunk by chunk: "
-        f"ours {fast:,.0f} MB/s, bare {bare_fast:,.0f} MB/s; per second of CPU time, the ratio is "
+        f"ours {fast:,.0f} MB/s, bare {bare_fast:,.0f} MB/s; ratio of CPU time, bare / ours: "
         f"{sum(bare.cpu) / sum(ours.cpu):.2f}",
     )
 

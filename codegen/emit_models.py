@@ -33,7 +33,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         for module, wanted in members.items()
     }
     for package, kind in _SHARED.items():
-        made[f"{package}/__init__.py"] = f'"""{kind} that answers of several namespaces share."""\n'
+        made[f"{package}/__init__.py"] = f'"""{kind} of answers, used by several namespaces."""\n'
     made |= writing.lazy_package(
         "All structs and enums of answers, by their names in the API; loaded at first use.",
         modules,

@@ -113,7 +113,7 @@ def _parts(value: object) -> list[object]:
 
 @functools.lru_cache(maxsize=1024)
 def is_never_null(record: Record, key: str) -> bool:
-    """Return whether the field that a filter key compares is in every answer and never null."""
+    """Return whether each resource has a value in the field that the filter key refers to."""
     from .. import models  # load generated code only when it is needed
 
     name = record.__name__.removesuffix("WhereInput").removesuffix("WhereUniqueInput")

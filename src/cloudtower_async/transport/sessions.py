@@ -1,4 +1,4 @@
-"""Open sessions, and their values for OpenTelemetry metrics."""
+"""All sessions that are open, and the values that OpenTelemetry metrics show of them."""
 
 from __future__ import annotations
 
