@@ -15,6 +15,7 @@ import pytest
 
 import cloudtower_async
 from cloudtower_async.testing import Simulator
+from tests.support import THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,7 @@ async def call(command: Sequence[str | Path], folder: Path) -> tuple[str, str]:
 
 
 @pytest.mark.anyio
+@pytest.mark.skipif(not THOROUGH, reason="takes minutes; `nox -s thorough` runs this test")
 @pytest.mark.timeout(600)  # PyInstaller reads every module of every imported package
 async def test_a_program_frozen_by_pyinstaller_runs(tmp_path: Path) -> None:
     pytest.importorskip("PyInstaller", reason="PyInstaller is not installed")

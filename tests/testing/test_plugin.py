@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+
+from tests.support import THOROUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,10 +234,14 @@ def test_a_marker_without_effect_on_a_shared_simulator_is_rejected(
     )
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
-@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize(
+    ("scope", "mode"),
+    [("function", "auto"), ("session", "strict")]
+    if not THOROUGH
+    else itertools.product(["function", "module", "session"], ["strict", "auto"]),
+)
 def test_pytest_asyncio_runs_the_session_in_the_loop_of_the_test(
-    pytester: pytest.Pytester, mode: str, scope: str
+    pytester: pytest.Pytester, scope: str, mode: str
 ) -> None:
     pytest.importorskip("pytest_asyncio")
     pytester.makepyfile(
