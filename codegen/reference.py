@@ -10,7 +10,7 @@ from functools import cache
 from cloudtower_async import errors
 from cloudtower_async.api.catalogue import OPERATIONS
 from cloudtower_async.calls.modes import changes
-from cloudtower_async.calls.plan_effects import effect_of
+from cloudtower_async.calls.plan_effects import PlanAnswer, PlanEffect, effect_of
 from cloudtower_async.calls.registry import operation
 from cloudtower_async.retry.classify import ACTIONS, RetryAction, RetryActions
 
@@ -273,7 +273,14 @@ def _dry_runs() -> Iterator[str]:
         if changes(called):
             namespace, _, method = name.partition(".")
             page = f"operations/{namespace}.md#{method}"
-            yield f"| [`{name}`]({page}) | {effect_of(called).answer} |"
+            yield f"| [`{name}`]({page}) | {_planned(effect_of(called))} |"
+
+
+def _planned(effect: PlanEffect) -> str:
+    """Return the text for what a mutation returns in plan mode."""
+    if effect.answer is PlanAnswer.OWNERS and effect.target and effect.struct:
+        return f"the `{effect.struct.__name__}` of each matching `{effect.target.kind}`"
+    return effect.answer
 
 
 _ABOUT_DRY_RUNS = """\

@@ -40,7 +40,7 @@ class PlanAnswer(StrEnum):
     """Kind of answer that a planned mutation returns."""
 
     MATCHES = "the resources that the mutation matches"
-    OWNERS = "linked resources: VMs of matching disks or NICs, or settings of matching clusters"
+    OWNERS = "the resources that are linked to the matching resources"
     PLACEHOLDERS = "placeholders for the resources that the mutation would create"
     NOTHING = "nothing: the mutation raises `PlanEnded`"
 

@@ -36,8 +36,8 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             certainly no such chunk.
         pending_sha256: SHA-256 of the first `sent` + `pending` bytes of the file, in hexadecimal.
         chunks: Number of chunks that the server has certainly received.
-        count_base: The server's count of chunks minus `chunks`. None if the server does not count
-            chunks reliably.
+        count_base: Number that the server's count of chunks exceeds `chunks` by, such as 1 if the
+            server counts from 1. None if the server does not count chunks reliably.
         resent: Whether a chunk was resent. If so, the size of the result is compared with the
             size of the file.
         existing_ids: Ids of the resources that existed before the upload. If the server does not

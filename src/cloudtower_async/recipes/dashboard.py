@@ -292,8 +292,8 @@ def _memory_parts(
 ) -> list[tuple[float | None, float | None]] | None:
     """Return the used and the total memory of each part of a cluster.
 
-    A part is a host or the whole cluster. Return None if the dashboard does not count the memory of
-    this kind of cluster.
+    The parts are the hosts of the cluster, or the cluster as a single part. Return None if the
+    dashboard does not count the memory of this kind of cluster.
     """
     if cluster.hypervisor == models.Hypervisor.ELF:
         missing = [(None, None)] * _missing_hosts(cluster, hosts)

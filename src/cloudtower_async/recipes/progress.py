@@ -24,11 +24,11 @@ T = TypeVar("T", bound="Resource")
 class Progress(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Report of the progress of a recipe.
 
-    A report is about one subject: a VM or host that the recipe works on. A report follows each
-    change of the step or the fraction of a subject.
+    A report is about one subject: a VM, host or template that the recipe works on. The recipe sends
+    a report whenever the `step` or the `fraction` of a subject changes.
 
     Attributes:
-        subject: Name of the VM or host that the report is about.
+        subject: Name of the VM, host or template that the report is about.
         step: Current step of the subject. The docstring of each recipe lists the steps. The last
             step of each subject is ``"done"`` or ``"failed"``.
         fraction: Completed share of the step, from 0 to 1, as reported by the server.
@@ -158,7 +158,7 @@ async def carry_out(
         tower: The session.
         started: Answer of the mutation, with the resource.
         tell: Function to call with the progress of the task, from 0 to 1.
-        timeout: Time limit in seconds of each of two waits: for the task, and then until the
+        timeout: Time limit in seconds of each wait: until the task ends, and then until the
             resource is no longer changing. None means no limit.
 
     Raises:
@@ -193,7 +193,7 @@ async def created_resource(
         tower: The session.
         answers: Answer of the mutation.
         operation: Name of the method for error messages.
-        timeout: Time limit in seconds of each of two waits: for the task, and then until the
+        timeout: Time limit in seconds of each wait: until the task ends, and then until the
             resource is no longer changing. None means no limit.
         tell: Function to call with the progress of the task, from 0 to 1.
 

@@ -1,8 +1,8 @@
 """State of one wait for tasks: the tasks, their last known states, and the time of the next poll.
 
-The delay between polls doubles from poll to poll, up to the interval. Each poll takes place at a
-multiple of the delay on the clock. So waits that began at different times soon poll at the same
-times, and share requests.
+The delay between polls doubles from poll to poll, up to the interval. Polls are aligned to the
+clock: with a delay of 4 seconds, the time of each poll is a multiple of 4 seconds. So waits that
+began at different times soon poll at the same times, and share requests.
 """
 
 from __future__ import annotations

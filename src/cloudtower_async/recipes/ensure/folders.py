@@ -29,19 +29,18 @@ async def ensure_folder(
         name: Name of the folder.
         cluster: Name or id of the cluster.
         reconcile_timeout: Seconds to look for the folder if the outcome of the request to create it
-            is unknown. If the folder does not appear in this time and the server did not answer,
-            the request is sent once more.
+            is unknown. If the response was lost and the folder does not appear in this time, the
+            request is sent once more.
         timeout: Seconds to wait for the task. None means no limit.
 
     Returns:
-        The folder. The result is ``"created"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the folder, and `result` is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several folders of the cluster have the name.
         NotFound: The cluster does not exist.
         TaskError: The task failed, or the folder was not created within `timeout`.
-        OutcomeUnknown: After each of two attempts, the folder did not appear within
-            `reconcile_timeout`.
+        OutcomeUnknown: The folder did not appear within `reconcile_timeout` after the last request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

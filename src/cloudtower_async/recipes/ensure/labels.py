@@ -38,18 +38,17 @@ async def ensure_label(
         key: Key of the label.
         value: Value of the label. An empty string means a label with a key only.
         reconcile_timeout: Seconds to look for the label if the outcome of the request to create it
-            is unknown. If the label does not appear in this time and the server did not answer, the
+            is unknown. If the response was lost and the label does not appear in this time, the
             request is sent once more.
         timeout: Seconds to wait for the task. None means no limit.
 
     Returns:
-        The label. The result is ``"created"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the label, and `result` is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several labels have this key and value.
         TaskError: The task failed, or the label was not created within `timeout`.
-        OutcomeUnknown: After each of two attempts, the label did not appear within
-            `reconcile_timeout`.
+        OutcomeUnknown: The label did not appear within `reconcile_timeout` after the last request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 
@@ -120,7 +119,7 @@ async def ensure_labels(
         Ambiguous: Several labels have the same key and value.
         TaskError: A task failed, or a label was not created or attached within `timeout`.
         OutcomeUnknown: The effect of a call did not show within `reconcile_timeout`.
-        EmptyFilter: A filter may match every resource.
+        EmptyFilter: A filter is empty, or could match every resource.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

@@ -56,15 +56,15 @@ async def ensure_placement_group(
             group is not changed, and that a new group has no policy.
         enabled: Whether the group is in force.
         reconcile_timeout: Seconds to look for the new or changed group if the outcome of a request
-            is unknown. If the group does not appear in this time and the server did not answer, the
+            is unknown. If the response was lost and the group does not appear in this time, the
             request is sent once more. If the server reports that the name is taken, the group may
             exist, but not be listed yet. The call then looks for the group for up to this time.
-        timeout: Time limit in seconds of each wait: for a task, and then until the group is no
-            longer changing. None means no limit.
+        timeout: Time limit in seconds of each wait: until a task ends, and then until the group is
+            no longer changing. None means no limit.
 
     Returns:
-        The group, read after the server has completed all changes (see `Cloudtower.settle`). The
-        result is ``"created"``, ``"changed"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the group, read after the server has completed all changes (see
+        `Cloudtower.settle`), and `result` is ``"created"``, ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several groups of the cluster have the name, or several VMs have the same name.
@@ -72,7 +72,8 @@ async def ensure_placement_group(
         BadRequest: The server refused the group. The code ``PLACEMENT_GROUP_DUPLICATE_NAME`` means
             that a group of another cluster has the name.
         TaskError: A task failed, or the group was not created or changed within `timeout`.
-        OutcomeUnknown: The new or changed group did not appear within `reconcile_timeout`.
+        OutcomeUnknown: The new or changed group did not appear within `reconcile_timeout` after the
+            last request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

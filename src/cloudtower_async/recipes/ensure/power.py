@@ -42,20 +42,21 @@ async def ensure_power(
         force_after: Seconds after which a VM that has not shut down is powered off, as if its plug
             were pulled. None means that the VM is never powered off.
         reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
-            is unknown. If the VM does not reach `state` in this time and the server did not answer,
-            the request is sent once more.
+            is unknown. If the response was lost and the VM does not reach `state` in this time, the
+            request is sent once more.
         timeout: Seconds to wait for the VM to reach `state`. The same time-out applies to the wait
             for another change. None means no limit.
 
     Returns:
-        The VM, read after the server has completed all changes (see `Cloudtower.settle`). The
-        result is ``"changed"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the VM, read after the server has completed all changes (see
+        `Cloudtower.settle`), and `result` is ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs have the name.
         NotFound: The VM does not exist.
         TaskError: A task failed, or the VM was still changing after `timeout`.
-        OutcomeUnknown: The VM did not reach `state` within `reconcile_timeout`.
+        OutcomeUnknown: The VM did not reach `state` within `reconcile_timeout` after the last
+            request.
         CloudtowerError: The guest did not shut down within `timeout`, or the VM cannot be brought
             into `state` from its current state.
         CallError: A call failed for another reason.

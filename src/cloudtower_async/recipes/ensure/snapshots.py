@@ -37,14 +37,14 @@ async def ensure_snapshot(
         quiesce: Whether to make the guest's file systems consistent. Has no effect if VM tools are
             not running in the guest.
         reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
-            is unknown. If the snapshot does not appear in this time and the server did not answer,
-            the request is sent once more.
-        timeout: Time limit in seconds of each of two waits: for the task, and then until the
+            is unknown. If the response was lost and the snapshot does not appear in this time, the
+            request is sent once more.
+        timeout: Time limit in seconds of each wait: until the task ends, and then until the
             snapshot is no longer changing. None means no limit.
 
     Returns:
-        The snapshot, read after the server has completed all changes (see `Cloudtower.settle`). The
-        result is ``"created"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the snapshot, read after the server has completed all changes
+        (see `Cloudtower.settle`), and `result` is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs have the name `vm`, or several snapshots of the VM have the name
@@ -52,8 +52,8 @@ async def ensure_snapshot(
         NotFound: The VM does not exist.
         TaskError: The task failed, or the snapshot was not taken within `timeout`. Call again to
             find the snapshot.
-        OutcomeUnknown: After each of two attempts, the snapshot did not appear within
-            `reconcile_timeout`.
+        OutcomeUnknown: The snapshot did not appear within `reconcile_timeout` after the last
+            request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

@@ -39,15 +39,15 @@ async def ensure_vm(
             memory=4 * 2**30)``. The function is called as ``create(tower, name, cluster=…,
             timeout=…)``, with the id of the cluster.
         reconcile_timeout: Seconds to look for the VM if the outcome of the request to create it is
-            unknown. If the VM does not appear in this time and the server did not answer, the
-            request is sent once more. If the server reports that the name is taken, the VM may
-            exist, but not be listed yet. The call then looks for the VM for up to this time.
-        timeout: Time limit in seconds of each of two waits: for the task, and then until the VM is
+            unknown. If the response was lost and the VM does not appear in this time, the request
+            is sent once more. If the server reports that the name is taken, the VM may exist, but
+            not be listed yet. The call then looks for the VM for up to this time.
+        timeout: Time limit in seconds of each wait: until the task ends, and then until the VM is
             no longer changing. None means no limit.
 
     Returns:
-        The VM, read after the server has completed all changes (see `Cloudtower.settle`). The
-        result is ``"created"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the VM, read after the server has completed all changes (see
+        `Cloudtower.settle`), and `result` is ``"created"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs of the cluster have the name.
@@ -56,8 +56,7 @@ async def ensure_vm(
             of another cluster has the name.
         TaskError: The VM was not created within `timeout`, or was still changing after this time.
             Call again to wait for the VM.
-        OutcomeUnknown: After each of two attempts, the VM did not appear within
-            `reconcile_timeout`.
+        OutcomeUnknown: The VM did not appear within `reconcile_timeout` after the last request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

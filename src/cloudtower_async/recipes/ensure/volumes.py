@@ -41,20 +41,20 @@ async def ensure_volume_attached(
         volume: Name or id of the volume, which must be in the VM's cluster.
         bus: Bus of a new disk.
         reconcile_timeout: Seconds to look for the disk if the outcome of the request to add it is
-            unknown. If the disk does not appear in this time and the server did not answer, the
-            request is sent once more.
-        timeout: Time limit in seconds of each of two waits: for the task, and then until the VM is
+            unknown. If the response was lost and the disk does not appear in this time, the request
+            is sent once more.
+        timeout: Time limit in seconds of each wait: until the task ends, and then until the VM is
             no longer changing. None means no limit.
 
     Returns:
-        The volume. The result is ``"changed"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the volume, and `result` is ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs or volumes have the name.
         NotFound: The VM does not exist, or its cluster lacks the volume.
         BadRequest: The server refused to attach the volume.
         TaskError: The task failed, or the volume was not attached within `timeout`.
-        OutcomeUnknown: The disk did not appear within `reconcile_timeout`.
+        OutcomeUnknown: The disk did not appear within `reconcile_timeout` after the last request.
         CloudtowerError: Another VM uses the volume, and the volume cannot be shared.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
@@ -115,20 +115,20 @@ async def ensure_volume_detached(
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
         reconcile_timeout: Seconds to wait for the removal of the disk if the outcome of the request
-            is unknown. If the disk is not removed in this time and the server did not answer, the
+            is unknown. If the response was lost and the disk is not removed in this time, the
             request is sent once more.
-        timeout: Time limit in seconds of each of two waits: for the task, and then until the VM is
+        timeout: Time limit in seconds of each wait: until the task ends, and then until the VM is
             no longer changing. None means no limit.
 
     Returns:
-        The volume. The result is ``"changed"`` or ``"unchanged"``.
+        An `Ensured`: `resource` is the volume, and `result` is ``"changed"`` or ``"unchanged"``.
 
     Raises:
         Ambiguous: Several VMs or volumes have the name.
         NotFound: The VM does not exist, or its cluster lacks the volume.
         BadRequest: The server refused to remove the disk.
         TaskError: The task failed, or the disk was not removed within `timeout`.
-        OutcomeUnknown: The disk was still there after `reconcile_timeout`.
+        OutcomeUnknown: The disk was still there `reconcile_timeout` after the last request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

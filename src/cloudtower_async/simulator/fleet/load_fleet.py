@@ -49,7 +49,7 @@ def load_fleet(
 
 
 def _come_to_rest(store: Store, clock: Clock) -> None:
-    """End all unfinished work of a dump, because nothing continues this work."""
+    """End the unfinished tasks and changes in a dump, because nothing would continue them."""
     for task in store.table("Task").values():
         if task["status"] in {"PENDING", "EXECUTING", "PAUSED"}:
             task["finished_at"] = clock.timestamp()

@@ -97,13 +97,13 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """Return the id for a required relation to the resource type `target`.
+    """Return the id of the resource of type `target` that a new document needs.
 
     The id comes from a resource to which the document refers. For example, the cluster of a LUN is
     the cluster of its iSCSI target.
 
     Raises:
-        HttpError: The document refers to no resource that has this relation.
+        HttpError: No resource to which the document refers has such an id.
     """
     store = context.store
     for relation in store.resources[resource].relations:
