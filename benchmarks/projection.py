@@ -115,8 +115,8 @@ async def fetching(address: Address) -> list[Figure]:
     value, low, high = spread(ratios(ours.cpu, bare.cpu))
     return [
         Figure(
-            what=f"CPU time of `fetch_all` of {VMS:,} VMs: ours with 7 of 73 fields / bare with all "
-            "fields",
+            what=f"CPU time of `fetch_all` of {VMS:,} VMs: ours with 7 of 73 fields / bare with "
+            "all fields",
             value=value,
             low=low,
             high=high,
