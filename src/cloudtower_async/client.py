@@ -886,9 +886,9 @@ class Cloudtower(Namespaces):
             method: A query method, such as ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
             grace: Seconds to keep looking for a resource that the change feed has reported but the
-                server does not list yet. The first read can miss such a resource, too. Therefore
-                all resources are read a second time ``grace`` seconds later. With 0, the view does
-                not look for missing resources, and there is no second read.
+                server does not list yet. The first read can also miss resources that are not
+                listed yet. Therefore all resources are read a second time ``grace`` seconds later.
+                With 0, the view does not look for missing resources, and there is no second read.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 

@@ -215,9 +215,8 @@ middleware takes does not count for the call's time-out. Cancelling the call can
 at its ``await``. Do not suppress the cancellation.
 
 **Calls by middleware.** Calls that middleware makes over the same session pass through the same
-middleware. If middleware makes a call for each call that it handles, the recursion is endless. To
-avoid this, make only queries, and make them only while the middleware handles a mutation.
-Alternatively, use another session for these calls.
+middleware. To prevent an endless recursion, the middleware must make no call while it handles such
+a call. For example, make only queries, and make them only for mutations. Or use another session.
 """
 
 

@@ -57,7 +57,7 @@ def placeholder(kind: Any) -> Any:  # noqa: ANN401 - types found at run time
     """Return an empty but valid value of a type, such as ``list[WithTask[models.Vm]]``.
 
     Raises:
-        InvalidInput: The type has no placeholder, so a value has to be passed.
+        InvalidInput: The type has no placeholder.
     """
     return _placeholder(kind, str(kind))
 

@@ -341,7 +341,7 @@ class TaskEngine:
             self._moment = None
 
     def _clean_up(self, running: _Running, step: Callable[[], None]) -> None:
-        """Run a step that follows the work. If the step needs a deleted document, skip the step."""
+        """Run the last step of a task. Skip the step if it needs a resource that was deleted."""
         try:
             step()
         except DocumentNotFoundError:

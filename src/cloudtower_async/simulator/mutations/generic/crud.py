@@ -97,10 +97,10 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """Return the id of the resource of type `target` that a new document needs.
+    """Find a required id that the request for a new document does not contain.
 
-    The id comes from a resource to which the document refers. For example, the cluster of a LUN is
-    the cluster of its iSCSI target.
+    The id is that of a resource of type `target`. It is taken from a resource to which the document
+    refers. For example, the cluster of a new LUN is the cluster of its iSCSI target.
 
     Raises:
         HttpError: No resource to which the document refers has such an id.
