@@ -340,7 +340,7 @@ class Cloudtower(Namespaces):
         return other
 
     async def preload(self, *namespaces: str) -> None:
-        """Load namespaces with their argument and result types in a thread, not at first use.
+        """Load namespaces now, in a thread, including their argument and result types.
 
         Args:
             namespaces: Names of namespaces, such as ``"vm"``. Without names, all namespaces are

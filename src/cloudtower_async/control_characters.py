@@ -46,7 +46,7 @@ def one_line(text: str) -> str:
 def escaped(text: str) -> str:
     r"""Return a text with control characters escaped as in JSON, such as ``\u001b``.
 
-    Compact JSON stays valid and keeps its meaning.
+    If the text is JSON without line breaks, the result is JSON with the same meaning.
     """
     return text if text.isprintable() else _CANDIDATE.sub(_as_escape, text)
 

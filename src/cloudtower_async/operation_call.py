@@ -56,7 +56,7 @@ class CallChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class OperationCall:
-    """One call of an operation, which the session passes to middleware.
+    """One call of an operation, as the session passes it to middleware.
 
     A call is immutable. To change the call, middleware passes on a changed copy:
     ``await proceed(call.replace(timeout=5))``. All copies share the progress of the call:
@@ -74,8 +74,8 @@ class OperationCall:
         content_language: Language of texts in the answer.
         external_cloudtower_id: Value of the header ``external-cloudtower-id``. None sends no such
             header.
-        progress: Progress that the copies of a call share. Omit this argument when you test
-            middleware.
+        progress: The exchanges and the outcome, which all copies of a call share. Omit this
+            argument when you test middleware.
 
     Example:
         ::
@@ -108,7 +108,7 @@ class OperationCall:
     def exchanges(self) -> tuple[Exchange, ...]:
         """Requests of the call so far, one for each attempt.
 
-        The tuple is complete when the middleware's ``proceed`` has ended. Logins are not included.
+        The tuple is complete when ``proceed`` has ended. Logins are not included.
         `record_exchanges` also collects logins.
         """
         return tuple(self.progress.exchanges)
@@ -138,7 +138,7 @@ class OperationCall:
         """Outcome of the call after ``proceed`` has ended. None means that no attempt was made.
 
         ``"success"`` means that the server answered a query or accepted a mutation. ``"failure"``
-        means that an error was raised, and that a mutation was not carried out. ``"unknown"`` means
+        means that an error was raised. A mutation was then not carried out. ``"unknown"`` means
         that a mutation may have been carried out (`OutcomeUnknown`). ``"cancelled"`` means that the
         call was cancelled or the session was closed. A mutation that was already sent may still be
         carried out.
@@ -190,7 +190,7 @@ the session needs, the search for the active node, and `Cloudtower.ping`. Use ``
 and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
-runs inside the middleware of the session. A call that cannot be sent, such as a mutation with an
+runs inside the middleware of `Cloudtower`. A call that cannot be sent, such as a mutation with an
 empty filter, is refused before any middleware runs. The call that the innermost middleware passes
 to ``proceed`` is checked again. After the second check, the SDK applies the option ``mutations``,
 waits for ``max_in_flight`` and ``rate_limit``, logs in, sends the requests and retries them.

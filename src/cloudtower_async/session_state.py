@@ -27,7 +27,7 @@ class SessionState:
         executor: Executor of the original session.
 
     Attributes:
-        reads: Reads by id that several calls of `wait_until` share. The key is the query.
+        reads: Dict from a query to the reads by id that calls of `wait_until` share.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -59,7 +59,7 @@ class SessionState:
 
     @property
     def address(self) -> str:
-        """Host of the server. For an active/passive pair, the host of the first address."""
+        """Host name or IP address of the server (for a pair, of its first address)."""
         return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:

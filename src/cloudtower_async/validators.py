@@ -28,7 +28,7 @@ def check_argument(method: str, argument: str, fault: str | None) -> None:
 
 
 def check_option(option: str, fault: str | None) -> None:
-    """Raise InvalidSettings with the message `fault`. None means that the option is valid."""
+    """Raise InvalidSettings with the message `fault`, unless `fault` is None."""
     if fault is not None:
         raise InvalidSettings(f"{option}: {fault}", option=option)
 

@@ -130,7 +130,7 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return the filter keys by attribute name of structs, where the two spellings differ.
+    """Return a dict from attribute names of structs to filter keys that are spelled differently.
 
     For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``.
     """

@@ -167,7 +167,7 @@ class SlicedAnswer(Generic[R]):
         """Decode the items of a list, and repair the items that cannot be decoded.
 
         Returns:
-            The decoded and repaired items. If an item is not valid JSON, the result is WRONG.
+            The decoded and repaired items. If an item is not valid JSON, the result is `WRONG`.
         """
         decode_row = msgspec.json.Decoder(wanted).decode
         at_once = max(1, len(rows) * _SLICE // len(self._answer.body))

@@ -129,7 +129,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
 
 
 class Mode(Protocol):
-    """Mode of a session in which some calls are not sent.
+    """Mode in which a session does not send some calls.
 
     Attributes:
         name: Value of the option ``mutations``.

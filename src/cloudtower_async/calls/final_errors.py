@@ -1,4 +1,4 @@
-"""Build the errors that end a call, with the known outcome of the call and the next step."""
+"""Build the errors that end a call, with the known outcome of the call and a hint."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str
 
 
 def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None, object]]:
-    """Yield the path step (``"[0]"`` or ``".name"``), type and value of each part of a value."""
+    """Yield path (``"[0]"`` or ``".name"``), type and value of each item or field of a value."""
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
             yield f"[{index}]", wanted.item, item

@@ -158,7 +158,7 @@ def _check_encoding(arguments: Sequence[str]) -> None:
 
 
 def _usage_error(exc: CycloptsError, arguments: Sequence[str]) -> UsageError:
-    """Return a usage error with advice for an error of the argument parser."""
+    """Convert an error of the argument parser to a usage error with advice."""
     if any(argument.partition("=")[0] == "--token" for argument in arguments):
         return UsageError(
             tr(

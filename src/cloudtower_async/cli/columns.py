@@ -227,7 +227,7 @@ def _defined(kind: type[msgspec.Struct], fields: list[Any]) -> type[msgspec.Stru
 
 
 def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.Struct]:
-    """Return a struct with only the fields of `kind` that are on one of these paths."""
+    """Return a struct type like `kind`, with only the fields that these paths contain."""
     rests: dict[str, list[Path]] = {}
     for name, *rest in paths:
         rests.setdefault(name, []).append(tuple(rest))

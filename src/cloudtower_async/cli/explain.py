@@ -170,7 +170,7 @@ def _resource(method: str, name: str, path: Sequence[str]) -> Iterator[str]:
 
 
 def _operation(method: str, path: Sequence[str]) -> Iterator[str]:
-    """Yield lines that explain an operation, or the argument at the end of `path`."""
+    """Yield lines that explain an operation, or its argument at `path` if that is not empty."""
     operation = registry.operation(method)
     name = operation.path.lstrip("/")
     found = arguments_of(operation)

@@ -81,7 +81,7 @@ def key_of(text: str, context: str = "") -> str:
 
 
 def mark(text: str) -> str:
-    """Return a text unchanged, and mark it for the catalog. `tr` translates it later."""
+    """Mark a text for the translation catalog. `tr` translates it later."""
     return text
 
 

@@ -64,7 +64,7 @@ _COMMANDS = {
 
 
 def queries() -> dict[str, str]:
-    """Return a dict from names of resources to queries: ``vms`` and ``vm`` to vm.get_vms."""
+    """Return a dict of queries by resource name: ``vms`` and ``vm`` have the value vm.get_vms."""
     methods = set(OPERATIONS.values())
     found: dict[str, str] = {}
     # Take short names first, so that the name of a namespace refers to its main resource.

@@ -47,13 +47,13 @@
     │   ├── UploadTimeout          everything was sent, but no result came in time (TimeoutError)
     │   └── SourceChanged          the size of the file changed during the upload
     ├── ConditionError             resources did not meet a condition
-    │   ├── ConditionFailed        a resource no longer matches, or fail_if was true for it
+    │   ├── ConditionFailed        fail_if was true, or a resource no longer matches the filter
     │   └── ConditionTimeout       resources did not meet the condition in time    (TimeoutError)
     ├── JobLocked                  another process runs the job; nothing was done
     ├── LeaseLost                  the lock of a job expired while the job was running
     ├── EffectMissing              a mutation was executed, but its effect cannot be found
     ├── LockTimeout                other asyncio tasks hold the lock for too long (TimeoutError)
-    ├── NoChangeFeed               the server has no change feed, or its credential is missing
+    ├── NoChangeFeed               no change feed on the server, or no credential in the session
     ├── Resync                     changes were missed: read the resources again
     └── TasksFailed                one or more of several tasks failed              (ExceptionGroup)
 

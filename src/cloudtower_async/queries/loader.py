@@ -74,7 +74,7 @@ class Loader(Generic[T]):
 
         Raises:
             NotFound: The server has no such resource, or the user may not see it.
-            CallError: The request failed. Each caller gets a separate error object.
+            CallError: The request failed. Callers that share a request get separate error objects.
             InvalidInput: The id is not a string or is empty.
             SessionClosed: The session is closed.
 

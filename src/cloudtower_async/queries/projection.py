@@ -75,7 +75,7 @@ def row_struct(operation: Operation[object], method: object) -> type[msgspec.Str
     """Return the struct into which a query decodes each resource.
 
     Args:
-        operation: Operation of the method.
+        operation: Operation that `method` calls.
         method: Method of a namespace, or a result of `select_fields`.
     """
     executor = executor_of(method)

@@ -60,7 +60,7 @@ async def backup_vm(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> Backup:
-    """Take a snapshot of a VM, and find the LUN snapshots of the disks in the snapshot.
+    """Take a snapshot of a VM, and find the LUN snapshot of each of its disks.
 
     `on_progress` reports the steps ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``. The VM is
     locked with `Cloudtower.lock` during the call. If the call is cancelled, the snapshot may still
@@ -78,7 +78,7 @@ async def backup_vm(
             If you pass `name`, `keep` must be None.
         quiesce: Whether to make the guest's file systems consistent. This requires VM tools running
             in the guest. If VM tools are not running, or `quiesce` is False, the snapshot is
-            crash-consistent: its data is as after a power failure.
+            crash-consistent: its data is in the state after a power failure.
         timeout: Seconds to wait for each task. None means no limit.
         on_progress: Function to call with each `Progress`.
 

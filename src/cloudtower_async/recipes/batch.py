@@ -70,7 +70,7 @@ def identified(resource: Named, query: str) -> Named:
 
     Args:
         resource: The listed resource.
-        query: Name of the method for error messages.
+        query: Name of the query method, which error messages contain.
 
     Raises:
         ResponseDecodeError: The resource has no id.

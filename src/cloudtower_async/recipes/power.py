@@ -131,7 +131,7 @@ async def shut_down_vms(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
-    """Shut down VMs through their guests in batches of `limit`, with one call for each batch.
+    """Ask the guests of VMs to shut down, in batches of `limit`, with one call for each batch.
 
     `on_progress` reports the steps ``"shut down"`` and ``"power off"``. For failures and
     cancellation, see `start_vms`.

@@ -90,7 +90,7 @@ class Budget:
     def take(self) -> bool:
         """Take one token from each budget that applies, and return True.
 
-        If a budget has less than one token, return False.
+        If a budget has less than one token, take none and return False.
         """
         if self._spent + 1 > self._most or not (self._within is None or self._within.take()):
             return False

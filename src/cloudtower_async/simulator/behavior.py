@@ -64,8 +64,7 @@ class Behavior:
             does not know the IP addresses of a VM.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
         guest_address_delay: Seconds from the start of the VM tools until the IP address of the
-            first NIC is known. With 1.0, the addresses of the first three NICs are known after 1.0,
-            1.5 and 2.0 seconds.
+            first NIC is known. For each further NIC, add half of this time.
         guest_shutdown_delay: Seconds from the shutdown of a guest until the status of its VM
             becomes ``STOPPED``. See `Simulator.shut_down_guest`.
         sync_renews_ids: Give the disks and NICs of a VM new ids at the end of each task that

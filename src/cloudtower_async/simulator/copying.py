@@ -72,7 +72,7 @@ class Redactor:
         self._harmless = _enum_values()
 
     def value(self, value: object, field: str = "") -> object:
-        """Return a copy of decoded JSON in which the strings are replaced."""
+        """Return a copy of decoded JSON with invented strings."""
         if isinstance(value, str):
             return self._text(value, field)
         if isinstance(value, list):

@@ -98,7 +98,7 @@ class Simulator:
     """Resources of the server. Tests can change the resources."""
 
     tasks: TaskEngine
-    """Task engine. With the task engine, tests can make tasks fail, hide tasks and pause tasks."""
+    """Task engine. With the task engine, tests can hide or pause tasks, or make them fail."""
 
     accounts: Accounts
     """Passwords, tokens and API keys of the users."""
@@ -107,7 +107,7 @@ class Simulator:
     """Uploads and their states. The uploaded contents are not stored."""
 
     changes: ChangeFeed
-    """Change feed of the server, with its credentials."""
+    """Change feed of the server, and the credentials of the feed."""
 
     metrics: MetricLimits
     """Limits for responses with metrics. ``most_streams`` limits the series per metric."""
@@ -236,7 +236,7 @@ class Simulator:
         The file was written by ``save``, or contains results of queries to a real server:
         ``{"get-vms": [...], "get-clusters": [...], ...}``. Include the results of as many queries
         as possible. If the file contains VMs but no hosts, the simulator generates the hosts of the
-        VMs. The same applies to other resource types.
+        VMs. Other missing resources are generated, too.
 
         If a task in the file has not ended, its status becomes ``FAILED``. ``entityAsyncStatus`` of
         all resources becomes null.

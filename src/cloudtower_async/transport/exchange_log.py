@@ -69,16 +69,16 @@ recordings: ContextVar[tuple[Recording, ...]] = ContextVar("cloudtower_exchanges
 
 @contextmanager
 def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exchange]]:
-    """Collect all exchanges of all sessions during a ``with`` block.
+    """Collect the exchanges of all sessions during a ``with`` block.
 
     An exchange is one request and its response. Each attempt of a call, each login and each probe
-    of a node is an exchange. If the block starts an asyncio task, the exchanges of this task are
-    included, too. An exchange that ends after the block is not included. Blocks can be nested. Each
-    block has a separate list.
+    of a node is an exchange. Exchanges of another asyncio task are included only if the block
+    started the task. An exchange that ends after the block is not included. Blocks can be nested.
+    Each block has a separate list.
 
     Args:
-        max_body_bytes: Maximum number of bytes of each response body to store. The headers
-            are stored, too. 0 stores only the headers, and None stores neither. Bodies are not
+        max_body_bytes: Maximum number of bytes of each response body to store. With a number, the
+            headers are stored, too. None stores neither headers nor bodies. Bodies are not
             redacted, so they may hold secrets. Headers and bodies of logins are never stored.
 
     Yields:

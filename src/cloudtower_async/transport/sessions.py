@@ -61,7 +61,7 @@ class Observed(Protocol):
 
     @property
     def address(self) -> str:
-        """Host of the server. For an active/passive pair, the host of the first address."""
+        """Host name or IP address of the server (for a pair, of its first address)."""
         ...
 
     def readings(self) -> Readings:

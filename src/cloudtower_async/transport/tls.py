@@ -1,4 +1,4 @@
-"""TLS contexts of connections, which are reloaded when their files change.
+"""TLS contexts that are reloaded when their files change.
 
 Creating a context takes milliseconds of time and megabytes of memory. Therefore sessions with the
 same files share a context.

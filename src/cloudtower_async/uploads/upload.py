@@ -436,7 +436,7 @@ def _check(
 
 
 def _check_place(state: UploadState, executor: Executor, session: UploadSession[Any]) -> None:
-    """Raise an error if the state belongs to another server or target."""
+    """Raise an error if the saved state is of an upload to another server or target."""
     if fault := state.fault():
         raise InvalidInput(f"upload: resume: {fault}")
     addresses = executor.transport.settings.endpoints

@@ -32,7 +32,7 @@ _FILTER = "WhereInput"
 
 
 class Dependencies:
-    """Dependencies of a view on rows of the server's database.
+    """Rows of the server's database that a view depends on.
 
     Args:
         operation: The query of the view.

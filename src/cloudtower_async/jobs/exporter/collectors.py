@@ -78,14 +78,14 @@ class HostFigures(HostRow, kw_only=True, frozen=True, gc=False):
 
 
 class DiskFigures(DiskRow, kw_only=True, frozen=True, gc=False):
-    """The fields by which the exporter counts disks."""
+    """The fields that the exporter needs to count disks."""
 
     id: str
     host: Named
 
 
 class AlertFigures(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """The fields by which the exporter counts alerts."""
+    """The fields that the exporter needs to count alerts."""
 
     id: str
     severity: str

@@ -51,9 +51,10 @@ async def ensure_placement_group(
         cluster: Name or id of the cluster.
         vms: Names or ids of all members, which must be VMs of the cluster. Other VMs are removed
             from the group.
-        policy: Whether the VMs must or should share a host: ``"MUST_SAME"``, ``"MUST_DIFFERENT"``,
-            ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None means that the policy of an existing
-            group is not changed, and that a new group has no policy.
+        policy: Whether the VMs must or should run on the same host or on different hosts:
+            ``"MUST_SAME"``, ``"MUST_DIFFERENT"``, ``"PREFER_SAME"`` or ``"PREFER_DIFFERENT"``. None
+            means that the policy of an existing group is not changed, and that a new group has no
+            policy.
         enabled: Whether the group is in force.
         reconcile_timeout: Seconds to look for the new or changed group if the outcome of a request
             is unknown. If the response was lost and the group does not appear in this time, the

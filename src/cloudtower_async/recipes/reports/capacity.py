@@ -96,7 +96,7 @@ async def forecast_capacity(
         CallError: Clusters or metrics cannot be read.
 
     Warns:
-        MetricsWarning: The server has no values, or has truncated them.
+        MetricsWarning: The server has no values, or returned only a part of them.
 
     Example:
         ::

@@ -84,7 +84,7 @@ async def measure_nic_errors(
         CallError: Hosts or metrics cannot be read.
 
     Warns:
-        MetricsWarning: The server has no values, or has truncated them.
+        MetricsWarning: The server has no values, or returned only a part of them.
 
     Example:
         ::

@@ -255,7 +255,7 @@ def _add_networks(factory: Factory, cluster: Document) -> None:
 
 
 def _add_target(factory: Factory, cluster: Document) -> None:
-    """Add the iSCSI target of a cluster, which contains the data of VM disks and snapshots."""
+    """Add the iSCSI target that contains the VM disks and snapshots of a cluster."""
     name = factory.ids.uuid()
     target = factory.store.add(
         "IscsiTarget",

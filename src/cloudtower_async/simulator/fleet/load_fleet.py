@@ -27,7 +27,7 @@ def load_fleet(
 ) -> Factory:
     """Fill the store with the fleet of a dump, and return a factory for adding more resources.
 
-    If no user in the dump has the name in `root`, such a user is added. Unfinished work of the dump
+    If the dump has no user with the name `root`, the user is added. Unfinished work of the dump
     does not continue. Tasks that had not ended become failed tasks. ``entityAsyncStatus`` of all
     resources is set to null. If a host was entering maintenance mode, the host returns to normal
     operation.

@@ -161,8 +161,7 @@ def reject_locked(
         context: Context with the server version.
         documents: Documents that must not be locked.
         resource: Resource type of the documents.
-        owner: Name of a field of the documents. The error reports the value of this field as the id
-            of the locked resource.
+        owner: Name of the field with the id that the error reports as the locked resource.
 
     Raises:
         HttpError: A document is locked.

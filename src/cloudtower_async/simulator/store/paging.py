@@ -116,7 +116,7 @@ def comparable(value: object) -> Any:  # noqa: ANN401 - the type depends on the 
 def _beyond(
     identifier: str, order: Order, table: Mapping[str, Document], *, later: bool
 ) -> Predicate:
-    """Return a predicate that tests whether a document comes after the document `identifier`.
+    """Return a predicate that tests whether a document comes after the one with this id.
 
     If `later` is False, the predicate tests whether a document comes before that document. If the
     document `identifier` does not exist, or if its value of the sort field is null, the predicate

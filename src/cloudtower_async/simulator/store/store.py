@@ -63,8 +63,8 @@ class Store:
     A document is a dict with the field names of the API. A relation contains the id of the related
     document, or a list of ids.
 
-    Each method call is atomic, because the server and the test can run in different threads. To
-    make several calls atomic, use ``with simulator.store.lock:``.
+    The server and the test can run in different threads, so each method call is atomic. To make
+    several calls atomic, use ``with simulator.store.lock:``.
 
     Args:
         resources: Names of the resource types in the API schema.
@@ -216,8 +216,8 @@ class Store:
             DocumentNotFoundError: The document or a related document does not exist.
             KeyError: `values` contains a name that is not a field of the resource type.
             TypeError: The value of a relation is not an id or a list of ids.
-            ValueError: The value of an enum field is not a member of the enum. To set a value that
-                only newer servers know, pass an enum member such as ``VmStatus("NEW")``.
+            ValueError: The value of an enum field is not in the enum. To set such a value on
+                purpose, pass for example ``VmStatus("NEW")``, which accepts any string.
         """
         document = self._one(resource, identifier)
         relations = self._relations[resource]
