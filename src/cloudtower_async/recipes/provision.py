@@ -60,7 +60,7 @@ async def create_blank_vm(
     Raises:
         NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
             Nothing was created.
-        Ambiguous: Several resources have a name that was passed. Nothing was created.
+        Ambiguous: A name in the arguments matches several resources. Nothing was created.
         TaskError: The task that creates the VM failed, or did not end within `timeout`. The error's
             `resource_ids` contains the id that the server chose for the VM. A `ReadBackFailed`
             means that the VM was created, but could not be read.
@@ -159,7 +159,7 @@ async def create_vm_from_template(
     Raises:
         NotFound: The cluster does not exist, or a resource that the VM needs is not in the cluster.
             Nothing was created.
-        Ambiguous: Several resources have a name that was passed. Nothing was created.
+        Ambiguous: A name in the arguments matches several resources. Nothing was created.
         TaskError: The task that creates the VM failed, or did not end within `timeout`. The error's
             `resource_ids` contains the id that the server chose for the VM. A `ReadBackFailed`
             means that the VM was created, but could not be read.

@@ -304,8 +304,8 @@ class Transport(SessionScope):
         Repeated calls are harmless.
 
         Raises:
-            SessionClosed: The session belongs to another running event loop. The session stays
-                open.
+            SessionClosed: The session belongs to another event loop that is not closed. The session
+                stays open.
             CloudtowerError: No asyncio event loop is running.
         """
         self.check_closable()

@@ -106,9 +106,9 @@ async def ensure_volume_detached(
     """Make sure that a VM has no disk with this volume; remove the disk if there is one.
 
     The API does not document whether the server keeps the volume. Test the call on your server with
-    a volume that you do not need. If the server deletes the volume, `NotFound` is raised. The VM
-    and the volume are locked with `Cloudtower.lock` during the call. Names of volumes are not
-    unique: pass the id if several volumes of the cluster have the name.
+    a volume that you do not need. The VM and the volume are locked with `Cloudtower.lock` during
+    the call. Names of volumes are not unique: pass the id if several volumes of the cluster have
+    the name.
 
     Args:
         tower: The session to work with.
@@ -125,7 +125,8 @@ async def ensure_volume_detached(
 
     Raises:
         Ambiguous: Several VMs or volumes have the name.
-        NotFound: The VM does not exist, or its cluster lacks the volume.
+        NotFound: The VM does not exist, its cluster lacks the volume, or the server deleted the
+            volume with the disk.
         BadRequest: The server refused to remove the disk.
         TaskError: The task failed, or the disk was not removed within `timeout`.
         OutcomeUnknown: The disk was still there `reconcile_timeout` after the last request.
