@@ -67,7 +67,7 @@ def test_a_tick_of_ten_thousand_waiters(benchmark: BenchmarkFixture) -> None:
     tasks = [blank | {"id": f"task{number:06}"} for number in range(TASKS)]
     answers = [msgspec.json.encode(tasks[start : start + 500]) for start in range(0, TASKS, 500)]
     decoder = msgspec.json.Decoder(list[models.Task])
-    watches = {task["id"]: TaskSubscription([task["id"]], 5.0, 30.0) for task in tasks}
+    watches = {task["id"]: TaskSubscription([task["id"]], 5.0, 30.0, {}) for task in tasks}
 
     def tick() -> int:
         seen = 0
