@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from ..calls import registry
 from ..calls.arg_types import arguments_of, member
@@ -11,6 +11,8 @@ from .resource_names import find_method, find_topic
 from .views import table_headings
 
 if TYPE_CHECKING:
+    import msgspec
+
     from ..calls.arg_types import ArgType
     from ..calls.operation import Operation
 
@@ -26,11 +28,8 @@ def column_names(resource: str) -> list[str]:
 
     Return an empty list if the resource is unknown.
     """
-    operation = _query(resource)
-    if operation is None:
-        return []
-    [kind] = get_args(operation.answer())
-    return list(every_column(kind))
+    kind = _struct(resource)
+    return [] if kind is None else list(every_column(kind))
 
 
 def table_column_names(resource: str) -> list[str]:
@@ -38,11 +37,8 @@ def table_column_names(resource: str) -> list[str]:
 
     Return an empty list if the resource is unknown.
     """
-    operation = _query(resource)
-    if operation is None:
-        return []
-    [kind] = get_args(operation.answer())
-    return [*every_column(kind), *table_headings(kind)]
+    kind = _struct(resource)
+    return [] if kind is None else [*every_column(kind), *table_headings(kind)]
 
 
 def order_names(resource: str) -> list[str]:
@@ -112,6 +108,15 @@ def _ends(key: str) -> list[int]:
 def _query(resource: str) -> Operation[object] | None:
     method = find_topic(resource)
     return None if method is None else registry.operation(method)
+
+
+def _struct(resource: str) -> type[msgspec.Struct] | None:
+    """Return the struct of a resource, or None if the resource is unknown."""
+    operation = _query(resource)
+    if operation is None:
+        return None
+    [kind] = get_args(operation.answer())
+    return cast("type[msgspec.Struct]", kind)
 
 
 def _argument(resource: str, name: str) -> ArgType | None:
