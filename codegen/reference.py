@@ -157,16 +157,18 @@ class Writer:
             told = [_retries(sent.query)]
         elif not error.unsent_kind or unsent is sent.mutation:
             told = [f"query: {_retries(sent.query)}", f"mutation: {_retries(sent.mutation)}"]
+        elif unsent is sent.query:
+            told = [
+                f"query: {_retries(unsent)}",
+                f"mutation that was not sent: {_retries(unsent)}",
+                f"mutation that may have been sent: {_retries(sent.mutation)}",
+            ]
         else:
-            if unsent is sent.query:
-                told = [
-                    f"query: {_retries(unsent)}",
-                    f"mutation that was not sent: {_retries(unsent)}",
-                ]
-            else:
-                told = [f"call that was not sent: {_retries(unsent)}"]
-                told.append(f"query that may have been sent: {_retries(sent.query)}")
-            told.append(f"mutation that may have been sent: {_retries(sent.mutation)}")
+            told = [
+                f"call that was not sent: {_retries(unsent)}",
+                f"query that may have been sent: {_retries(sent.query)}",
+                f"mutation that may have been sent: {_retries(sent.mutation)}",
+            ]
         yield from (f"**Retries:** {'; '.join(told)}.", "")
 
     def _prose(self, text: str, module: str, name: str) -> str:
