@@ -113,7 +113,7 @@ def test_the_table_of_dry_runs_has_every_mutation_with_its_answer() -> None:
     assert len(told) == text.count("\n| [") == 300
     assert told["vm.start_vm"] == "the resources that the mutation matches"
     assert told["vm.expand_vm_disk"] == "the `Vm` of each matching `VmDisk`"
-    assert told["vm.create_vm"].startswith("placeholders for the resources")
+    assert told["vm.create_vm"] == "placeholders for the resources that the mutation would create"
     assert told["vm.export_vm"] == "nothing: the mutation raises `PlanEnded`"
     assert told["elf_image.create_elf_image"] == "nothing: the mutation raises `PlanEnded`"
     assert "user.login" not in told

@@ -30,10 +30,6 @@ def test_a_given_user_wins_over_a_token_of_the_environment(monkeypatch: pytest.M
     assert "as 'root'" in repr(connect(options))
 
 
-def without_keyring(*_: str) -> bool:
-    return False
-
-
 @pytest.mark.parametrize(
     ("username", "told"),
     [
@@ -44,7 +40,7 @@ def without_keyring(*_: str) -> bool:
 def test_the_error_names_what_hides_the_token_of_a_profile(
     username: str | None, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudtower_async.profiles._keep", without_keyring)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     monkeypatch.setattr("sys.stdin", io.StringIO())
     save_profile("lab", Profile(endpoint="https://tower.example"), "t")
     connect(ConnectOptions(profile="lab"))

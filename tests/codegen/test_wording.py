@@ -81,7 +81,7 @@ def test_of_an_operation_that_counts_only_the_filter_is_recommended() -> None:
     counting = dataclasses.replace(_CUT, path="/get-hairs-connection")
     assert wording.counts(counting)
     lines = wording.docstring(counting, "", "QUERY", "3.0.0", {})
-    assert lines[3].startswith("Pass only `where`: ")
+    assert lines[3] == "Pass only `where`: other arguments may change the number."
 
 
 def test_items_are_described_by_their_type() -> None:
@@ -101,8 +101,10 @@ def test_arguments_of_which_nothing_is_known_are_not_listed() -> None:
 
 
 def test_a_namespace_is_introduced_by_its_name_size_and_tag() -> None:
-    said = wording.namespace("hair", "Hair", 2).split("\n\n")
-    assert said[0] == '"""`tower.hair`: 2 operations, from the tag `Hair` of the API.'
+    first, second = wording.namespace("hair", "Hair", 2).split("\n\n")
+    assert first == '"""`tower.hair`: 2 operations, from the tag `Hair` of the API.'
+    described = "The base class `Namespace` describes the arguments that all operations have."
+    assert [line.strip() for line in second.splitlines()] == [described, '"""']
 
 
 def test_the_base_of_namespaces_describes_what_their_methods_share() -> None:
