@@ -21,9 +21,8 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: mark(
-        "The command succeeded. The status is also 0 if Ctrl-C ends `--watch`, `simulate` or "
-        "`exporter`, if SIGTERM ends `simulate` or `exporter`, or if a dry run can plan only the "
-        "first steps."
+        "The command succeeded. The status is also 0 if Ctrl-C ends `--watch`, if Ctrl-C or "
+        "SIGTERM ends `simulate` or `exporter`, or if a dry run can plan only the first steps."
     ),
     ExitCode.FAILED: mark(
         "A call or a task failed, a task was still running after the time-out, or the output could "
