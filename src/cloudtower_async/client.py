@@ -542,7 +542,7 @@ class Cloudtower(Namespaces):
         grace: float = 30.0,
         fail_fast: bool = False,
     ) -> list[models.Task]:
-        """Wait until the tasks of mutations have ended. All callers that wait share a single poll.
+        """Wait until the tasks of mutations have ended. Concurrent waits share their polls.
 
         Args:
             tasks: A task, the id of a task, an answer with a ``task_id``, or nested lists of these.
@@ -561,8 +561,8 @@ class Cloudtower(Namespaces):
             The ended tasks in the order of the argument. Each task is in the list once.
 
         Raises:
-            TaskFailed: A single task was passed, and this task failed. With `fail_fast`, the first
-                failed task of several raises this error, too.
+            TaskFailed: A single task was passed, and this task failed. If `fail_fast` is True, the
+                error is also raised for the first of several tasks that fails.
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
@@ -709,9 +709,9 @@ class Cloudtower(Namespaces):
         - If the answer has resources, such as `Vm`, their current state is returned. A list leaves
           out resources that no longer exist. If the answer is a single resource that no longer
           exists, NotFound is raised.
-        - If the answer has the ids of deleted resources, such as `DeleteVm`, the ids that still
-          exist are returned. The list is empty after a deletion. The list has all ids if the VMs
-          were moved to the recycle bin.
+        - If the answer has only the ids of deleted resources, such as `DeleteVm`, the ids of the
+          resources that still exist are returned. After a deletion, the list is empty. If the VMs
+          were moved to the recycle bin, the list has all ids.
         - For any other answer, such as `BatchHosts`, ``data`` of the answer is returned unchanged.
 
         Args:
@@ -839,7 +839,7 @@ class Cloudtower(Namespaces):
                 "_LabelToVm"]``. None yields all changes.
             since: Revision after which to begin, such as the ``revision`` of an earlier iterator.
                 With None, the iterator yields only changes that happen after its first request. To
-                fix the start before you iterate, await the method ``anchor`` of the iterator. The
+                set the start before you iterate, await the method ``anchor`` of the iterator. The
                 iterator then yields all changes after this call.
             interval: Seconds between requests. While a backlog of changes is read, there is no
                 pause.

@@ -211,12 +211,12 @@ mutation was accepted.
 
 **Time and cancellation.** Before middleware calls ``proceed``, the call holds no connection, and
 does not count for ``max_in_flight``. The same applies after ``proceed`` has ended. The time that
-middleware takes does not count for the call's time-out. Cancelling the call cancels the middleware
-at its ``await``. Do not suppress the cancellation.
+middleware takes does not count for the call's time-out. If the call is cancelled, the middleware is
+cancelled, too. Do not suppress the cancellation.
 
-**Calls by middleware.** Calls that middleware makes over the same session pass through the same
-middleware. To prevent an endless recursion, the middleware must make no call while it handles such
-a call. For example, make only queries, and make them only for mutations. Or use another session.
+**Calls by middleware.** Calls that middleware makes with the same session pass through the same
+middleware, which can lead to an endless recursion. To prevent the recursion, make these calls with
+another session. Or make only queries, and make them only while the middleware handles a mutation.
 """
 
 

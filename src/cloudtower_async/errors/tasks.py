@@ -76,7 +76,7 @@ class TaskFailed(TaskError):
 class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
     """One or more of several tasks failed. This error is an exception group, so ``except*`` works.
 
-    ``except*``, `split` and `subgroup` make smaller groups, which have the same `succeeded`.
+    If ``except*``, `split` or `subgroup` makes a smaller group, `succeeded` stays the same.
 
     Attributes:
         succeeded: The tasks that did not fail.
@@ -211,7 +211,7 @@ class UnknownTaskStatus(TaskError):
 
     Attributes:
         task_id: Id of the task.
-        status: The status.
+        status: The unknown status. None if the server sent no status.
         progress: Progress of the task, from 0 to 1.
         grace: Number of seconds during which the status and the progress did not change.
     """

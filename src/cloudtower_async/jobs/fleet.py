@@ -84,9 +84,8 @@ class TowerRun(msgspec.Struct, kw_only=True):
         done: Number of items that succeeded in this call, or in earlier calls with the same job and
             run.
         failed: Number of items that failed.
-        error: Error message if the items could not be listed. If the Tower did not answer several
-            times in a row, the message says how many items were not tried. None if neither
-            happened.
+        error: Reason why items were not tried, or None. Either the items could not be listed, or
+            the Tower failed to answer for several items in a row.
     """
 
     profile: str
@@ -116,7 +115,7 @@ class FleetRun(msgspec.Struct, kw_only=True):
 
     @property
     def items(self) -> int:
-        """Number of items of all Towers. The items of a Tower count once they have been listed."""
+        """Number of items that have been listed so far, on all Towers."""
         return sum(tower.items for tower in self.towers)
 
     @property

@@ -18,8 +18,8 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A figure as a number and as formatted text. ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`, or None if the figure is unknown. A figure for several clusters
-            or hosts leaves out the clusters or hosts whose figure is unknown.
+        value: The figure in `unit`, or None if the figure is unknown. If the figure covers several
+            clusters or hosts, only those with a known figure count.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size, such as ``1.50TiB``. If the figure of a
             cluster or host is unknown, a sum begins with ``≥``, and a percentage with ``≈``. If

@@ -90,9 +90,9 @@ async def backup_vm(
         NotFound: The VM does not exist.
         Ambiguous: Several VMs have the name.
         TaskError: The task failed, or the snapshot was not created within `timeout`. The error's
-            `resource_ids` contains the id of the snapshot. A `ReadBackFailed` means that the
-            server accepted the request, but the snapshot could not be read. The snapshot may exist
-            or appear later.
+            `resource_ids` contains the id of the snapshot. The subclass `ReadBackFailed` means that
+            the server accepted the request, but the snapshot could not be read. The snapshot may
+            exist or appear later.
         OutcomeUnknown: It is unknown whether the server creates the snapshot.
         CallError: A call failed for another reason.
         InvalidInput: An argument is invalid.

@@ -70,7 +70,7 @@ def identified(resource: Named, query: str) -> Named:
 
     Args:
         resource: The listed resource.
-        query: Name of the query method, which error messages contain.
+        query: Name of the method that listed the resource, for error messages.
 
     Raises:
         ResponseDecodeError: The resource has no id.
@@ -83,16 +83,16 @@ def identified(resource: Named, query: str) -> Named:
 
 
 def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) -> WithTask[Named]:
-    """Return the answer of a mutation that creates a single resource.
+    """Return the only answer of a mutation that creates a single resource.
 
     Args:
-        answers: The answers of the mutation, one per resource.
+        answers: Answers of the mutation, one for each resource.
         operation: Name of the method for error messages.
         tower: The session.
 
     Raises:
-        OutcomeUnknown: The answer has no resource, has several resources, or has a resource without
-            an id.
+        OutcomeUnknown: There is no answer, there are several answers, or the answer has no resource
+            with an id.
     """
     named = [one for one in answers if has_id(one)]
     if len(answers) == len(named) == 1:

@@ -162,8 +162,8 @@ def summarise(
 
     Hosts of clusters that are not in `clusters` are ignored.
 
-    Any field of a row may be None, even if its type does not allow None. If a server violates its
-    schema, one figure is unknown, and the other figures are still shown.
+    Any field of a row may be None, even if its type does not allow None, because a server may
+    violate its schema. Only the figures that need this field are then unknown.
     """
     hosts_of: dict[str, list[HostRow]] = defaultdict(list)
     for host in hosts:
@@ -292,7 +292,7 @@ def _memory_parts(
 ) -> list[tuple[float | None, float | None]] | None:
     """Return the used and the total memory of each part of a cluster.
 
-    The parts are the hosts of the cluster, or the cluster as a single part. Return None if the
+    In an ELF cluster, each host is a part. Any other cluster is a single part. Return None if the
     dashboard does not count the memory of this kind of cluster.
     """
     if cluster.hypervisor == models.Hypervisor.ELF:

@@ -95,8 +95,8 @@ class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         hypervisor: Hypervisor, such as ``"ELF"``.
         connect_state: State of the connection from CloudTower to the cluster, such as
             ``"CONNECTED"``.
-        hosts: Number of hosts, including hosts that the cluster counts but the server did not
-            list. The figures of these hosts are unknown.
+        hosts: Number of hosts. If the server did not list all hosts of the cluster, the missing
+            hosts count, too, and their figures are unknown.
         vms: Number of all VMs.
         running_vms: Number of running VMs.
         alerts: Number of active alerts.

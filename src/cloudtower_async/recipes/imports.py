@@ -61,8 +61,8 @@ async def import_template(
         NotFound: The cluster does not exist.
         UploadError: An image could not be uploaded.
         TaskError: The task failed, or the template was not created within `timeout`. The error's
-            `resource_ids` contains the id of the template. A `ReadBackFailed` means that the
-            template was created, but could not be read.
+            `resource_ids` contains the id of the template. The subclass `ReadBackFailed` means that
+            the template was created, but could not be read.
         CallError: A call failed. A `BadRequest` means that the server cannot parse the OVF file.
 
     Example:

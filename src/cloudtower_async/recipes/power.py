@@ -327,7 +327,7 @@ def _may_be_on(came: Came) -> bool:
 
 
 def _off(came: Came) -> Came:
-    """Return the VM if it has stopped, otherwise the error that prevented this."""
+    """Return the VM if it has stopped, otherwise the error to report."""
     if isinstance(came, ReadBackFailed) and came.done:
         # The guest has received the request to shut down, and may still be shutting down.
         return ReadBackFailed(came.resource_ids, came.reason, done=False)

@@ -59,11 +59,10 @@ class Telling:
 
     Args:
         on_progress: Function to call with each report. None means that progress is not reported.
-        total: Number of subjects.
+        total: Number of VMs, hosts or templates that the recipe works on.
 
     Attributes:
-        raised: Exception that `on_progress` raised, or None. This exception stops the recipe. The
-            error of a single subject does not stop the recipe.
+        raised: Exception that `on_progress` raised, or None. This exception ends the whole recipe.
     """
 
     def __init__(self, on_progress: OnProgress | None, total: int = 1) -> None:
@@ -158,8 +157,8 @@ async def carry_out(
         tower: The session.
         started: Answer of the mutation, with the resource.
         tell: Function to call with the progress of the task, from 0 to 1.
-        timeout: Time limit in seconds of each wait: until the task ends, and then until the
-            resource is no longer changing. None means no limit.
+        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
+            most the same time until the resource is no longer changing. None means no limit.
 
     Raises:
         TaskError: The task failed, it is unknown whether the task has ended, or the resource did
@@ -191,15 +190,15 @@ async def created_resource(
 
     Args:
         tower: The session.
-        answers: Answer of the mutation.
+        answers: Answers of the mutation, one for each resource.
         operation: Name of the method for error messages.
-        timeout: Time limit in seconds of each wait: until the task ends, and then until the
-            resource is no longer changing. None means no limit.
+        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
+            most the same time until the resource is no longer changing. None means no limit.
         tell: Function to call with the progress of the task, from 0 to 1.
 
     Raises:
-        OutcomeUnknown: The answer has no resource, has several resources, or has a resource without
-            an id.
+        OutcomeUnknown: There is no answer, there are several answers, or the answer has no resource
+            with an id.
         TaskError: See `carry_out`.
         ReadBackFailed: The resource was created, but could not be read or is not listed.
     """

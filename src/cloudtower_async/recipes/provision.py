@@ -62,8 +62,8 @@ async def create_blank_vm(
             Nothing was created.
         Ambiguous: A name in the arguments matches several resources. Nothing was created.
         TaskError: The task that creates the VM failed, or did not end within `timeout`. The error's
-            `resource_ids` contains the id that the server chose for the VM. A `ReadBackFailed`
-            means that the VM was created, but could not be read.
+            `resource_ids` contains the id that the server chose for the VM. The subclass
+            `ReadBackFailed` means that the VM was created, but could not be read.
         OutcomeUnknown: It is unknown whether the server creates the VM. Search for a VM with this
             name.
         CallError: A call failed for another reason.
@@ -161,8 +161,8 @@ async def create_vm_from_template(
             Nothing was created.
         Ambiguous: A name in the arguments matches several resources. Nothing was created.
         TaskError: The task that creates the VM failed, or did not end within `timeout`. The error's
-            `resource_ids` contains the id that the server chose for the VM. A `ReadBackFailed`
-            means that the VM was created, but could not be read.
+            `resource_ids` contains the id that the server chose for the VM. The subclass
+            `ReadBackFailed` means that the VM was created, but could not be read.
         OutcomeUnknown: It is unknown whether the server creates the VM. Search for a VM with this
             name.
         CallError: A call failed for another reason.

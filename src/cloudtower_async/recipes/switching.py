@@ -43,7 +43,7 @@ _LAST_LOOK = 5.0
 
 
 class Switch:
-    """Power operation for several VMs. If the server accepts all VMs, one call is enough.
+    """Power operation for several VMs, sent in as few calls as possible.
 
     A VM is read as soon as its task has ended, without waiting for other VMs. If the answer was
     lost or does not name a VM, there is no task to wait for, and the VM is read at once. The
@@ -61,8 +61,9 @@ class Switch:
         ends: Status of the VMs after a successful operation. None means that the status does not
             show whether the operation succeeded.
         wait_for_status: Whether to wait for the status `ends` after the tasks have ended.
-        hurry: Whether to stop at the time-out. If False, a last read of the VMs follows, and the
-            wait for locked VMs can take longer.
+        hurry: Whether `run` ends at the time-out. If False, `run` can take longer: it waits for
+            locked VMs for up to the `lock_timeout` of the session, and reads unfinished VMs once
+            more after the time-out.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class Switch:
     async def _follow_all(
         self, answers: list[WithTask[models.Vm]], accepted: set[str], refused: dict[str, Exception]
     ) -> None:
-        """Wait for the tasks of the answers to one call.
+        """Wait for the tasks in the answers to one call, and record the outcome of each VM.
 
         Args:
             answers: Answers of the server, one for each VM.

@@ -19,7 +19,8 @@ class NewDisk:
 
     Attributes:
         size: Size in bytes.
-        name: Name of the volume. None means the name of the VM and the position of the disk.
+        name: Name of the volume. None means the name of the VM and the position of the disk:
+            ``web-9-1``.
         bus: Bus on which the guest sees the disk.
         policy: Storage policy of the volume: number of replicas and type of provisioning.
     """

@@ -59,7 +59,8 @@ class RetryPolicy:
 
         Args:
             number: Number of the pause within the call. The first pause has the number 1.
-            chance: Factor from 0 to 1 for the longest possible pause. None means a random factor.
+            chance: Number from 0 to 1, by which the longest possible pause is multiplied. None
+                means a random number.
         """
         return backoff_delay(number, self.backoff, self.cap, jitter=1.0, chance=chance)
 

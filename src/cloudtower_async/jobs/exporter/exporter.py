@@ -103,13 +103,14 @@ class _Tower:
 
 
 class Exporter:
-    """Collector of metrics from many Towers. The Towers do not affect each other.
+    """Prometheus exporter for metrics of many Towers. The Towers do not affect each other.
 
     While the exporter is entered (``async with``), it collects from every Tower once per interval.
-    `page` returns the latest figures at once and never waits for a Tower. Several collectors read
-    each Tower. If a collector fails or takes too long, its ``cloudtower_collector_success`` is 0.
-    Its previous figures stay until they are older than ``stale_after``. If all collectors of a
-    Tower fail, ``cloudtower_up`` is 0, too.
+    `page` returns the latest figures at once and never waits for a Tower. For each Tower, the
+    exporter runs several collectors, for example one for hosts and one for alerts. If a collector
+    fails or takes too long, its ``cloudtower_collector_success`` is 0. The previous figures of this
+    collector stay until they are older than ``stale_after``. If all collectors of a Tower fail,
+    ``cloudtower_up`` is 0, too.
 
     The sessions log in at their first collection. The exporter does not close the sessions. The
     exporter only reads: it uses copies of the sessions with ``mutations="refuse"``.
@@ -242,7 +243,9 @@ class Exporter:
         return b"".join((self._build, *(line for part in parts.values() for line in part)))
 
     async def collected(self) -> None:
-        """Wait until the current or next collection of each Tower has ended, successfully or not.
+        """Wait until one collection of each Tower has ended, successfully or not.
+
+        This is the collection in progress, or the next collection if none is in progress.
 
         Raises:
             CloudtowerError: The exporter is not entered.

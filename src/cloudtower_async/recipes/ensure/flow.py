@@ -116,7 +116,7 @@ class Lookup(Generic[T]):
         """Wait until the resource has settled and return it, or return None if it is missing.
 
         Raises:
-            Ambiguous: Several resources fit.
+            Ambiguous: `fits` is true for several resources.
             SettleTimeout: The resource is still changing.
         """
         rows = await self._query(where=self._where, first=_MOST)
@@ -186,7 +186,8 @@ async def ensure(
         does: The result if `act` was needed.
         reconcile_timeout: Seconds to look for the effect of an action whose outcome is unknown.
         taken_elsewhere: Function that returns whether the last `look` found another resource with
-            the wanted name. If the server has also refused the name, `look` is not called again.
+            the wanted name. If it returns True, and the server refused the name, `look` is not
+            called again.
 
     Raises:
         CloudtowerError: `look` or `act` failed. If the outcome of `act` stays unknown, the error of
@@ -234,13 +235,13 @@ async def _look_until(
     doubt: Exception | None,
     taken_elsewhere: Callable[[], bool],
 ) -> Value | None:
-    """Call `look` until it finds the resource, and return it, or None after `seconds`.
+    """Call `look` for up to `seconds`, and return the resource, or None if `look` finds nothing.
 
-    `doubt` is the error of the mutation, if the mutation may have succeeded despite the error.
+    If `doubt` is not None, the mutation raised this error, but may have succeeded.
 
     Raises:
-        CloudtowerError: The last call of `look` failed, or a call failed with an error that is not
-            transient. In both cases, `doubt` is raised instead if it is not None.
+        CloudtowerError: `look` raised an error that is not transient, or still raised an error
+            after `seconds`. If `doubt` is not None, `doubt` is raised in place of this error.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None

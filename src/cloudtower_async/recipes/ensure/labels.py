@@ -106,8 +106,8 @@ async def ensure_labels(
         resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``. All
             kinds except ``security_policies`` are allowed.
         reconcile_timeout: Seconds to look for the labels on the resources if the outcome of a
-            request is unknown. If a label does not appear in this time and the server did not
-            answer, the request is sent once more.
+            request is unknown. If the response was lost and the resources do not have the label in
+            this time, the request is sent once more.
         timeout: Seconds to wait for each task. None means no limit.
 
     Returns:

@@ -30,9 +30,8 @@ async def ensure_power(
 ) -> Ensured[models.Vm]:
     """Make sure that a VM is running or off.
 
-    The VM is started, resumed or shut down with `start_vms`, ``resume_vm`` or `shut_down_vms`. If
-    another change is in progress, the call waits for it first. The VM is locked with
-    `Cloudtower.lock` during the call.
+    The VM is started, resumed or shut down with `start_vms`, ``resume_vm`` or `shut_down_vms`. The
+    VM is locked with `Cloudtower.lock` during the call.
 
     Args:
         tower: The session to work with.
@@ -44,8 +43,8 @@ async def ensure_power(
         reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
             is unknown. If the response was lost and the VM does not reach `state` in this time, the
             request is sent once more.
-        timeout: Seconds to wait for the VM to reach `state`. The same time-out applies to the wait
-            for another change. None means no limit.
+        timeout: Seconds to wait for the VM to reach `state`. If another change is in progress, the
+            call first waits for its end, for at most the same time. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the VM, read after the server has completed all changes (see

@@ -37,13 +37,13 @@ async def ensure_vm(
         cluster: Name or id of the cluster.
         create: Function that creates and returns the VM, such as ``partial(create_blank_vm, vcpu=2,
             memory=4 * 2**30)``. The function is called as ``create(tower, name, cluster=…,
-            timeout=…)``, with the id of the cluster.
+            timeout=…)``, where `cluster` is the id of the cluster.
         reconcile_timeout: Seconds to look for the VM if the outcome of the request to create it is
             unknown. If the response was lost and the VM does not appear in this time, the request
             is sent once more. If the server reports that the name is taken, the VM may exist, but
             not be listed yet. The call then looks for the VM for up to this time.
-        timeout: Time limit in seconds of each wait: until the task ends, and then until the VM is
-            no longer changing. None means no limit.
+        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
+            most the same time until the VM is no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the VM, read after the server has completed all changes (see

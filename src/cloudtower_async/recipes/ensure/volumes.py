@@ -43,8 +43,8 @@ async def ensure_volume_attached(
         reconcile_timeout: Seconds to look for the disk if the outcome of the request to add it is
             unknown. If the response was lost and the disk does not appear in this time, the request
             is sent once more.
-        timeout: Time limit in seconds of each wait: until the task ends, and then until the VM is
-            no longer changing. None means no limit.
+        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
+            most the same time until the VM is no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the volume, and `result` is ``"changed"`` or ``"unchanged"``.
@@ -117,8 +117,8 @@ async def ensure_volume_detached(
         reconcile_timeout: Seconds to wait for the removal of the disk if the outcome of the request
             is unknown. If the response was lost and the disk is not removed in this time, the
             request is sent once more.
-        timeout: Time limit in seconds of each wait: until the task ends, and then until the VM is
-            no longer changing. None means no limit.
+        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
+            most the same time until the VM is no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the volume, and `result` is ``"changed"`` or ``"unchanged"``.

@@ -161,9 +161,13 @@ def _forecast(
 
 
 def _trend(days: Sequence[float], used: Sequence[float]) -> tuple[CapacityOutlook, float | None]:
-    """Return the outlook for the space that was used on these days, and the growth per day.
+    """Return the outlook (see `CapacityForecast`), and the growth in bytes per day.
 
     The growth is None if the outlook is ``"too_few_points"`` or ``"noise"``.
+
+    Args:
+        days: Times of the measurements, in days since 1970.
+        used: Used space in bytes at each of these times.
     """
     if len(days) < _MIN_POINTS or max(days) - min(days) < _MIN_SPAN:
         return "too_few_points", None

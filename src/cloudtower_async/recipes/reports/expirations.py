@@ -29,11 +29,11 @@ class Expiration(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Expiry of a license or a certificate.
 
     Attributes:
-        kind: ``license``, ``subscription``, ``maintenance`` (the support period), or
-            ``certificate`` (of TLS).
+        kind: ``license``, ``subscription``, ``maintenance`` (end of the support period), or
+            ``certificate`` (TLS certificate).
         resource: Type of the resource that expires: ``License`` (of CloudTower), ``Cluster``,
             ``EcpLicense``, ``EverouteLicense``, ``V2EverouteLicense`` or ``Endpoint``.
-        id: Id of that resource; None for an endpoint.
+        id: Id of the resource; None for an endpoint.
         name: Name of the cluster, edition or product, or address of the endpoint.
         expires_at: Date of expiry, in UTC; None if unknown: see `problem`.
         days_left: Days until the expiry; negative after the expiry, None if unknown.
@@ -96,9 +96,10 @@ async def find_expirations(
     """Find the licenses, subscriptions, support periods and certificates that expire.
 
     The licenses are those of CloudTower, of clusters and of Everoute. For a license of type
-    ``PERPETUAL``, only the end of the support period counts. The API shows no certificates. The
-    function therefore reads the certificate of the server that the session uses, in a separate TLS
-    handshake without a proxy.
+    ``PERPETUAL``, only the end of the support period counts. If the server is too old for a kind of
+    license, there are no entries of this kind. The API shows no certificates. The function
+    therefore reads the certificate of the server that the session uses, in a separate TLS handshake
+    without a proxy.
 
     Args:
         tower: Session to read with.
@@ -112,8 +113,7 @@ async def find_expirations(
 
     Raises:
         InvalidInput: An argument cannot be used.
-        CallError: Licenses or clusters cannot be read. Kinds of licenses that an older server does
-            not know are left out.
+        CallError: Licenses or clusters cannot be read.
 
     Example:
         ::

@@ -28,7 +28,7 @@ class NicErrors(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Growth of the error counters of one NIC. Counters with fewer than two values are None.
 
     Attributes:
-        host_id: Id of the host; None if the metrics name no known host.
+        host_id: Id of the host; None if it is unknown to which host the NIC belongs.
         host_name: Name of the host; None if `host_id` is None.
         nic: Name of the NIC, such as ``ens1``; None for a host without measured values.
         total: Sum of the growth of all counters; None if no counter has two values.
@@ -74,8 +74,8 @@ async def measure_nic_errors(
             known to work.
 
     Returns:
-        One row for each NIC in the metrics, the largest growth first. NICs and hosts without
-        measured values come last.
+        One row for each NIC with metrics, sorted by `total`, the largest first. A host without
+        metrics has one row, whose `nic` is None. Rows without a `total` come last.
 
     Raises:
         InvalidInput: An argument cannot be used.

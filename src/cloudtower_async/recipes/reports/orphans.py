@@ -52,7 +52,8 @@ class Orphan(msgspec.Struct, kw_only=True, frozen=True, gc=False):
             resource uses it. None if unknown; always None for VM snapshots and templates.
         created_at: Time of creation, in UTC; None if unknown.
         snapshot_group: Name of the snapshot group that a VM snapshot belongs to; None if it belongs
-            to no group. The snapshot plan of the group may still delete the snapshot.
+            to no group. If the group comes from a snapshot plan, the plan may still delete the
+            snapshot.
     """
 
     kind: OrphanKind
@@ -147,8 +148,8 @@ async def find_orphans(
 
     Args:
         tower: Session to read with.
-        clusters: Filter for the clusters to look in. Templates of the content library without a
-            copy belong to no cluster, so they are found with `EVERYTHING` only.
+        clusters: Filter for the clusters to look in. A content library template without a copy
+            belongs to no cluster. Such templates are only found with `EVERYTHING`.
         min_age: Minimum age in seconds: a resource that was just created may not be in use yet.
             Resources whose age is unknown are included.
 

@@ -67,8 +67,8 @@ class FleetSize:
     def parse(cls, text: str) -> Self:
         """Parse a size such as ``"3 clusters, 200 hosts, 20,000 VMs"``.
 
-        Each cluster gets the same number of hosts, so the total number of hosts is rounded up. If a
-        number is missing in the text, its default applies.
+        Each cluster gets the same number of hosts. If the hosts cannot be divided equally, their
+        number is rounded up. If a number is missing in the text, its default applies.
 
         Raises:
             ValueError: The text is not a valid size.
