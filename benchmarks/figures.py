@@ -101,7 +101,8 @@ def markdown(found: Report) -> str:
     lines = [
         f"Measured on {found.machine}, Python {found.python}, {packages}.",
         "The page [Performance](performance.md) describes the clients *ours*, *bare*, *tuned* and",
-        "*vendor*.",
+        "*vendor*. A range in parentheses goes from the lower to the upper quartile of several",
+        "measurements.",
         "",
         "| figure | measured | goal | details |",
         "| --- | ---: | ---: | --- |",

@@ -116,9 +116,9 @@ async def repairs() -> list[Figure]:
         tracemalloc.stop()
     intact = times["none"].cpu
     medians = {case: spread(spent.cpu)[0] * 1e3 for case, spent in times.items()}
-    note = "invalid rows: " + ", ".join(f"{case} {value:.0f} ms" for case, value in medians.items())
-    what = f"CPU time to decode {BROKEN:,} VMs: one invalid row / no invalid row"
-    every = f"to decode {BROKEN:,} VMs: an invalid field in each row / no invalid row"
+    note = "invalid VMs: " + ", ".join(f"{case} {value:.0f} ms" for case, value in medians.items())
+    what = f"CPU time to decode {BROKEN:,} VMs: one invalid VM / no invalid VM"
+    every = f"to decode {BROKEN:,} VMs: an invalid field in each VM / no invalid VM"
     return [
         _ratio(what, times["one"].cpu, intact, 1.8, note),
         _ratio(f"CPU time {every}", times["all"].cpu, intact, 6, note),

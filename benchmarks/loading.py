@@ -72,7 +72,7 @@ def main() -> None:
     print_as_lines(
         [
             Figure(
-                what=f"CPU time of {READERS:,} reads by id: loader / bare",
+                what=f"CPU time of {READERS:,} reads by id: ours with `loader` / bare",
                 value=value,
                 low=low,
                 high=high,

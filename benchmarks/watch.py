@@ -327,11 +327,11 @@ def _as_figures(runs: Sequence[Found]) -> list[Figure]:
             what=f"{what}: views that differed from the server after all changes had arrived",
             value=sum(one.untrue for one in runs),
             goal=0,
-            note=f"{points:,} comparisons of {len(FILTERS)} views; the simulated feeds drop "
-            "changes and reset connections on purpose, and the readers are sometimes slow",
+            note=f"{points:,} comparisons of {len(FILTERS)} views; the simulator loses "
+            "changes and resets connections on purpose",
         ),
         Figure(
-            what=f"{what}: changes missed without a `Resync`",
+            what=f"{what}: lost changes that no event reported",
             value=sum(one.missed for one in runs),
             goal=0,
             note=f"{sum(one.told for one in runs):,} changes arrived; {resyncs:,} `Resync` events "

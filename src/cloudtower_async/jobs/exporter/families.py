@@ -40,7 +40,7 @@ COLLECTOR_SUCCESS = _family(
 )
 DATA_AGE = _family(
     "data_age_seconds",
-    "Age of the samples of a collector. Samples that are too old are omitted.",
+    "Seconds since the last successful run of a collector.",
     "collector",
 )
 COLLECTION_DURATION = _family(
@@ -80,7 +80,7 @@ CLUSTER_CONNECTED = _family(
 )
 CLUSTER_HOSTS = _family("cluster_hosts", "Number of hosts of a cluster.", *_CLUSTER)
 CLUSTER_VMS = _family(
-    "cluster_vms", "Number of VMs of a cluster, as the cluster reports it.", *_CLUSTER, "status"
+    "cluster_vms", "Number of VMs that a cluster reports, by status.", *_CLUSTER, "status"
 )
 CLUSTER_CPU_CORES = _family("cluster_cpu_cores", "Number of CPU cores of a cluster.", *_CLUSTER)
 CLUSTER_CPU_CAPACITY = _family(
