@@ -103,7 +103,7 @@ def _print_overview() -> None:
 
 
 def _prepare_help(shown: App) -> None:
-    """Set the final text and the formatter of help pages, in the user's language."""
+    """Set the language of the help pages, and the text at their end."""
     shown.help_epilogue = epilogue()
     if is_translated():
         from .translated_help import TranslatedHelp

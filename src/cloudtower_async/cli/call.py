@@ -169,7 +169,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
 
 
 def _widen(record: Record, given: object) -> None:
-    """In `given`, replace each filter that matches everything with `EVERYTHING`."""
+    """Set each filter in `given` that matches everything to the value `EVERYTHING`."""
     if not isinstance(given, dict):
         return
     fields = cast("dict[str, object]", given)

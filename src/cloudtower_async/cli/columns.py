@@ -55,8 +55,7 @@ class Columns:
     Args:
         kind: Struct of the resource.
         names: Names of the columns. None means the default columns.
-        or_else: Text that ends the error message about an unknown column, if no known column has a
-            similar name.
+        or_else: Advice in the error message about an unknown column if no name is similar.
 
     Raises:
         UsageError: A column is unknown.
@@ -249,7 +248,10 @@ def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field, after replacing its struct by the result of `narrowed`."""
+    """Return the type of a field, but with the struct ``narrowed(X, paths)`` in place of ``X``.
+
+    The type is ``X``, ``X | None`` or ``list[X]``, where ``X`` is a struct.
+    """
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]
         return _narrowed_type(inner, paths) | None

@@ -91,7 +91,7 @@ class Typed(NamedTuple):
         path: The command: ``"vm start"``.
         command: Entry of the command in the table.
         positionals: Positional arguments before the word.
-        options: Values of the options that were typed, by the first of the names of each option.
+        options: Values of the options that were typed, by name: ``--output``, also for ``-o``.
         word: The word to complete.
         value: Argument or option that has the word as its value. None if the word is a command or
             the name of an option.
@@ -231,7 +231,7 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return the index in `word` from which bash replaces the word with a candidate."""
+    """Return how many characters of `word` bash keeps in front of an inserted candidate."""
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 

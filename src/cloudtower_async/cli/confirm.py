@@ -40,7 +40,7 @@ def check_can_ask(command: str) -> None:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the names on one line. If there are more than 20, the rest is given as a number."""
+    """Return up to 20 names on one line, and the number of further names: ``and 3 more``."""
     more = len(names) - _MOST_NAMES
     shown = ", ".join(map(one_line, names[:_MOST_NAMES]))
     return tr("{names} and {number} more", names=shown, number=more) if more > 0 else shown

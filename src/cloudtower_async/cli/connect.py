@@ -143,12 +143,9 @@ async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
 
 
 def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[str, Any]:
-    """Merge options, environment variables and profile; see `connect`.
+    """Return arguments for `Cloudtower` from options, environment variables and profile.
 
     If a password is needed but missing, ask for it on the terminal.
-
-    Returns:
-        Arguments for `Cloudtower`.
     """
     given = {**dataclasses.asdict(options), "content_language": content_language()}
     del given["verbose"]

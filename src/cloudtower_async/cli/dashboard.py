@@ -97,10 +97,7 @@ def dashboard(
 
 
 def _tower(wanted: DashboardOptions, connection: ConnectOptions) -> Cloudtower | None:
-    """Return a session that is not open yet, or None for --demo.
-
-    With --demo, `_session` creates a session of its own.
-    """
+    """Return a session that is not open yet, or None for --demo."""
     if wanted.demo and connection != ConnectOptions():
         raise UsageError(tr("--demo shows a simulated fleet: leave out the connection options"))
     if not wanted.demo and (wanted.size, wanted.seed) != (None, None):
@@ -186,13 +183,13 @@ Show: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
 
 
 async def _show_in_thread(show: Show, board: Dashboard, error: CallError | None) -> None:
-    """Show a dashboard in a thread, because a slow reader of the output would block."""
+    """Show a dashboard in a thread, so that a slow reader does not block the event loop."""
     await anyio.to_thread.run_sync(show, board, error, abandon_on_cancel=True)
 
 
 @contextmanager
 def _display(wanted: DashboardOptions, title: str) -> Generator[Show]:
-    """Yield a function that shows a dashboard, or the error if the refresh failed."""
+    """Yield a function that prints a dashboard, or prints the error of a failed refresh."""
     if wanted.json:
         yield partial(_write_json, indent=-1 if wanted.watch else 2)
         return

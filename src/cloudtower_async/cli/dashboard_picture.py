@@ -188,7 +188,7 @@ def _percent(usage: Amount) -> Meter:
 
 
 def _title_of(name: str) -> str:
-    """Return the heading of a column, in lowercase in English."""
+    """Return the heading of a column. English headings are in lowercase."""
     return heading(name) if is_translated() else name
 
 

@@ -85,7 +85,7 @@ def filter_values(resource: str, key: str) -> list[str]:
 
 
 def inner_names(part: str) -> list[str]:
-    """Return the fields of a resource or the arguments of an operation: ``vm.memory``."""
+    """Return all fields or arguments for the typed text ``vm.me``: ``vm.name``, ``vm.memory``."""
     *path, _ = part.split(".")
     before = ".".join(path)
     method = find_method(path[0])

@@ -20,7 +20,7 @@ def get(
     Args:
         resource: Kind of resource, singular or plural: vm, vms, content-library-vm-template. The
             command resources lists all kinds.
-        listing: Selection options.
+        listing: Options such as --where.
         output: Output options.
         connection: Connection options.
     """

@@ -74,7 +74,7 @@ def list_resources(
 
     Args:
         resource: Name of the resources: ``vm``, ``vms``, ``content-library-images``.
-        listing: Selection options.
+        listing: Options such as --where.
         output: Output options.
         connection: Connection options.
 

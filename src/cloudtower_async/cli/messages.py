@@ -114,7 +114,7 @@ def warn(text: str) -> None:
 
 
 class _LogHandler(logging.Handler):
-    """Log handler that prints warnings, and also exchanges after `show_exchanges` was called."""
+    """Log handler that prints warnings. After `show_exchanges`, it also prints other messages."""
 
     verbosity = 0
 
@@ -136,7 +136,7 @@ def _print_log(text: str) -> None:
 
 
 def _exchange(record: Any) -> str:  # noqa: ANN401 - its attributes are those of an exchange
-    """Return a one-line description of an exchange, without its request and response."""
+    """Return the operation, outcome, duration and endpoint of a logged request as one line."""
     parts = [
         tr(
             "{operation}: {outcome} in {seconds:.3f} s from {endpoint}",
@@ -169,7 +169,7 @@ def log_warnings_shown() -> Generator[None]:
 
 
 def show_exchanges(verbosity: int) -> None:
-    """Turn on the printing of exchanges with the server to standard error.
+    """From now on, print exchanges (requests and their responses) to standard error.
 
     Call this function within a `log_warnings_shown` block.
 

@@ -23,7 +23,7 @@ _LIMIT = re.compile(r"Must be ([<>]=?) (.+)\.")
 
 
 def parser_error(error: CycloptsError) -> str:
-    """Return the translated text of an error, or the English text if the error is unknown here."""
+    """Return the translated text of an error. If there is no translation, return English text."""
     if isinstance(error, UnknownOptionError):
         option = error.token.keyword or error.token.value
         names = [name for argument in error.argument_collection for name in argument.names]

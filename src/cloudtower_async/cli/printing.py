@@ -36,8 +36,7 @@ class Printer:
     Args:
         kind: Struct of the resources.
         options: Options from the command line.
-        or_else: Text that ends the error message about an unknown column, if no known column has a
-            similar name.
+        or_else: Advice in the error message about an unknown column if no name is similar.
 
     Raises:
         UsageError: A column is unknown, or an option is invalid.
@@ -151,7 +150,7 @@ def _check(options: OutputOptions) -> None:
 def _refuse_headings(
     kind: type[msgspec.Struct], names: Iterable[str], options: OutputOptions
 ) -> None:
-    """Raise `UsageError` if a column is the heading of a table, such as ``age``, and no field."""
+    """Raise `UsageError` for a name that is not a field but a table heading, such as ``age``."""
     headings = table_headings(kind)
     for name in names:
         if fields := headings.get(name.lower()):

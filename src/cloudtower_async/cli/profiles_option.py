@@ -74,14 +74,15 @@ def profile_sessions(
     event loop, because it reads files.
 
     Args:
-        text: See `parse_profiles`.
+        text: Comma-separated names of profiles, or ``all``.
         options: Further options of every session, which override the options of the profile.
         connection: Connection options from the command line. Only ``--verbose`` is allowed.
         all_languages: Whether the content language may be ``*``, which requests texts in every
             language. If False, ``*`` in a profile is ignored.
 
     Raises:
-        UsageError: `connection` sets an option other than ``--verbose``. Also see `parse_profiles`.
+        UsageError: `connection` sets an option other than ``--verbose``, no profile is stored, or
+            `text` contains no name or an unknown name.
         InvalidSettings: A profile is invalid or has no token. The error message names the profile.
     """
     connection = connection or ConnectOptions()

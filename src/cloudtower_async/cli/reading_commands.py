@@ -37,7 +37,7 @@ def add_list(app: App, resource: str, plural: str, about: str = "") -> None:
     {about}
 
     Args:
-        listing: Selection options.
+        listing: Options such as --where.
         output: Output options.
         connection: Connection options.
     """

@@ -182,8 +182,5 @@ def _both(where: Mapping[str, Any], within: Mapping[str, Any] | None) -> dict[st
 
 
 def _distinct(resources: Sequence[Any]) -> list[Any]:
-    """Return the resources without duplicates and without resources that have no id.
-
-    No call can refer to a resource without an id.
-    """
+    """Return the resources without duplicates and without resources that have no id."""
     return list({one.id: one for one in resources if one.id}.values())

@@ -99,7 +99,7 @@ def find_query(resource: str) -> str | None:
 def find_topic(name: str) -> str | None:
     """Return the query of a kind of resource, or None if the name is unknown.
 
-    The name may be from the API or from commands.
+    The name may be from the API, or the name of a group of commands, such as ``image``.
     """
     return find_query(name) or find_query(_COMMANDS.get(name, ""))
 
@@ -143,9 +143,9 @@ def verb_methods(resource: str, words: Sequence[str]) -> list[str]:
         words: Words of the action, from the command line or the API.
 
     Returns:
-        The operation with exactly this name. If there is none, all operations of the resource whose
-        names contain the words. If there are none, operations of other resources: for example,
-        ``snapshot revert`` is an operation of VMs.
+        The operation of exactly this action, such as ``vm.start_vm``. If there is none, all
+        operations of the resource whose names contain the words. If there are none, operations of
+        other resources: for example, ``snapshot revert`` is an operation of VMs.
     """
     query = find_topic(resource)
     namespace = query.partition(".")[0] if query else resource.lower().replace("-", "_")
@@ -185,7 +185,7 @@ def _shown(known: Iterable[str]) -> set[str]:
 
 
 def _meant(name: str, known: Collection[str]) -> str:
-    """Return the end of a message that suggests names, or an empty text if no name is similar."""
+    """Return text that suggests known names similar to `name`, or an empty text."""
     typed = name.lower().replace("_", "-").replace(" ", "-")
     verb, _, rest = typed.partition("-")
     # First look for another word for the action, or a name that ends with the typed text.

@@ -107,7 +107,10 @@ def _switched_off() -> bool:
 
 
 def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
-    """Return the options of the command's session, or None if an option is invalid or missing."""
+    """Return arguments for `Cloudtower` from the command line, the environment and the profile.
+
+    Return None if an option is invalid, or if there are no credentials.
+    """
     from ..errors import InvalidSettings
     from ..options import from_environment
     from ..profiles import default_profile

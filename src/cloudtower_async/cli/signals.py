@@ -1,4 +1,7 @@
-"""Handling of SIGTERM: it interrupts a command as Ctrl-C does; a server stops with status 0."""
+"""Handling of SIGTERM, which interrupts a command as Ctrl-C does.
+
+Commands that run a server, such as ``simulate``, stop with status 0.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,8 @@ def sigterm_as_interrupt() -> Generator[list[int]]:
 
     Each received SIGTERM is appended to the list.
 
-    On SIGINT, asyncio cancels the main task. A handler that raises an exception would be worse: the
-    exception could be raised anywhere, also where a task group wraps it or where it is ignored.
+    On SIGINT, asyncio cancels the main task. A handler that raises an exception would not be
+    reliable: the exception could occur where exceptions are ignored.
     """
     received: list[int] = []
 

@@ -12,15 +12,13 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
-    """Return the end of an error message that suggests names similar to an unknown name.
-
-    Return an empty text if there is nothing to suggest.
+    """Return text that suggests known names similar to `name`, or an empty text.
 
     Args:
         name: The unknown name.
         known: The known names.
-        few: Whether to list all known names if none of them is similar. More than `FEW` known names
-            are not listed.
+        few: Whether to list all known names if none of them is similar. If there are more than
+            `FEW` known names, they are not listed.
     """
     known = list(known)
     near = similar_names(name, known)
@@ -30,7 +28,7 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
 
 
 def may_mean(names: Sequence[str]) -> str:
-    """Return text for an error message that suggests `names`. Without names, the text is empty."""
+    """Return text that suggests `names`, or an empty text if there are no names."""
     return tr("; did you mean {names}?", names=one_of(names)) if names else ""
 
 

@@ -72,7 +72,7 @@ def simulate(
         clock: Date and time of the simulated clock at the start: now, or a date such as
             2026-01-31T08:00:00Z.
         tls: Serve HTTPS. The certificate is issued by a new authority. The command prints the path
-            of the file with the authority.
+            of the authority's certificate.
         faults: Share of requests that fail, from 0 to 1. Faults include error responses, missing
             responses, incomplete responses, late responses and reset connections. Some requests
             fail after the server has executed them.
@@ -158,10 +158,7 @@ async def _serve(simulator: Simulator, port: int, ca_file: Path | None) -> None:
 
 
 def _print_variables(simulator: Simulator, ca_file: Path | None) -> None:
-    """Print environment variables for clients to standard output, and a message to standard error.
-
-    A shell can therefore execute standard output as it is.
-    """
+    """Print environment variables to standard output, and a message to standard error."""
     size = simulator.size
     print_error(
         tr(

@@ -49,7 +49,7 @@ def list_on_towers(
             the function reads only the fields of the struct.
         printer: Printer for a struct with the column `TOWER`.
         order_by: Value of ``orderBy`` in the requests. None means that the servers sort by id.
-        listing: Selection options, with ``profiles``.
+        listing: Options such as --where. ``profiles`` must be set.
         connection: Connection options. Only ``--verbose`` is allowed.
 
     Raises:

@@ -33,7 +33,7 @@ class TranslatedHelp(DefaultFormatter):
     """Formatter that translates the texts of a help page."""
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
-        """Print a panel."""
+        """Print a panel of a help page, such as the list of options, with translated texts."""
         shown = panel.copy(
             title=tr(panel.title) if isinstance(panel.title, str) else panel.title,
             description=_description(panel.description),
@@ -57,7 +57,7 @@ class TranslatedHelp(DefaultFormatter):
 
 
 def _entry(entry: HelpEntry) -> HelpEntry:
-    """Return an entry with translated texts, including texts that the parser would add."""
+    """Return a copy of an entry with translated description, choices and default value."""
     description = _description(entry.description)
     if not isinstance(description, InlineText):
         return entry

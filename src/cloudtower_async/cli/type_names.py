@@ -25,7 +25,7 @@ _TYPE_NAMES = {
 
 
 def struct_type_name(kind: object) -> str:
-    """Return the name of the type of a struct's field.
+    """Return a readable name for the type of a struct field: ``list of text``.
 
     For an enumeration, return its values.
     """
@@ -41,7 +41,7 @@ def struct_type_name(kind: object) -> str:
 
 
 def argument_type_name(found: ArgType) -> str:
-    """Return the name of the type of an argument.
+    """Return a readable name for the type of an argument: ``list of text``.
 
     For an enumeration, return its values.
     """

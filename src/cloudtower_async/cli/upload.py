@@ -125,7 +125,7 @@ async def _upload(
 
 
 async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarget[Any]:
-    """Return the target of the upload, in the clusters with these names or ids."""
+    """Return the target for `Cloudtower.upload`. `names` are names or ids of clusters."""
     if kind == "application-package":
         return CloudTowerApplicationPackage()
     ids = await cluster_ids(tower, names)

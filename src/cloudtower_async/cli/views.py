@@ -127,8 +127,7 @@ class View:
         names: Names of the columns: fields, or headings of the default columns. None means the
             default columns.
         wide: Whether the default columns include the id and the columns for ``-o wide``.
-        or_else: Text that ends the error message about an unknown column, if no known column has a
-            similar name.
+        or_else: Advice in the error message about an unknown column if no name is similar.
 
     Raises:
         UsageError: A column is unknown.
@@ -258,10 +257,9 @@ def name_column(kind: type[msgspec.Struct]) -> str:
 
 
 def table_headings(kind: type[msgspec.Struct]) -> dict[str, list[str]]:
-    """Return the headings of the default columns that are not fields, such as ``age``.
+    """Return the fields that each heading shows, by heading: ``{"age": ["created_at"]}``.
 
-    Returns:
-        The fields that each column shows, by heading.
+    Headings that are names of fields are left out.
     """
     specs = [spec.partition("=") for spec in _default_view(kind, wide=True)]
     return {
@@ -272,7 +270,7 @@ def table_headings(kind: type[msgspec.Struct]) -> dict[str, list[str]]:
 
 
 def _spec_of(kind: type[msgspec.Struct]) -> Callable[[str], str]:
-    """Return a function that replaces a heading by its entry in `VIEWS`: ``age=created_at``."""
+    """Return a function that maps a heading to its entry in `VIEWS`: ``age=created_at``."""
     specs = {spec.partition("=")[0]: spec for spec in _default_view(kind, wide=True)}
     headings = table_headings(kind)
     return lambda name: specs[name.lower()] if name.lower() in headings else name

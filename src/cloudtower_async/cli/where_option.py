@@ -61,9 +61,9 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
-    """Return `part` if it is valid.
+    """Return the filter of one ``--where`` option. If it is invalid, raise `UsageError`.
 
-    Each part is validated alone, so that error messages name only the keys of this part.
+    Each filter is validated alone, so that the error message names only its keys.
     """
     try:
         check(operation, {"where": part}, validate=True)

@@ -97,7 +97,7 @@ class TowerRun(msgspec.Struct, kw_only=True):
 
 
 class FleetRun(msgspec.Struct, kw_only=True):
-    """State of a run. At the end of the run, it is the report.
+    """State of a run, or the report about a run that has ended.
 
     Attributes:
         job: Name of the job.
@@ -432,7 +432,7 @@ class _Caller:
 async def _not_here(
     job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
 ) -> dict[str, Any]:
-    """Placeholder for the workers' task. The caller only needs the name of the task."""
+    """Placeholder without code. The workers run another function under the same task name."""
     raise NotImplementedError
 
 

@@ -57,7 +57,7 @@ class FleetWorker:
         url: Address of Redis.
         jobs: The jobs by name. The worker does not take items of other jobs.
         concurrency: Maximum number of items in progress at the same time.
-        grace: See `Journal.grace`.
+        grace: Seconds until a request with an unknown outcome may be repeated.
         lost: Number of seconds after which other workers take over the items of a worker that has
             died.
         drain: Maximum number of seconds to finish the items in progress after a cancellation. Items

@@ -189,7 +189,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _rehearse(self) -> T:
-        """Plan the mutation without using the journal. A read-only session refuses the mutation."""
+        """Return the result of `find`, or else the planned resource. Do not use the journal."""
         found = await self._find(self._tower)
         if found is not None:
             return found

@@ -292,8 +292,7 @@ class _Reading:
         Args:
             answers: The items of the answer, one item per metric.
             owner: Function that takes the labels of a curve, and returns its resource or None.
-            subjects: The requested resources. For a ranking, the list is empty, because a ranking
-                need not contain all resources.
+            subjects: Resources that the answer should contain. For a ranking, the list is empty.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # the server may violate the schema
@@ -442,7 +441,7 @@ class _Times:
         return times, array("d", [_NAN if one.v is None else one.v for one in known])
 
     def warnings(self, operation: str) -> list[MetricsWarning]:
-        """Return the warnings about times."""
+        """Return warnings about times that were converted from seconds, or are implausible."""
         told = (
             (self._seconds, "the times of {} are in seconds and were converted"),
             (

@@ -145,7 +145,7 @@ class PagedQuery(Generic[T]):
         return limit
 
     def _ids(self) -> list[str] | None:
-        """Return the distinct ids in ``id_in``, in whose order the resources are returned.
+        """Return the distinct ids in ``id_in``, which set the order of the resources.
 
         Return None if the filter has no ``id_in``, or if ``order_by`` sets another order.
         """
@@ -289,7 +289,8 @@ def query_of(asker: str, method: object) -> Operation[object]:
     """Return the operation of a method that queries many resources.
 
     Raises:
-        InvalidInput: The method does not query many resources, or the rows have no field ``id``.
+        InvalidInput: The method does not query many resources, or the struct given to
+            `select_fields` has no field ``id``.
     """
     operation = require_operation(asker, method)
     body = operation.body and operation.body()
@@ -396,7 +397,7 @@ async def _cursor(
 
 
 class _Place(Generic[T]):
-    """Current position in a range; detects pages that make no progress.
+    """Current position in a range. It detects that a server repeats pages.
 
     Args:
         query: Query to read.
@@ -419,7 +420,7 @@ class _Place(Generic[T]):
             Resources on the page that are in the range and were not on the previous page.
 
         Raises:
-            PagingFailed: The page makes no progress.
+            PagingFailed: The page has no resource to continue from, or the server repeats pages.
         """
         mine = [row for row in rows if self._query.belongs(row, self._key_range)]
         with_id = _with_id(rows if self._key_range.by_id else mine)
@@ -566,10 +567,11 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """Read the resources after `found`, until a resource is also in `page`.
+    """Read the resources after `found`, up to the first resource that `page` also contains.
 
-    Return the read resources, and the index in `page` of the last of them. If none of them is in
-    `page`, the index is the length of `page`.
+    Returns:
+        The resources, and the index of this first resource in `page`. If no such resource
+        exists, the index is the length of `page`.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

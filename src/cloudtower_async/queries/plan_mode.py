@@ -142,10 +142,10 @@ class PlanMode:
         """Read the resources that the filters in a body match.
 
         Returns:
-            A list and two flags. The list has a pair for each filter: whether the filter selects
-            the resources in the answer, and the resources that match. The first flag is True if all
-            matching resources were read. The second flag is False if the body has no filter, or if
-            no query can read the resources of a filter.
+            Three values. The first value is a list with a pair for each filter: whether the filter
+            decides which resources the answer contains, and the matching resources. The second
+            value is True if all matching resources were read. The third value is False if the body
+            has no filter, or if no query can read the resources of a filter.
         """
         shape = arguments_of(operation)
         filters = [
@@ -284,14 +284,14 @@ class PlanMode:
 
 
 def _is_target(target: Target | None, body: object, where: object) -> bool:
-    """Return whether the filter `where` of a body selects the resources in the answer."""
+    """Return whether the filter `where` decides which resources the answer contains."""
     if target is None or target.key is None:
         return False
     return any(part.get(target.key) is where for part in _parts(body))
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """Yield the ids of the resources for the answer, which a body contains at `target`."""
+    """Yield the ids, at `target` in a body, that decide which resources the answer contains."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))

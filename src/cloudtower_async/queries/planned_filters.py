@@ -82,7 +82,7 @@ def without_ids(where: object, ids: AbstractSet[str]) -> object:
 
 
 def _holds_all(where: object, fields: Mapping[str, object]) -> bool | None:
-    """Return whether a resource with these fields meets all conditions, or None if unknown."""
+    """Return whether a filter matches a resource with these fields, or None if unknown."""
     conditions = cast("dict[str, object]", where) if isinstance(where, dict) else {}
     return _all(_holds(key, value, fields) for key, value in conditions.items())
 

@@ -246,7 +246,7 @@ class _Reading:
         self._query = registry.reader(kind.__name__)
 
     async def finish(self, interval: float) -> None:
-        """Read until all resources have settled."""
+        """Read the resources repeatedly until all of them have settled."""
         for delay in poll_delays(interval):
             await self.look(delay)
             if not self.unsettled:

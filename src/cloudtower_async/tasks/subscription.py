@@ -77,10 +77,10 @@ class TaskSubscription:
     Args:
         ids: Ids of the tasks to poll.
         interval: Maximum number of seconds between polls.
-        grace: Seconds of observed time after which the wait gives up a task. The wait gives up a
-            task if the server does not list it, or if its status is unknown and does not change.
+        grace: Grace period in seconds of observed time. The wait gives up a task that the server
+            does not list during this time, or whose unknown status does not change.
         resources: Known ids of the resources that the tasks create or change, by id of the task.
-            The wait adds the ids that the server lists for other tasks.
+            The wait adds an entry for each task that has none.
         until: When polling ends. ``"end"``: all tasks have ended. ``"failure"``: the first task has
             failed. ``"news"``: the list `news` has a task to report.
         every_change: Whether each change of a task is added to `news`. If False, only the end of a
@@ -230,7 +230,10 @@ class TaskSubscription:
             self._give_up(task_id, TaskNotFound(task_id, last_seen=self.pending[task_id]))
 
     def _lasts(self, since: dict[str, float], task_id: str) -> bool:
-        """Return whether the grace period of a missing task, or of an unknown status, is over."""
+        """Return whether a task was missing, or had an unknown status, during the grace period.
+
+        `since` contains the time at which this state began, by id of the task.
+        """
         now = self._observed.seconds
         return now - since.setdefault(task_id, now) >= self._grace
 

@@ -63,9 +63,9 @@ def _codes(text: str) -> tuple[str | None, str | None]:
 
 
 def _nested(text: str) -> dict[str, object]:
-    """Return the JSON object after ``message:`` or, without ``message:``, after the first brace.
+    """Return the JSON object in a text, or an empty dict if the text contains none.
 
-    If the text contains no JSON object, the result is an empty dict.
+    The object follows ``message:``. Without ``message:``, the object begins at the first ``{``.
     """
     line = _MESSAGE_LINE.search(text)
     start = line.end() if line else text.find("{")

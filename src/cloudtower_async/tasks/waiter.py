@@ -139,7 +139,7 @@ class TaskWaiter:
     async def _follow(self, subscription: TaskSubscription, timeout: float | None) -> None:
         """Poll until the subscription is over or the time-out has passed.
 
-        After a clock jump, poll once more, see `LATE`.
+        If the time-out has passed while the machine was asleep, poll once more.
         """
         with anyio.move_on_after(timeout) as scope:
             await self._poller.follow(subscription)

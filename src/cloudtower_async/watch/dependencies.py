@@ -138,7 +138,7 @@ class Dependencies:
                 self._filter(part, record, kind)
 
     def _relate(self, one: str, other: str) -> None:
-        """Record the database table of a relation, unless rows of `other` have the ids of `one`."""
+        """Record the relation table of two types if no column of `other` holds ids of `one`."""
         if not _keys_to(one, other):
             first, second = sorted((one, other))
             self._tables[f"_{first}To{second}"] = first, second
@@ -151,10 +151,10 @@ def _texts(values: Sequence[object]) -> set[str] | None:
 
 
 def _columns_of(where: object, kind: str) -> set[str]:
-    """Return the columns that a filter may use: each column whose name is the start of a key.
+    """Return the columns that the keys of a filter refer to.
 
-    If no column name is the start of a key, the key itself is returned. No row has this column, so
-    the effect of each change counts as unknown.
+    The key ``name_contains`` refers to the column ``name``. If a key refers to no known column, the
+    key itself is returned. No row contains it, so the effect of each change counts as unknown.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)
@@ -211,7 +211,7 @@ def _target(nested: Model) -> str | None:
 
 
 def _structs(annotation: object, *, many: bool = False) -> list[tuple[Model, bool]]:
-    """Return the structs in an annotation, each with a flag: whether it is in a list."""
+    """Return the structs in an annotation. Each has a flag: True if the struct is in a list."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return [(annotation, many)]
     many = many or get_origin(annotation) is list

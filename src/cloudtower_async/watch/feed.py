@@ -260,7 +260,7 @@ class _Cursor(NamedTuple):
         return unread
 
     def after(self, page: _Page, unread: list[tuple[int, Change]]) -> _Cursor:
-        """Return the cursor after a page. `unread` has the changes that were not read before."""
+        """Return the position after a page. `unread` contains the new changes on the page."""
         revision, offset = self.revision, 0
         read: Counter[_Key] | None = self.read
         if unread:
@@ -277,15 +277,17 @@ class _Cursor(NamedTuple):
 
 
 class Feed:
-    """Reader of the change feed. The reader stores the cursor.
+    """Reader of the change feed. The reader remembers its position in the feed.
 
     Args:
         executor: Executor of the calls.
         types: Resource types of the changes to read. None means all types.
         since: Revision after which to start. With None, the reader starts after the revision that
             is current when `anchor` is called.
-        interval: Seconds between two polls. After a full page, the next poll follows immediately.
-        pauses: Seconds of each pause between polls. With None, each pause takes `interval` seconds.
+        interval: Seconds between two polls if `pauses` is None. After a full page, the next poll
+            follows immediately.
+        pauses: Iterator over the pauses between polls, in seconds. None means that each pause takes
+            `interval` seconds.
     """
 
     def __init__(
@@ -324,7 +326,7 @@ class Feed:
         return str(self._cursor.revision - self._cursor.more)
 
     async def anchor(self) -> int:
-        """Return the start revision, which is the current revision unless a start was given.
+        """Return the revision after which reading starts: `since`, or else the current revision.
 
         Raises:
             NoChangeFeed: The server has no change feed.

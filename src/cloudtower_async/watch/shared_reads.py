@@ -1,9 +1,9 @@
 """Requests by id that several concurrent waits share.
 
-Each wait has a time for its next read. One of the waits is the leader, which sends the requests.
-When the first read is due, the leader also reads for all waits that have waited for at least
-half of their delay. So waits that began at different times soon share requests: one request per
-interval for every 500 ids.
+Each wait pauses between its reads. One of the waits is the leader, which sends the requests. When
+the pause of one wait ends, the leader also reads for the waits that are in the second half of their
+pauses. So waits that began at different times soon share requests: one request per interval for
+every 500 ids.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Request(Generic[R]):
 
 
 class SharedReads(Generic[R]):
-    """Shared reads by id of one query, for any number of waits.
+    """Reader of resources by id, for all waits that use the same query.
 
     Args:
         executor: Executor, which decides which errors are transient.
@@ -110,7 +110,7 @@ class SharedReads(Generic[R]):
         return request.rows or {}
 
     async def _poll(self) -> None:
-        """Wait until the first read is due, then read for all waits that may read now."""
+        """Wait until a pause ends. Then read for all waits in the second half of their pauses."""
         await anyio.lowlevel.checkpoint()  # let other waits that begin now join this read
         while True:
             waiting = [one for one in self._requests if one.is_open]

@@ -76,7 +76,7 @@ class Subscribers(Generic[S]):
         return self._state
 
     def open(self) -> None:
-        """Let subscribers iterate, and record that the source has a new state."""
+        """Let subscribers iterate, starting with the current state of the source."""
         self._closed = False
         self.change()
 

@@ -371,8 +371,8 @@ class Watch(Generic[R]):
     async def _look_for_feed(self) -> None:
         """Try the change feed again after every tenth poll.
 
-        After status 404, a watch polls instead of using the feed. But a proxy may have sent the
-        status, so that the feed still exists.
+        If the feed responds with status 404, a watch stops using the feed. But the status may come
+        from a proxy, although the server has a feed.
         """
         self._polls_left -= 1
         feed = self._new_feed()

@@ -200,7 +200,7 @@ async def collect_disks(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_vms(tower: Cloudtower, samples: Samples) -> None:
-    """Add samples of the number of VMs per status and in the recycle bin, as the server counts."""
+    """Add the number of VMs with each status, and the number of VMs in the recycle bin."""
 
     async def count(status: models.VmStatus) -> None:
         where: inputs.VmWhereInput = {"status": status, "in_recycle_bin": False}

@@ -70,7 +70,7 @@ class _Collected:
 
 
 class _Tower:
-    """State of one Tower."""
+    """Session of a Tower, and the results of its collections."""
 
     def __init__(self, name: str, session: Cloudtower, collectors: Mapping[str, Collect]) -> None:
         self.name = name
@@ -83,13 +83,13 @@ class _Tower:
         self.collected = {collector: _Collected() for collector in collectors}
 
     def drop_stale(self, oldest: float) -> None:
-        """Forget the figures that were collected before this time."""
+        """Forget the figures that were collected before `oldest`."""
         for result in self.collected.values():
             if result.at is not None and result.at < oldest:
                 result.lines, result.at = {}, None
 
     def add_own_samples(self, samples: Samples, now: float) -> None:
-        """Add the samples about the collection itself."""
+        """Add samples about the collection, such as its duration and its failures."""
         samples.tower = self.name
         samples.add(families.UP, self.up)
         samples.add(families.COLLECTION_DURATION, self.duration)
