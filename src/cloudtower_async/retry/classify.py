@@ -82,7 +82,7 @@ _OTHER_STATUSES = {
     FailureKind.LOCKED: "400",
     FailureKind.FAILED: "every 5xx that is in no other row",
     FailureKind.UNREADABLE: "2xx",
-    FailureKind.REFUSED: "409 with an error code of CloudTower",
+    FailureKind.REFUSED: "409 (only with an error code of CloudTower)",
     FailureKind.UNEXPECTED: "every status that is in no other row, such as other redirects, or a "
     "409 without an error code of CloudTower",
 }
