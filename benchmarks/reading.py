@@ -93,7 +93,7 @@ async def memory(vms: int) -> None:
     what = f"`iterate` over {len(seen):,} VMs while 1 % of them change"
     print_as_lines(
         [
-            Figure(what=f"{what}: peak memory", value=pages, unit="pages", goal=3),
+            Figure(what=f"{what}: peak memory / memory of one page", value=pages, goal=3),
             Figure(what=f"{what}: VMs missed or returned twice", value=missed + twice, goal=0),
         ]
     )

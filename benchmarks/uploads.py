@@ -210,9 +210,9 @@ async def alone(server: Server[Place], tower: Cloudtower, file: Made, share: flo
     found = found_by(server)
     _check(found, file, uploads=1)
     return Figure(
-        what=f"upload with {share:.0%} failed requests: memory in addition to an idle session",
+        what=f"upload with {share:.0%} failed requests: memory in addition to an idle session / "
+        "size of a chunk",
         value=peak,
-        unit="chunks",
         goal=MOST_CHUNKS,
         note=f"{file.size / GIB:.3g} GiB in {times.wall[0]:.0f} s; "
         f"{before / 1e6:.0f} MB when idle; {found.requests:,} requests for {file.chunks:,} chunks; "
