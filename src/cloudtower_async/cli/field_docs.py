@@ -1,7 +1,7 @@
 """Documentation of fields, read from the source code of the installed package.
 
-The documentation is in strings below the fields, which Python does not keep at run time. This
-module therefore reads the strings from the source code with `ast`.
+The documentation is in strings below the fields. Python does not keep these strings at run time, so
+this module reads them from the source code with `ast`.
 """
 
 from __future__ import annotations

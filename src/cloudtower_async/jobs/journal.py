@@ -1,4 +1,4 @@
-"""Journal of mutations, which is still available after a crash of the process."""
+"""Journal of mutations that survives a crash of the process."""
 
 from __future__ import annotations
 

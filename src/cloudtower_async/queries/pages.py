@@ -88,7 +88,7 @@ class KeyRange(NamedTuple):
 
     @property
     def by_id(self) -> bool:
-        """Whether the resources are ordered by id, which never changes."""
+        """Whether the resources are ordered by id. Ids never change."""
         return self.order_by in ("id_ASC", "id_DESC")
 
 

@@ -31,7 +31,7 @@ _WARN_EVERY = 60.0
 
 
 class Outage:
-    """Retry loop for a read, which continues as long as the server is unavailable.
+    """Retry loop for a read. The loop continues as long as the server is unavailable.
 
     Args:
         what: Description of the read, for warnings.
