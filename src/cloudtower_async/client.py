@@ -875,12 +875,12 @@ class Cloudtower(Namespaces):
     ) -> view.Watch[R]:
         """Keep a view of the resources that match a query, and iterate over their changes.
 
-        Entering the context reads the resources. The attribute ``snapshot`` of the watch is a dict
-        of the resources by id. Each event is one change of the view. CloudTower 4.6 and later
-        report all changes in a change feed. If the session has the option ``change_feed``, the view
-        reads only changed resources again. Without the change feed, each poll reads all resources.
-        While the server cannot be reached, requests are retried. If a request fails while the
-        context is entered, the error is raised at once.
+        Entering the ``async with`` block reads the resources. The attribute ``snapshot`` of the
+        watch is a dict of the resources by id. Each event is one change of the view. CloudTower 4.6
+        and later report all changes in a change feed. If the session has the option
+        ``change_feed``, the view reads only changed resources again. Without the change feed, each
+        poll reads all resources. While the server cannot be reached, requests are retried. If a
+        request fails while the block is entered, the error is raised at once.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.

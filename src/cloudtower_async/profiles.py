@@ -185,9 +185,11 @@ def read_profiles() -> dict[str, Profile]:
 
 
 def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
-    """Return the options of a profile, without the token if `over` names a user.
+    """Return the options of a profile, to be combined with the options `over`.
 
-    The user name and the token of a profile are never sent to another server.
+    If `over` has a token or ``credentials``, the user name and the token of the profile are left
+    out. If `over` has a user name or a password, the token of the profile is left out. The user
+    name and the token of a profile are never sent to another server.
 
     Args:
         name: Name of the profile.

@@ -27,7 +27,7 @@ class SessionState:
         executor: Executor of the original session.
 
     Attributes:
-        reads: Dict from a query to the reads by id that calls of `wait_until` share.
+        reads: Dict from a query to its `SharedReads`, which calls of `wait_until` share.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -52,7 +52,7 @@ class SessionState:
         return ResourceLocks(self._executor.transport)
 
     def close(self) -> None:
-        """End all waits for tasks and locks."""
+        """End all waits for tasks, and stop showing the session in metrics."""
         if "waiter" in vars(self):
             self.waiter.close()
         sessions.remove(self)

@@ -324,6 +324,9 @@ def close_calls(given: object) -> None:
 
 
 def no_method(given: object) -> str:
-    """Describe an argument that should be a method, and close the argument if it is a coroutine."""
+    """Return a description of an argument that is not a method, for an error message.
+
+    If the argument is a coroutine, the function closes the coroutine.
+    """
     close_calls(given)
     return "its call: leave out the (…)" if isinstance(given, Awaitable) else repr(given)

@@ -1,8 +1,8 @@
 """Types of arguments, read from the generated TypedDicts one key at a time.
 
-A type is only loaded when it is needed. Otherwise, one filter would load the filters of most other
-types, because filters refer to each other.
-The simulator checks request bodies with the same types.
+The type of a key is loaded when a call first uses the key. Filters refer to each other, so loading
+all keys of one filter would load most other filters, too. The simulator checks request bodies with
+the same types.
 """
 
 from __future__ import annotations
@@ -130,9 +130,10 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return a dict from attribute names of structs to filter keys that are spelled differently.
+    """Return a dict from snake_case names to the keys of a filter that are not in snake_case.
 
-    For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``.
+    For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``. The dict is empty
+    if `record` is not a filter.
     """
     keys: dict[str, str] = {}
     if ArgType(dict, record=record).is_filter:

@@ -167,7 +167,7 @@ class SlicedAnswer(Generic[R]):
         """Decode the items of a list, and repair the items that cannot be decoded.
 
         Returns:
-            The decoded and repaired items. If an item is not valid JSON, the result is `WRONG`.
+            A list of the decoded and repaired items, or `WRONG` if any item is not valid JSON.
         """
         decode_row = msgspec.json.Decoder(wanted).decode
         at_once = max(1, len(rows) * _SLICE // len(self._answer.body))
@@ -203,7 +203,7 @@ class SlicedAnswer(Generic[R]):
             decode_row: Function that decodes an item strictly.
 
         Returns:
-            The decoded and repaired items. If an item is not valid JSON, the result is None.
+            A list of the decoded and repaired items, or None if any item is not valid JSON.
         """
         kept: list[object] = []
         for index, row in enumerate(rows, start):

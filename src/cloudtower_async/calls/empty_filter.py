@@ -107,7 +107,7 @@ def _combination(key: str, value: object, *, everywhere: bool) -> bool:
 
 
 def _parts(value: object) -> list[object]:
-    """Return the filters in an AND, OR or NOT. Its value may be a single filter or a list."""
+    """Return the value of AND, OR or NOT as a list. The value may be a list or a single filter."""
     return list(cast("Iterable[object]", value)) if isinstance(value, LISTS) else [value]
 
 

@@ -80,7 +80,7 @@ _LIMITS = ("max_in_flight", "rate_limit")
 """Limits of `with_options`, which apply in addition to the session's limits."""
 _encode = msgspec.json.Encoder().encode
 _LOG_IN = Operation(LOGIN, "/login", Kind.QUERY, lambda: str, auth=Auth.NONE)
-"""Operation for the retry loop of a login. `Authenticator` sends the login request itself."""
+"""Operation that stands for a login in the retry loop. `Authenticator` sends the login request."""
 
 
 class Call(msgspec.Struct, Generic[R], gc=False):
@@ -595,7 +595,9 @@ class Executor:
     async def _retry(
         self, call: Call[R], failure: CallError, attempt: Callable[[Call[R]], Awaitable[R]]
     ) -> R:
-        """Retry loop: resend a failed call while a retry is safe and allowed, then raise its error.
+        """Resend a failed call until it succeeds, and return the answer.
+
+        If a further retry is not safe or not allowed, the error of the last attempt is raised.
 
         Args:
             call: The call.

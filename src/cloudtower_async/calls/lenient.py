@@ -86,11 +86,11 @@ class Slices:
         self._end = monotonic() + seconds
 
     def over(self) -> bool:
-        """Return whether the current slice has ended, so that `rest` has to be called."""
+        """Return whether the current time slice has ended, so that `rest` has to be called."""
         return monotonic() >= self._end
 
     async def rest(self) -> None:
-        """Let other tasks run, and start a new slice. The caller can be cancelled here."""
+        """Let other tasks run, and start a new time slice. The caller can be cancelled here."""
         await asyncio.sleep(0)
         self._end = monotonic() + self._seconds
 
@@ -258,7 +258,7 @@ def _declared(wanted: Any) -> dict[str, msgspec.structs.FieldInfo]:
 
 @functools.lru_cache(maxsize=1024)
 def _twin(wanted: Any) -> Any:
-    """Return a struct type with the same fields, which are all optional with the default UNSET."""
+    """Return a copy of a struct type, in which all fields have the default UNSET."""
     fields = [
         (field.name, field.type, msgspec.field(default=msgspec.UNSET, name=key))
         for key, field in _declared(wanted).items()

@@ -1,4 +1,4 @@
-"""Effects of mutations in plan mode, derived from the types of their bodies and answers."""
+"""Effects of operations in plan mode, derived from the types of the operation's body and answer."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class PlanEffect(NamedTuple):
         target: Part of the body that selects the resources for the answer.
         struct: Type of a resource in the answer.
         wraps: Generic types around the struct, in order from the outermost: `list`, `WithTask`.
-        owner: Field that leads from a matching resource to the resource for the answer, such as
-            ``"vm"`` from a matching `VmDisk` to its `Vm`.
+        owner: Field of the matching resources that holds the resource for the answer. For example,
+            the mutation matches a `VmDisk` and returns the `Vm` in its field ``"vm"``.
         items: Key of the list or object that describes the resources to create. None means that the
             whole body describes the resources.
     """

@@ -40,16 +40,16 @@ async def explain(
     timeout: float,
     ask_version: Callable[[], Awaitable[str]],
 ) -> None:
-    """Add the reason to the hint of an error if the version of the server explains the error.
+    """Replace the hint of an error if the version of the server or of this package is the reason.
 
-    The server may be too old for the operation or an argument, or an enum value may be unknown.
+    The server may be too old for the operation or for an argument. This package may be too old to
+    know an enum value that was sent.
 
     Args:
         operation: Operation that was called.
         content: Content that was sent.
         error: Error whose hint is changed.
-        timeout: Maximum number of seconds to find the reason. After this time, the error stays
-            unchanged.
+        timeout: Maximum number of seconds to wait for the server version.
         ask_version: Function that requests the server version. The function is called only if the
             version matters.
     """
@@ -97,7 +97,10 @@ def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
 
 
 def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the argument keys that older servers do not know, with their first version."""
+    """Yield (key, server version) for each sent key that older servers do not know.
+
+    The version is the first server version that knows the key.
+    """
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
         if wanted.record is not None and (since := key_since(wanted.record, key[1:])):

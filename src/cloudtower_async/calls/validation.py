@@ -327,7 +327,7 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Return a check that refuses filters that may match everything, and runs `check` on others."""
+    """Return a check that refuses filters that may match everything, and then runs `check`."""
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:

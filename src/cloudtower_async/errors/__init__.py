@@ -57,6 +57,8 @@
     ├── Resync                     changes were missed: read the resources again
     └── TasksFailed                one or more of several tasks failed              (ExceptionGroup)
 
+A built-in exception in parentheses is a further base class.
+
 ``str(error)`` is one line. It has a description of the error, the server's message, the operation
 and the server's address, and the next step for the user.
 """

@@ -1,4 +1,4 @@
-"""Kinds of failure of a request. `retry.classify` decides about retries by the kind."""
+"""Kinds of failure of a request. For each kind, `retry.classify` decides whether to retry."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunks: Number of chunks that the server has certainly received.
         count_base: The server's count of chunks minus `chunks`. For example, -1 if the server's
             count is 0 after the first chunk. None if the server does not count chunks reliably.
-        resent: Whether a chunk was resent. If so, the size of the result is compared with the
-            size of the file.
+        resent: Whether a chunk was resent. If so, the upload fails unless the new resource has
+            exactly `size` bytes.
         existing_ids: Ids of the resources that existed before the upload. If the server does not
             return the id of the new resource, these ids help to find the new resource.
         version: Version number of the format of this state.

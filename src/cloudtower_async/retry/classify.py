@@ -1,6 +1,7 @@
-"""Classify failed requests. One table decides about retries of queries, mutations and polls.
+"""Decide whether a failed request is retried.
 
-Only this table decides whether an error is transient. A mutation is resent only if the mutation was
+The table `ACTIONS` has the reactions to each kind of failure: for queries, mutations and polls. No
+other code decides whether an error is transient. A mutation is resent only if the mutation was
 certainly not executed. If the server may have executed a mutation, its outcome is unknown, and the
 mutation is not resent.
 """
@@ -89,7 +90,10 @@ _OTHER_STATUSES = {
 
 
 def statuses_of(kind: FailureKind) -> str:
-    """Return the HTTP statuses of a kind of failure as text for the documentation, or ""."""
+    """Return the HTTP statuses of a kind of failure, such as ``"421, 425"``, for a table.
+
+    If no status belongs to this kind, return an empty string.
+    """
     listed = [str(status) for status, one in sorted(STATUSES.items()) if one is kind]
     if kind in _OTHER_STATUSES:
         listed.append(_OTHER_STATUSES[kind])

@@ -56,8 +56,8 @@ class Authenticator:
 
     Attributes:
         token: The token. None if the session has no token yet.
-        basic: Authorization header for operations with a separate credential. None if the session
-            has no such credential.
+        basic: Authorization header for the change feed, which has separate credentials. None if the
+            session does not have these credentials.
         logins: Number of successful logins.
         tries: Number of login attempts.
         can_log_in: Whether the session has credentials to log in with.
@@ -235,10 +235,11 @@ class Authenticator:
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
-        """Return the id of the LDAP strategy, or None if the server has no strategy or is too old.
+        """Return the id of the LDAP strategy of the server.
 
-        Any other failure raises an error. If the result were None in this case, the login would use
-        the wrong source, and the server would count a failed login of the user.
+        Return None if the server has no LDAP strategy, or is too old to have strategies. If the
+        strategies cannot be read, raise an error. If None were returned, the login would use the
+        wrong source, and the server would count a failed login of the user.
         """
         exchange = self._transport.exchange
         try:

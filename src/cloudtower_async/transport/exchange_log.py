@@ -138,7 +138,7 @@ async def watch(sending: Coroutine[Any, Any, Answer], sent: Sent) -> Answer:
 
     Args:
         sending: Coroutine that carries out the exchange.
-        sent: The observed request of the exchange.
+        sent: Description of the request. `sending` sets ``sent.answer`` when the response arrives.
     """
     started = perf_counter()
     try:

@@ -34,7 +34,7 @@ _GRACE_SECONDS = 0.5  # seconds to wait for other nodes after an active node was
 
 
 class Endpoints:
-    """Addresses of a session, and the search for the active node of a pair.
+    """Addresses of a session, and the search for the active node of an active/passive pair.
 
     The first caller that needs the address of the active node probes all nodes at once, and all
     other callers wait for the result. There is no background task. If the first caller is

@@ -1,8 +1,8 @@
 """OpenTelemetry metrics: the duration of each call, and the state of the sessions.
 
-A program that uses OpenTelemetry has already imported OpenTelemetry. Therefore this module only
-looks for the imported package. The attributes are operations, outcomes and addresses of servers,
-which have a limited number of values.
+Metrics are recorded only if the program has imported OpenTelemetry. In other programs, a call only
+checks whether OpenTelemetry is imported. Every attribute of a metric has a limited number of
+values: for example, names of operations, outcomes, and addresses of servers.
 """
 
 from __future__ import annotations
@@ -47,12 +47,15 @@ _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (CloudtowerError, "rejected"),
     (Exception, "failed"),
 )
-"""Outcomes of calls by the class of the raised error. The first matching class counts. Any other
-exception is a cancellation."""
+"""Outcomes of calls by the class of the raised error. The first matching class counts. If no class
+matches, the call was cancelled."""
 
 
 class _Instrument(NamedTuple):
-    """An observable instrument. `shows` has the attributes of each of its readings, by name."""
+    """An observable instrument.
+
+    `shows` is a dict from the names of the observed `Readings` to their OpenTelemetry attributes.
+    """
 
     name: str
     kind: Literal["counter", "up_down_counter", "gauge"]

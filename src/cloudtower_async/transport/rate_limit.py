@@ -33,7 +33,7 @@ _Line: TypeAlias = "OrderedDict[asyncio.Future[None], int]"  # waiter: number in
 
 
 def reserved_slots(in_flight: int) -> int:
-    """Return the number of slots that only calls of high priority may use.
+    """Return how many of the concurrent requests are reserved for calls of high priority.
 
     Args:
         in_flight: Maximum number of concurrent requests.
@@ -66,6 +66,9 @@ class Bucket:
 
 class RateLimiter:
     """Limit on concurrent requests and on requests per second.
+
+    A call takes a slot, which allows one concurrent request, and a token, which allows one request
+    under the rate limit. The call returns the slot after the request.
 
     Args:
         in_flight: Maximum number of concurrent requests. None means no limit.
@@ -103,7 +106,7 @@ class RateLimiter:
 
     @property
     def active(self) -> int:
-        """Number of slots of the session that are in use."""
+        """Number of requests of the session that are in progress."""
         session = self
         while session._within is not None:
             session = session._within
@@ -120,9 +123,9 @@ class RateLimiter:
         return False
 
     async def enter(self, priority: Priority = "normal") -> None:
-        """Wait in the queue, and take a slot and a token.
+        """Wait until all limits allow a call to start, and take a slot and a token of each limit.
 
-        If the caller is cancelled, no slot and no token is taken.
+        If the caller is cancelled, it holds no slot afterwards.
 
         Args:
             priority: Priority of the call.
@@ -183,7 +186,7 @@ class RateLimiter:
 
 
 class _Queue:
-    """Queue of a session's calls that wait for a slot or a token.
+    """Queue of a session's calls that cannot start yet because of a limit.
 
     Attributes:
         length: Number of waiting calls.
@@ -258,7 +261,7 @@ class _Queue:
         return None
 
     def _order(self) -> Iterator[tuple[Priority, bool]]:
-        """Yield the priorities in order of admission, and whether each may use reserved slots."""
+        """Yield (priority, whether its calls may use reserved slots) in the order of admission."""
         for priority in reversed(_PRIORITIES):
             if self._overtaken[priority] >= _SHARE:
                 yield priority, self._overtaken_by_high[priority] >= _SHARE

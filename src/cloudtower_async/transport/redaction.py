@@ -68,8 +68,8 @@ class Mask:
     """Redacts secrets in the logged parts of requests and responses.
 
     Redaction is needed, because a server or a proxy may echo the credentials that it received. In
-    JSON, known secrets are redacted in values, but not in keys, because a token such as ``message``
-    may also be a key.
+    JSON, known secrets are redacted in values, but not in keys, because a token may be equal to a
+    key, such as ``error_code``.
 
     Args:
         secrets: Tokens and other generated secrets. None is ignored.
@@ -164,7 +164,10 @@ class Mask:
         return shown
 
     def body(self, content: bytes) -> str:
-        """Return the redacted start of a body on one line for the log, or the size of the body."""
+        """Return the start of a body for the log, redacted and on one line.
+
+        If the body is larger than 64 KiB or is not text, return only its size.
+        """
         size = f"<{len(content)} bytes>"
         if len(content) > _LARGEST:
             return size

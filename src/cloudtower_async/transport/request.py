@@ -69,7 +69,7 @@ class BytesBody(aiohttp.Payload):
 
     Args:
         content: The bytes.
-        headers: Headers that describe the content. All bodies of a kind share these headers.
+        headers: Headers that describe the content. Many bodies can have the same dict of headers.
         state: Object whose `sent` is set when the body is written.
     """
 
@@ -117,16 +117,16 @@ class BytesBody(aiohttp.Payload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write the whole body. The body is never longer than `content_length`."""
+        """Write the whole body. `content_length` is ignored, because no body is longer."""
         _record(self._state, writer)
         await writer.write(self._content)
 
 
 class TrackedBody(aiohttp.Payload):
-    """Wrapper that records when another body is written.
+    """Wrapper of a body, which records when the wrapped body is written.
 
-    The wrapped body is not closed after the request. If no byte of the body was written, another
-    request can use the body.
+    The wrapped body is not closed after the request. If no byte of the wrapped body was written,
+    another request can use the wrapped body.
 
     Args:
         body: The body.
@@ -144,7 +144,7 @@ class TrackedBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Always True, because the caller closes the files of a form."""
+        """Always True, so that aiohttp does not close the body. The caller closes the files."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -175,8 +175,9 @@ def _record(state: SendState, writer: AbstractStreamWriter) -> None:
 def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return a client middleware that detects whether other middlewares have replaced the body.
 
-    It has to be the innermost middleware. If another middleware has replaced the body, it is
-    unknown when the body is written. In this case, the request counts as sent from the start.
+    The returned middleware has to be the innermost. If another middleware has replaced the body,
+    the new body does not record when it is written. Therefore the request counts as sent from the
+    start.
     """
 
     async def watch(
@@ -193,9 +194,9 @@ def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
 def send_once(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return a client middleware that prevents aiohttp from resending `REPEATED_METHODS`.
 
-    It has to be the outermost middleware. aiohttp resends requests with these methods, because HTTP
-    defines the methods as idempotent. Resending is not safe with real servers: a second DELETE can
-    delete another resource.
+    The returned middleware has to be the outermost. aiohttp resends requests with these methods,
+    because HTTP defines the methods as idempotent. Resending is not safe with real servers: a
+    second DELETE can delete another resource.
     """
 
     async def send(
@@ -251,8 +252,8 @@ class StaleConnection(aiohttp.ClientConnectionError):
     """Bytes arrived on a connection before the request was written. No byte was sent.
 
     Attributes:
-        reused: Whether the connection has served an earlier request. If so, another connection may
-            be clean.
+        reused: Whether the connection has served an earlier request. If so, the request is sent
+            over another connection.
     """
 
     def __init__(self, *, reused: bool) -> None:
@@ -264,9 +265,10 @@ class _ConnectionState:
     """State of a connection since its last request.
 
     Attributes:
-        poll: Function that returns whether the operating system holds unread bytes. Call the
-            function with 0, so that it does not wait.
-        parser: Parser of the last response and of the bytes after the last response.
+        poll: Function that returns whether unread bytes have arrived on the socket. The argument is
+            the time to wait for bytes. Pass 0 to get the result at once.
+        parser: aiohttp's parser of the connection. It has parsed the last response, and any bytes
+            after this response.
     """
 
     __slots__ = ("parser", "poll")
@@ -277,7 +279,7 @@ class _ConnectionState:
 
 
 class CheckedRequest(aiohttp.ClientRequest):
-    """Request that refuses a connection on which bytes have arrived."""
+    """Request that refuses a connection if bytes have arrived on it since its last response."""
 
     # This method is not `async`, because returning aiohttp's coroutine saves one coroutine per
     # request.
@@ -309,7 +311,11 @@ _send = aiohttp.ClientRequest.send
 
 
 def _check_new(protocol: Any) -> _ConnectionState:  # noqa: ANN401 - gets an attribute
-    """Check a new connection, and store and return its state."""
+    """Create the state of a new connection, store it in the protocol, and return it.
+
+    Raises:
+        StaleConnection: Bytes have arrived on the connection, or it has to be closed.
+    """
     state = _ConnectionState(_poll_of(protocol.transport))
     # A new TLS connection may hold session tickets, which are not a response.
     waits = not _is_encrypted(protocol.transport) and state.poll(0)

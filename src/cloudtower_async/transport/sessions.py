@@ -99,11 +99,12 @@ class _Sessions:
             self._closed = {at: kept for at, kept in self._closed.items() if at in left}
 
     def totals(self, names: Iterable[str], *, closed: bool) -> dict[tuple[str, str], float]:
-        """Return the sum of each reading over all sessions, by address and name of the reading.
+        """Return a dict from (server address, name of a reading) to the sum over all sessions.
 
         Args:
-            names: Names of the readings.
-            closed: Whether to include closed sessions, which is necessary for counters.
+            names: Names of the readings to sum up.
+            closed: Whether to include closed sessions. For counters, pass True, because a counter
+                must not decrease when a session is closed.
         """
         found: dict[tuple[str, str], float] = {}
         none: Counter[str] = Counter()

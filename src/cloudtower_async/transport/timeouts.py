@@ -153,7 +153,7 @@ class SessionScope:
         self.set_timer(loop, now)
 
     def set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        """Set the timer to fire at a time of the event loop's clock."""
+        """Set the shared timer of all `TimeLimit` blocks. `when` is a time of the loop's clock."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_at(when, self._end_due, loop, when)

@@ -53,8 +53,8 @@ class TLS:
         settings: The session's options.
 
     Attributes:
-        context: Value for the argument ``ssl`` of aiohttp. It is a context, True for the default
-            context of the connector, or False for no verification.
+        context: Value for the argument ``ssl`` of aiohttp: an SSL context, True for the default of
+            the connector, or False to accept any certificate.
         reloads: Whether the context is made from files, which may change.
     """
 

@@ -1,7 +1,7 @@
 """OpenTelemetry spans. Each call and each wait has a span.
 
-A program that uses OpenTelemetry has already imported OpenTelemetry. Therefore this module only
-looks for the imported package, and all other programs only pay for this look-up.
+Spans are made only if the program has imported OpenTelemetry. In other programs, a call only checks
+whether OpenTelemetry is imported.
 
 Callers that wait for tasks share polls. One of these callers, the leader, sends the requests of a
 poll. The spans of these requests are children of the leader's span. The spans of all other waiting

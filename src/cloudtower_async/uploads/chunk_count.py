@@ -56,7 +56,8 @@ class ChunkCount:
         """Return whether the server counts one chunk more than the attribute `chunks`.
 
         Raises:
-            UploadFailed: The server's count is impossible or not reliable.
+            UploadFailed: The server counts fewer chunks than `chunks`, or at least two more. Or the
+                upload task has ended without a further chunk. Or `base` is None.
         """
         base, count = self.reliable_base(), count_of(task)
         if count is None:
@@ -73,10 +74,10 @@ class ChunkCount:
         return more == 1
 
     def reliable_base(self) -> int:
-        """Return `base`, which is never None.
+        """Return `base`, or raise an error if `base` is None.
 
         Raises:
-            UploadFailed: The server's count is not reliable.
+            UploadFailed: `base` is None, because the server does not count chunks reliably.
         """
         if self.base is None:
             raise unknown("the server does not count chunks reliably")

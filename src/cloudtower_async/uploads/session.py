@@ -6,10 +6,13 @@ is resent only when it is certain that the chunk has not arrived.
 
 The upload task on the server counts the chunks that the server has. If the count increases, the
 server has the chunk. If the count stays the same for `settling_time` seconds, the chunk counts as
-lost and is resent. The settling time is longer than the time-out of any proxy. After a resent
-chunk, every count has to be exact, and the result is verified. As long as a lost chunk could still
-arrive, an increased count does not prove which chunk has arrived. If the count proves nothing, the
-upload fails.
+lost and is resent. Therefore `settling_time` has to be longer than the time-out of any proxy.
+
+The first copy of a resent chunk may still arrive within `STRAY_SECONDS`. During this time, an
+increased count does not show which chunk has arrived. If the outcome of another request is unknown
+in this time and the count increases, the upload fails. In an upload with a resent chunk, every
+count has to match the number of sent chunks, and the result has to have the size of the file.
+Otherwise, the upload fails.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ LARGEST_CHUNK = 64 * 1024 * 1024
 STRAY_SECONDS = 300.0
 """Seconds after which a lost chunk can no longer arrive.
 
-A shorter settling time cannot prove that a chunk was lost.
+If `settling_time` is shorter, a chunk that counts as lost may still arrive.
 """
 
 CLEAN_UP_SECONDS = 10.0
@@ -424,8 +427,8 @@ class UploadSession(Generic[R]):
         """Return whether the server has the last chunk, whose outcome was unknown.
 
         Raises:
-            UploadFailed: The server has one more chunk, but it may be a late copy of a lost chunk.
-                Or the server's count is impossible.
+            UploadFailed: The count shows a new chunk, but this may be a late copy of a chunk that
+                was resent. Or the count cannot be right; see `ChunkCount.has_one_more`.
         """
         self._see(task)
         if not self.count.has_one_more(task):
@@ -442,10 +445,11 @@ class UploadSession(Generic[R]):
         """Wait until it is certain whether the first chunk has created an upload task.
 
         Args:
-            new: Function that returns the new upload tasks, which may belong to this upload.
+            new: Function that returns the upload tasks that were created since the upload began.
 
         Raises:
-            UploadFailed: The outcome is still unknown after the settling time.
+            UploadFailed: After `settling_time` seconds, it is still unknown whether one of the new
+                upload tasks belongs to this upload.
             CallError: The upload tasks could not be read.
         """
 
@@ -490,12 +494,12 @@ class UploadSession(Generic[R]):
         """Poll until `look` returns an upload task.
 
         Returns:
-            The upload task, or None if `look` has not returned an upload task within the settling
-            time.
+            The upload task, or None if `look` has not returned an upload task within
+            `settling_time` seconds.
 
         Raises:
-            CallError: A call failed with a permanent error, or the last call before the end of the
-                settling time failed.
+            CallError: A call failed with a permanent error, or the last call before the end of this
+                time failed.
         """
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "

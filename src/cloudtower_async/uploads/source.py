@@ -203,7 +203,7 @@ class Source:
         """Return the next chunk, which has `number` bytes, or fewer bytes at the end of the source.
 
         Raises:
-            SourceChanged: The source has fewer or more bytes than its size.
+            SourceChanged: The source has fewer or more bytes than `size`.
         """
         wanted = min(number, self.size - self.position)
         is_last = wanted == self.size - self.position
@@ -220,7 +220,7 @@ class Source:
         """Read `number` bytes, and return the SHA-256 of all bytes read so far, in hexadecimal.
 
         Raises:
-            SourceChanged: The source has fewer than `number` bytes, or more bytes than its size.
+            SourceChanged: The source has fewer than `number` bytes, or more than `size` bytes.
         """
         left = number
         while left:

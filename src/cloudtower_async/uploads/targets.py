@@ -98,7 +98,8 @@ class UploadTarget(ABC, Generic[R_co]):
                 the matching resources.
             task: The upload task, which has succeeded.
             name: Name of the result.
-            existing_ids: The ids that `existing_ids` returned before the upload.
+            existing_ids: Ids of the resources that existed before the upload, as the method
+                `existing_ids` returned them.
 
         Returns:
             The result, or None if the server does not list the result yet.
@@ -244,9 +245,9 @@ class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicat
 
 
 def _result_filter(args: Mapping[str, Any]) -> Mapping[str, object] | None:
-    """Return the filter that finds the result of an upload task, by the task's arguments.
+    """Return a filter for the result of an upload task, made from the arguments of the task.
 
-    The value is None if the arguments do not identify the result.
+    Return None if the arguments do not identify the result.
     """
     match args:
         case {"uploadElfImageLocalIds": [str(first), *_]}:

@@ -40,7 +40,7 @@ from .targets import UploadTarget
 R_co = TypeVar("R_co", covariant=True)
 
 _RATE_STEPS = 8
-"""Number of latest steps over which the rate is averaged."""
+"""Number of latest chunks over which `UploadProgress.rate` is averaged."""
 
 
 class UploadProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -228,7 +228,10 @@ class Upload(Generic[R_co]):
         raise CloudtowerError("the upload has not ended: iterate to its end first")
 
     def __await__(self) -> Generator[Any, None, R_co]:
-        """Send the file and return the result. If the upload was entered, send the rest."""
+        """Send the file and return the result.
+
+        Inside the ``async with`` block of the upload, only the remaining chunks are sent.
+        """
         return self._complete().__await__()
 
     async def _complete(self) -> R_co:
