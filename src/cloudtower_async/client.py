@@ -615,7 +615,8 @@ class Cloudtower(Namespaces):
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
             TasksFailed: Several tasks were passed, and TaskNotFound or UnknownTaskStatus applies to
-                at least one of them. The error is an exception group of these errors.
+                at least one of them. The error is an exception group. It has one error per task
+                that did not succeed, including the failed tasks that were yielded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.

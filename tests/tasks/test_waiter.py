@@ -33,7 +33,7 @@ from cloudtower_async.simulator.tasks import Failure
 from cloudtower_async.testing import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from cloudtower_async.models import Task, Vm
     from cloudtower_async.tasks.waiter import Waitable
@@ -564,8 +564,30 @@ async def test_unknown_tasks_are_reported_after_the_others(
         await collect()
     assert sorted(came) == sorted(ids_of(started))
     assert [str(error) for error in caught.value.exceptions] == [str(TaskNotFound("cl01"))]
+    assert [task.id for task in caught.value.succeeded] == ids_of(started)
     with pytest.raises(TaskNotFound):
         _ = [task async for task in tower.as_completed("cl01", interval=QUICK, grace=0)]
+
+
+@pytest.mark.parametrize("iterate", [Cloudtower.as_completed, Cloudtower.progress])
+async def test_errors_of_an_iteration_contain_the_results_of_all_tasks(
+    sim: Simulator, tower: Cloudtower, iterate: Callable[..., AsyncIterator[Task]]
+) -> None:
+    sim.tasks.fail_next(Failure("no space"))
+    failing, succeeding, paused = ids_of(await start(tower, 3))
+    sim.tasks.pause(paused)
+    with pytest.raises(TaskTimeout) as late:
+        async for _ in iterate(tower, [paused, failing, succeeding], interval=QUICK, timeout=0.5):
+            pass
+    assert late.value.pending == (paused,)
+    assert [error.task_id for error in late.value.failures] == [failing]
+    assert [task.id for task in late.value.succeeded] == [succeeding]
+    with pytest.raises(TasksFailed, match="2 of 3 tasks failed") as caught:
+        async for _ in iterate(tower, [failing, succeeding, "cl01"], interval=QUICK, grace=0):
+            pass
+    assert [error.task_id for error in caught.value.failed] == [failing]
+    assert str(caught.value.exceptions[1]) == str(TaskNotFound("cl01"))
+    assert [task.id for task in caught.value.succeeded] == [succeeding]
 
 
 async def test_time_in_the_body_of_the_loop_is_not_waiting(

@@ -58,6 +58,16 @@ class _Given(NamedTuple):
         """Return the ids of the tasks that are not known to have ended."""
         return [task_id for task_id, task in self.tasks.items() if task is None]
 
+    def record(self, news: Iterable[Task]) -> None:
+        """Keep those of the tasks that have ended."""
+        self.tasks.update((task.id, task) for task in news if task.status in ENDED)
+
+    def results(self, subscription: TaskSubscription) -> tuple[list[Task], list[TaskError]]:
+        """Return the tasks that have ended, and the errors of the tasks that did not succeed."""
+        ended = [task for task in self.tasks.values() if task is not None]
+        failures: list[TaskError] = [task_failed(t) for t in ended if t.status == "FAILED"]
+        return ended, failures + subscription.given_up
+
 
 class TaskWaiter:
     """Waiter for the tasks of a session.
@@ -87,17 +97,14 @@ class TaskWaiter:
         subscription = TaskSubscription(given.pending(), interval, grace, given.resources, until)
         if subscription.pending:
             await self._follow(subscription, timeout)
-        for task in subscription.news:
-            given.tasks[task.id] = task
-        ended = [task for task in given.tasks.values() if task is not None]
-        failures: list[TaskError] = [task_failed(t) for t in ended if t.status == "FAILED"]
-        failures += subscription.given_up
+        given.record(subscription.news)
+        ended, failures = given.results(subscription)
         if failures and fail_fast:
             raise failures[0]
         if subscription.pending:
-            raise _timed_out(subscription, timeout, failures, ended)
+            raise _timed_out(subscription, timeout, ended, failures)
         if failures:
-            raise failures[0] if len(given.tasks) == 1 else _together(failures, ended)
+            raise failures[0] if len(given.tasks) == 1 else _together(ended, failures)
         return ended
 
     async def iterate(
@@ -129,12 +136,14 @@ class TaskWaiter:
             if left is not None:
                 left = max(0.0, left - (anyio.current_time() - began))
             if subscription.pending and not subscription.news:
-                raise _timed_out(subscription, timeout, subscription.given_up, [])
+                raise _timed_out(subscription, timeout, *given.results(subscription))
             news, subscription.news = subscription.news, []
+            given.record(news)
             for task in news:
                 yield task
-        if failures := subscription.given_up:
-            raise failures[0] if len(given.tasks) == 1 else _together(failures, [])
+        if subscription.given_up:
+            ended, failures = given.results(subscription)
+            raise failures[0] if len(given.tasks) == 1 else _together(ended, failures)
 
     async def _follow(self, subscription: TaskSubscription, timeout: float | None) -> None:
         """Poll until the subscription is over or the time-out has passed.
@@ -249,7 +258,7 @@ def _ids_of(data: object) -> list[str]:
 
 
 def _timed_out(
-    wait: TaskSubscription, timeout: float | None, failures: list[TaskError], ended: list[Task]
+    wait: TaskSubscription, timeout: float | None, ended: list[Task], failures: list[TaskError]
 ) -> TaskTimeout:
     error = TaskTimeout(
         list(wait.pending),
@@ -266,7 +275,7 @@ def _timed_out(
     return error
 
 
-def _together(failures: list[TaskError], ended: list[Task]) -> TasksFailed:
+def _together(ended: list[Task], failures: list[TaskError]) -> TasksFailed:
     succeeded = _succeeded(ended)
     group = TasksFailed(
         f"{len(failures)} of {len(failures) + len(succeeded)} tasks failed; "
