@@ -481,9 +481,9 @@ class Executor:
     async def _load(self, operation: Operation[R], arguments: object) -> None:
         """Load the types that the first call of an operation needs, without blocking other tasks.
 
-        Importing the types takes milliseconds. One operation is loaded at a time. The
-        import has a thread of its own, because all threads of anyio's thread pool may be waiting
-        for calls of this session.
+        Importing the types takes milliseconds. One operation is loaded at a time. The import has a
+        thread of its own, because all threads of anyio's thread pool may be waiting for calls of
+        this session.
         """
         self.transport.running_loop()
         async with self._loading:
@@ -749,7 +749,7 @@ def _all_hidden(value: object) -> object:
 
 
 def _prepare(call: Call[R], arguments: object) -> None:
-    """Set the content, the headers and the file positions of a call from its arguments."""
+    """Set the attributes `content`, `headers` and `marks` of a call, according to its arguments."""
     if arguments is None:
         return
     carries = call.operation.carries

@@ -68,7 +68,7 @@ class PlanEffect(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The part of a body that selects the resources for the answer.
+    """The part of a body that selects resources, by a filter or by an id.
 
     Args:
         kind: Type of the resources.

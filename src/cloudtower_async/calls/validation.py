@@ -54,7 +54,7 @@ _LOST = (
 
 
 class _Guard(Enum):
-    """Parts of the arguments in which filters that may match everything are refused."""
+    """Parts of the arguments whose filters are refused if they may match everything."""
 
     NONE = "none"
     REQUIRED = "required"  # filters in required keys

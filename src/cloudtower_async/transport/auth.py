@@ -337,7 +337,8 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
     """Return the authentication strategies in a response.
 
-    Return a string if the response has errors, or None if the response is invalid.
+    If the response has errors, return their messages as a string. If the response is invalid,
+    return None.
     """
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)

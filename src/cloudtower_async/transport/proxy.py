@@ -110,7 +110,10 @@ def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
 
 
 def unused_variable(endpoint: str) -> str | None:
-    """Return the variable that names a proxy for an endpoint, or None if no variable does."""
+    """Return the name of the environment variable that sets a proxy for an endpoint.
+
+    Return None if no variable does so.
+    """
     parts = urlsplit(endpoint)
     if not urllib.request.getproxies_environment().get(parts.scheme) or _is_exempt(endpoint):
         return None

@@ -192,7 +192,7 @@ def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
 
 
 def send_once(state: SendState) -> aiohttp.ClientMiddlewareType:
-    """Return a client middleware that prevents aiohttp from resending `REPEATED_METHODS`.
+    """Return a client middleware that prevents aiohttp from resending a PUT or DELETE request.
 
     The returned middleware has to be the outermost. aiohttp resends requests with these methods,
     because HTTP defines the methods as idempotent. Resending is not safe with real servers: a

@@ -70,7 +70,7 @@ class Observed(Protocol):
 
 
 class _Sessions:
-    """Collection of open sessions. Metric readers call it from other threads."""
+    """Collection of open sessions. Metric readers call its methods from other threads."""
 
     def __init__(self) -> None:
         self._open: WeakSet[Observed] = WeakSet()

@@ -170,7 +170,10 @@ def _cert_and_key(files: ClientCert | None) -> tuple[StrPath | None, StrPath | N
 
 
 def _diagnose(cert: StrPath | None, key: StrPath | None) -> str | None:
-    """Return an error message about the files, or None if OpenSSL's message is more helpful."""
+    """Return an error message about a certificate or key file.
+
+    Return None if OpenSSL's own message is more helpful.
+    """
     content = _read(cert)
     if content is None:
         return None

@@ -56,8 +56,8 @@ class ChunkCount:
         """Return whether the server counts one chunk more than the attribute `chunks`.
 
         Raises:
-            UploadFailed: The server counts fewer chunks than `chunks`, or at least two more. Or the
-                upload task has ended without a further chunk. Or `base` is None.
+            UploadFailed: The server counts fewer chunks than `chunks`, or more than `chunks` + 1.
+                Or the upload task has ended without a further chunk. Or `base` is None.
         """
         base, count = self.reliable_base(), count_of(task)
         if count is None:
