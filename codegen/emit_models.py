@@ -16,8 +16,8 @@ from .texts import Texts
 
 _SHARED = {
     "enums": "Enums",
-    "references": "Structs without nested structs and enums",
-    "shared": "Structs with nested structs or enums",
+    "references": "Structs whose fields contain no structs or enums",
+    "shared": "Structs whose fields contain structs or enums",
 }
 """Packages of types that several namespaces share, with their docstrings."""
 
@@ -33,7 +33,9 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
         for module, wanted in members.items()
     }
     for package, kind in _SHARED.items():
-        made[f"{package}/__init__.py"] = f'"""{kind} of answers, used by several namespaces."""\n'
+        made[f"{package}/__init__.py"] = (
+            f'"""{kind}. The answers of several namespaces contain them."""\n'
+        )
     made |= writing.lazy_package(
         "All structs and enums of answers, by their names in the API; loaded at first use.",
         modules,
@@ -71,9 +73,17 @@ def _module(
     imports = set(_imports(api, modules, module, wanted))
     if "Any" in writing.words(text):
         imports.add(("typing", "Any"))
-    subject = layout.subject(module, api)
+    # The packages in `_SHARED` hold parts of answers.
+    what = "Parts of the answers" if "." in module else "Answers"
     return "\n".join(
-        [f'"""Answers of {subject}."""', "", *writing.import_lines(imports), "", "", text]
+        [
+            f'"""{what} of {layout.subject(module, api)}."""',
+            "",
+            *writing.import_lines(imports),
+            "",
+            "",
+            text,
+        ]
     )
 
 

@@ -50,8 +50,8 @@ def argument(prop: Property, kind: str, method: str = "") -> str:
 def items(arguments: Node) -> str:
     """Return the text of the argument `items`."""
     one = arguments.items if isinstance(arguments, ListOf) else None
-    keys = f" `inputs.{one.name}` describes the keys of the dict." if isinstance(one, Ref) else ""
-    return f"One dict per item.{keys}"
+    keys = f" `inputs.{one.name}` describes their keys." if isinstance(one, Ref) else ""
+    return f"Sequence of dicts.{keys}"
 
 
 def counts(operation: Operation) -> bool:

@@ -85,7 +85,7 @@ def test_of_an_operation_that_counts_only_the_filter_is_recommended() -> None:
 
 
 def test_items_are_described_by_their_type() -> None:
-    said = "One dict per item. `inputs.Hair` describes the keys of the dict."
+    said = "Sequence of dicts. `inputs.Hair` describes their keys."
     assert wording.items(ListOf(Ref("Hair"))) == said
 
 

@@ -81,8 +81,7 @@ class AlertNotifierNamespace(Namespace):
         `POST /create-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.AlertNotifierCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.AlertNotifierCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ALERT_NOTIFIER, items, content_language, external_cloudtower_id, timeout

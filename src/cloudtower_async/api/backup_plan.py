@@ -193,8 +193,7 @@ class BackupPlanNamespace(Namespace):
         `POST /create-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.BackupPlanCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.BackupPlanCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_BACKUP_PLAN, items, content_language, external_cloudtower_id, timeout

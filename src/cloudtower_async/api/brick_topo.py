@@ -81,8 +81,7 @@ class BrickTopoNamespace(Namespace):
         `POST /create-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.BrickTopoCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.BrickTopoCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_BRICK_TOPO, items, content_language, external_cloudtower_id, timeout

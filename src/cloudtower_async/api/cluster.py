@@ -153,7 +153,7 @@ class ClusterNamespace(Namespace):
         `POST /connect-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ClusterCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.ClusterCreationParams` describes their keys.
         """
         return await self._executor.call(
             CONNECT_CLUSTER, items, content_language, external_cloudtower_id, timeout
@@ -279,7 +279,7 @@ class ClusterNamespace(Namespace):
         `POST /get-cluster-storage-info`, since CloudTower 4.5.0.
 
         Args:
-            effect: Storage policies to estimate the allocatable capacity for.
+            effect: Storage policies. The allocatable capacity is estimated for each policy.
             where: Filter. `{}` matches all resources.
         """
         return await self._executor.call(

@@ -73,8 +73,7 @@ class ConsistencyGroupNamespace(Namespace):
         `POST /create-consistency-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ConsistencyGroupCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.ConsistencyGroupCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_CONSISTENCY_GROUP, items, content_language, external_cloudtower_id, timeout

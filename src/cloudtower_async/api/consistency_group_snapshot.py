@@ -73,8 +73,8 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `POST /create-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ConsistencyGroupSnapshotCreationParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.ConsistencyGroupSnapshotCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_CONSISTENCY_GROUP_SNAPSHOT,

@@ -112,8 +112,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /clone-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ContentLibraryVmTemplateCreationParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.ContentLibraryVmTemplateCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CLONE_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
@@ -137,8 +137,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /convert-content-library-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ContentLibraryVmTemplateCreationParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.ContentLibraryVmTemplateCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CONVERT_CONTENT_LIBRARY_VM_TEMPLATE_FROM_VM,
@@ -325,8 +325,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `POST /import-content-library-vm-template`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ContentLibraryVmTemplateImportParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.ContentLibraryVmTemplateImportParams` describes their
+                keys.
         """
         return await self._executor.call(
             IMPORT_CONTENT_LIBRARY_VM_TEMPLATE,

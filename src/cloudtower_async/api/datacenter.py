@@ -89,8 +89,7 @@ class DatacenterNamespace(Namespace):
         `POST /add-clusters-to-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.AddClustersToDatacenterParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.AddClustersToDatacenterParams` describes their keys.
         """
         return await self._executor.call(
             ADD_CLUSTERS_TO_DATACENTER, items, content_language, external_cloudtower_id, timeout
@@ -110,8 +109,7 @@ class DatacenterNamespace(Namespace):
         `POST /create-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.DatacenterCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.DatacenterCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_DATACENTER, items, content_language, external_cloudtower_id, timeout
@@ -239,8 +237,8 @@ class DatacenterNamespace(Namespace):
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.RemoveClustersFromDatacenterParams` describes the keys
-                of the dict.
+            items: Sequence of dicts. `inputs.RemoveClustersFromDatacenterParams` describes their
+                keys.
         """
         return await self._executor.call(
             REMOVE_CLUSTERS_FROM_DATACENTER,

@@ -73,8 +73,7 @@ class EntityFilterNamespace(Namespace):
         `POST /create-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.EntityFilterCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.EntityFilterCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ENTITY_FILTER, items, content_language, external_cloudtower_id, timeout

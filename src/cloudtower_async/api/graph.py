@@ -72,7 +72,7 @@ class GraphNamespace(Namespace):
         `POST /create-graph`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.GraphCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.GraphCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_GRAPH, items, content_language, external_cloudtower_id, timeout

@@ -121,7 +121,7 @@ class HostNamespace(Namespace):
         `POST /create-host`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.HostCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.HostCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_HOST, items, content_language, external_cloudtower_id, timeout
@@ -382,8 +382,7 @@ class HostNamespace(Namespace):
         `POST /trigger-disk-blink`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.TriggerDiskBlinkParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.TriggerDiskBlinkParams` describes their keys.
         """
         return await self._executor.call(
             TRIGGER_DISK_BLINK, items, content_language, external_cloudtower_id, timeout

@@ -96,7 +96,7 @@ class IscsiLunNamespace(Namespace):
         `POST /clone-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.IscsiLunCloneParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.IscsiLunCloneParams` describes their keys.
         """
         return await self._executor.call(
             CLONE_ISCSI_LUN_FROM_SNAPSHOT, items, content_language, external_cloudtower_id, timeout
@@ -116,7 +116,7 @@ class IscsiLunNamespace(Namespace):
         `POST /copy-iscsi-lun`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.CopyIscsiLunParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.CopyIscsiLunParams` describes their keys.
         """
         return await self._executor.call(
             COPY_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
@@ -136,8 +136,7 @@ class IscsiLunNamespace(Namespace):
         `POST /create-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.IscsiLunCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.IscsiLunCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ISCSI_LUN, items, content_language, external_cloudtower_id, timeout
@@ -270,8 +269,7 @@ class IscsiLunNamespace(Namespace):
         `POST /rollback-iscsi-lun-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.IscsiLunRollbackParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.IscsiLunRollbackParams` describes their keys.
         """
         return await self._executor.call(
             ROLLBACK_ISCSI_LUN_FROM_SNAPSHOT,

@@ -64,8 +64,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         `POST /create-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.IscsiLunSnapshotCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.IscsiLunSnapshotCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ISCSI_LUN_SNAPSHOT, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,7 @@ class IscsiTargetNamespace(Namespace):
         `POST /create-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.IscsiTargetCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.IscsiTargetCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ISCSI_TARGET, items, content_language, external_cloudtower_id, timeout

@@ -120,7 +120,7 @@ class LabelNamespace(Namespace):
         `POST /create-label`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.LabelCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.LabelCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_LABEL, items, content_language, external_cloudtower_id, timeout

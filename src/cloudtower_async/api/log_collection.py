@@ -72,8 +72,7 @@ class LogCollectionNamespace(Namespace):
         `POST /create-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.LogCollectionCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.LogCollectionCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_LOG_COLLECTION, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,7 @@ class NamespaceGroupNamespace(Namespace):
         `POST /create-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NamespaceGroupCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.NamespaceGroupCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_NAMESPACE_GROUP, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,8 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         `POST /create-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NetworkPolicyRuleServiceCreationParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.NetworkPolicyRuleServiceCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_NETWORK_POLICY_RULE_SERVICE,

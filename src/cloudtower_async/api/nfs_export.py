@@ -72,8 +72,7 @@ class NfsExportNamespace(Namespace):
         `POST /create-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NfsExportCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.NfsExportCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_NFS_EXPORT, items, content_language, external_cloudtower_id, timeout

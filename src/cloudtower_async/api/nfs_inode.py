@@ -141,8 +141,8 @@ class NfsInodeNamespace(Namespace):
         `POST /update-nfs-inode`, since CloudTower 4.7.0. Changes the server's state.
 
         Args:
-            data: New values.
-            where: Filter for the inodes to change. To change all inodes, pass `EVERYTHING`.
+            data: Dict with `prioritized`: whether to pin the files.
+            where: Filter for the files to change. To change all files, pass `EVERYTHING`.
         """
         return await self._executor.call(
             UPDATE_NFS_INODE,

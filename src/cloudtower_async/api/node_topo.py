@@ -141,7 +141,7 @@ class NodeTopoNamespace(Namespace):
         `POST /move-node-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NodeTopUpdationParam` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.NodeTopUpdationParam` describes their keys.
         """
         return await self._executor.call(
             UPDATE_NODE_TOPO, items, content_language, external_cloudtower_id, timeout

@@ -88,8 +88,7 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /clone-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NvmfNamespaceCloneParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.NvmfNamespaceCloneParams` describes their keys.
         """
         return await self._executor.call(
             CLONE_NVMF_NAMESPACE_FROM_SNAPSHOT,
@@ -113,8 +112,7 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /create-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NvmfNamespaceCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.NvmfNamespaceCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_NVMF_NAMESPACE, items, content_language, external_cloudtower_id, timeout
@@ -247,8 +245,7 @@ class NvmfNamespaceNamespace(Namespace):
         `POST /rollback-nvmf-namespace-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NvmfNamespaceRollbackParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.NvmfNamespaceRollbackParams` describes their keys.
         """
         return await self._executor.call(
             ROLLBACK_NVMF_NAMESPACE_FROM_SNAPSHOT,

@@ -64,8 +64,8 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         `POST /create-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NvmfNamespaceSnapshotCreationParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.NvmfNamespaceSnapshotCreationParams` describes their
+                keys.
         """
         return await self._executor.call(
             CREATE_NVMF_NAMESPACE_SNAPSHOT, items, content_language, external_cloudtower_id, timeout

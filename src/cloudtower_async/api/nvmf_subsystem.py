@@ -72,8 +72,7 @@ class NvmfSubsystemNamespace(Namespace):
         `POST /create-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.NvmfSubsystemCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.NvmfSubsystemCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_NVMF_SUBSYSTEM, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,7 @@ class OrganizationNamespace(Namespace):
         `POST /create-organization`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.OrganizationCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.OrganizationCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ORGANIZATION, items, content_language, external_cloudtower_id, timeout

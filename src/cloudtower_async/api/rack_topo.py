@@ -72,8 +72,7 @@ class RackTopoNamespace(Namespace):
         `POST /create-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.RackTopoCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.RackTopoCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_RACK_TOPO, items, content_language, external_cloudtower_id, timeout

@@ -80,8 +80,7 @@ class ReportTemplateNamespace(Namespace):
         `POST /create-report-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ReportTemplateCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.ReportTemplateCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_REPORT_TEMPLATE, items, content_language, external_cloudtower_id, timeout

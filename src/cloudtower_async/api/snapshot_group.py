@@ -81,8 +81,7 @@ class SnapshotGroupNamespace(Namespace):
         `POST /clone-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.SnapshotGroupCloneParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.SnapshotGroupCloneParams` describes their keys.
         """
         return await self._executor.call(
             CLONE_SNAPSHOT_GROUP, items, content_language, external_cloudtower_id, timeout

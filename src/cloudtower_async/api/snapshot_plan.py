@@ -97,8 +97,7 @@ class SnapshotPlanNamespace(Namespace):
         `POST /create-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.SnapshotPlanCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.SnapshotPlanCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_SNAPSHOT_PLAN, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,7 @@ class SnmpTransportNamespace(Namespace):
         `POST /create-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.SnmpTransportCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.SnmpTransportCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_SNMP_TRANSPORT, items, content_language, external_cloudtower_id, timeout

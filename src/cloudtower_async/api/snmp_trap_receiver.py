@@ -72,8 +72,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         `POST /create-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.SnmpTrapReceiverCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.SnmpTrapReceiverCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_SNMP_TRAP_RECEIVER, items, content_language, external_cloudtower_id, timeout

@@ -65,7 +65,7 @@ class TaskNamespace(Namespace):
         `POST /create-task`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.TaskCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.TaskCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_TASK, items, content_language, external_cloudtower_id, timeout

@@ -122,7 +122,7 @@ class UserNamespace(Namespace):
         `POST /create-user`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.UserCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.UserCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_USER, items, content_language, external_cloudtower_id, timeout

@@ -57,8 +57,7 @@ class UserAuditLogNamespace(Namespace):
         `POST /create-user-audit-log`, since CloudTower 4.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.UserAuditLogCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.UserAuditLogCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_USER_AUDIT_LOG, items, content_language, external_cloudtower_id, timeout

@@ -72,7 +72,7 @@ class UserRoleNextNamespace(Namespace):
         `POST /create-role`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.RoleCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.RoleCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_ROLE, items, content_language, external_cloudtower_id, timeout

@@ -88,7 +88,7 @@ class VdsNamespace(Namespace):
         `POST /create-vds`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VdsCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VdsCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VDS, items, content_language, external_cloudtower_id, timeout
@@ -108,8 +108,8 @@ class VdsNamespace(Namespace):
         `POST /create-vds-with-access-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VdsCreationWithMAccessVlanParams` describes the keys
-                of the dict.
+            items: Sequence of dicts. `inputs.VdsCreationWithMAccessVlanParams` describes their
+                keys.
         """
         return await self._executor.call(
             CREATE_VDS_WITH_ACCESS_VLAN, items, content_language, external_cloudtower_id, timeout
@@ -129,8 +129,8 @@ class VdsNamespace(Namespace):
         `POST /create-vds-with-migrate-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VdsCreationWithMigrateVlanParams` describes the keys
-                of the dict.
+            items: Sequence of dicts. `inputs.VdsCreationWithMigrateVlanParams` describes their
+                keys.
         """
         return await self._executor.call(
             CREATE_VDS_WITH_MIGRATE_VLAN, items, content_language, external_cloudtower_id, timeout

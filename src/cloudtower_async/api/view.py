@@ -72,7 +72,7 @@ class ViewNamespace(Namespace):
         `POST /create-view`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ViewCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.ViewCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VIEW, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,8 @@ class VirtualPrivateCloudNamespace(Namespace):
         `POST /create-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudCreationParams` describes the keys
-                of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudCreationParams` describes their
+                keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD, items, content_language, external_cloudtower_id, timeout

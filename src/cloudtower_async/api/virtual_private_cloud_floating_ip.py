@@ -120,8 +120,8 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         Deprecated by the server.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudFloatingIpCreationParams` describes
-                the keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudFloatingIpCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_FLOATING_IP,

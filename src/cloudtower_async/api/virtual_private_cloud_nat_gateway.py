@@ -72,8 +72,8 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         `POST /create-virtual-private-cloud-nat-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudNatGatewayCreationParams` describes
-                the keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudNatGatewayCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_NAT_GATEWAY,

@@ -72,8 +72,8 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         `POST /create-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudRouteTableCreationParams` describes
-                the keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudRouteTableCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_ROUTE_TABLE,

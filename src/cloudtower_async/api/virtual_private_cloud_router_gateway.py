@@ -73,8 +73,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         `POST /create-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudRouterGatewayCreationParams`
-                describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudRouterGatewayCreationParams`
+                describes their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_ROUTER_GATEWAY,

@@ -72,8 +72,8 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         `POST /create-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudSecurityGroupCreationParams`
-                describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudSecurityGroupCreationParams`
+                describes their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_GROUP,

@@ -73,8 +73,8 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         `POST /create-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudSecurityPolicyCreateParams`
-                describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudSecurityPolicyCreateParams`
+                describes their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SECURITY_POLICY,

@@ -72,8 +72,8 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         `POST /create-virtual-private-cloud-subnet`, since CloudTower 4.3.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VirtualPrivateCloudSubnetCreationParams` describes the
-                keys of the dict.
+            items: Sequence of dicts. `inputs.VirtualPrivateCloudSubnetCreationParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_VIRTUAL_PRIVATE_CLOUD_SUBNET,

@@ -88,7 +88,7 @@ class VlanNamespace(Namespace):
         `POST /create-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmVlanCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VmVlanCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM_VLAN, items, content_language, external_cloudtower_id, timeout

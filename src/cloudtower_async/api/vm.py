@@ -712,7 +712,7 @@ class VmNamespace(Namespace):
         `POST /clone-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmCloneParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VmCloneParams` describes their keys.
         """
         return await self._executor.call(
             CLONE_VM, items, content_language, external_cloudtower_id, timeout
@@ -732,8 +732,7 @@ class VmNamespace(Namespace):
         `POST /convert-vm-template-to-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ConvertVmTemplateToVmParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.ConvertVmTemplateToVmParams` describes their keys.
         """
         return await self._executor.call(
             CONVERT_VM_TEMPLATE_TO_VM, items, content_language, external_cloudtower_id, timeout
@@ -755,7 +754,7 @@ class VmNamespace(Namespace):
         `POST /create-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmCreationParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VmCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM, items, content_language, external_cloudtower_id, timeout
@@ -776,8 +775,8 @@ class VmNamespace(Namespace):
         `POST /create-vm-from-content-library-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmCreateVmFromContentLibraryTemplateParams` describes
-                the keys of the dict.
+            items: Sequence of dicts. `inputs.VmCreateVmFromContentLibraryTemplateParams` describes
+                their keys.
         """
         return await self._executor.call(
             CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE,
@@ -829,8 +828,7 @@ class VmNamespace(Namespace):
         `POST /create-vm-from-template`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmCreateVmFromTemplateParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.VmCreateVmFromTemplateParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM_FROM_TEMPLATE, items, content_language, external_cloudtower_id, timeout
@@ -1162,7 +1160,7 @@ class VmNamespace(Namespace):
         `POST /import-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmImportParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VmImportParams` describes their keys.
         """
         return await self._executor.call(
             IMPORT_VM, items, content_language, external_cloudtower_id, timeout
@@ -1313,7 +1311,7 @@ class VmNamespace(Namespace):
         `POST /rebuild-vm-from-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmRebuildParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VmRebuildParams` describes their keys.
         """
         return await self._executor.call(
             REBUILD_VM, items, content_language, external_cloudtower_id, timeout

@@ -72,8 +72,7 @@ class VmFolderNamespace(Namespace):
         `POST /create-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmFolderCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.VmFolderCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM_FOLDER, items, content_language, external_cloudtower_id, timeout

@@ -74,8 +74,7 @@ class VmPlacementGroupNamespace(Namespace):
         `POST /create-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmPlacementGroupCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.VmPlacementGroupCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM_PLACEMENT_GROUP, items, content_language, external_cloudtower_id, timeout

@@ -80,8 +80,7 @@ class VmTemplateNamespace(Namespace):
         `POST /clone-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmTemplateCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.VmTemplateCreationParams` describes their keys.
         """
         return await self._executor.call(
             CLONE_VM_TEMPLATE_FROM_VM, items, content_language, external_cloudtower_id, timeout
@@ -102,8 +101,7 @@ class VmTemplateNamespace(Namespace):
         `POST /convert-vm-template-from-vm`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmTemplateCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.VmTemplateCreationParams` describes their keys.
         """
         return await self._executor.call(
             CONVERT_VM_TEMPLATE_FROM_VM, items, content_language, external_cloudtower_id, timeout

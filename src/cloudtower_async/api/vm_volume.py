@@ -115,7 +115,7 @@ class VmVolumeNamespace(Namespace):
         `POST /clone-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.CloneVmVolumeParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.CloneVmVolumeParams` describes their keys.
         """
         return await self._executor.call(
             CLONE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -136,8 +136,7 @@ class VmVolumeNamespace(Namespace):
         `POST /create-vm-volume`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmVolumeCreationParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.VmVolumeCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -187,7 +186,7 @@ class VmVolumeNamespace(Namespace):
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            data: Format of the files.
+            data: Format of the file.
             where: Filter for the resources to act on. To select all resources, pass `EVERYTHING`.
         """
         return await self._executor.call(
@@ -298,7 +297,7 @@ class VmVolumeNamespace(Namespace):
         `POST /import-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.ImportVmVolumeParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.ImportVmVolumeParams` describes their keys.
         """
         return await self._executor.call(
             IMPORT_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -319,7 +318,7 @@ class VmVolumeNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            items: One dict per item. `inputs.VmVolumeRebuildParams` describes the keys of the dict.
+            items: Sequence of dicts. `inputs.VmVolumeRebuildParams` describes their keys.
         """
         return await self._executor.call(
             REBUILD_VM_VOLUME, items, content_language, external_cloudtower_id, timeout
@@ -341,8 +340,7 @@ class VmVolumeNamespace(Namespace):
         Returns an empty list if there is nothing to change (status 304).
 
         Args:
-            items: One dict per item. `inputs.VmVolumeRollbackParams` describes the keys of the
-                dict.
+            items: Sequence of dicts. `inputs.VmVolumeRollbackParams` describes their keys.
         """
         return await self._executor.call(
             ROLLBACK_VM_VOLUME, items, content_language, external_cloudtower_id, timeout

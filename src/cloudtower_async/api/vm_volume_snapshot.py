@@ -64,8 +64,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         `POST /create-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            items: One dict per item. `inputs.VmVolumeSnapshotCreationParams` describes the keys of
-                the dict.
+            items: Sequence of dicts. `inputs.VmVolumeSnapshotCreationParams` describes their keys.
         """
         return await self._executor.call(
             CREATE_VM_VOLUME_SNAPSHOT, items, content_language, external_cloudtower_id, timeout

@@ -623,9 +623,9 @@ class GetClusterStorageInfoEffect(TypedDict, total=False):
     """Since CloudTower 4.5.0."""
 
     ec: "Sequence[ClusterStorageInfoEcConfig]"
-    """Erasure codes to estimate the allocatable capacity for."""
+    """Erasure codes. The allocatable capacity is estimated for each erasure code."""
     replica: Sequence[int]
-    """Numbers of replicas, 2 or 3, to estimate the allocatable capacity for."""
+    """Numbers of replicas, 2 or 3. The allocatable capacity is estimated for each number."""
 
 
 class GetClustersRequestBody(TypedDict, total=False):
