@@ -171,8 +171,7 @@ class NoActive(_NotOneActive):
     """
 
     default_hint = (
-        "A failover may be in progress: try again later, and check each node whose answer is not "
-        '"passive".'
+        "A failover may be in progress: try again later, and check each node that is not passive."
     )
 
 
