@@ -74,7 +74,7 @@ def generate(
 ) -> History:
     """Write `api`, `models`, `inputs`, `secret_fields.py` and `date_fields.py` into `package`.
 
-    Returns the history, extended by the version of the schema.
+    Returns a copy of the history with the contents of the schema.
 
     :raises SchemaError: if the schema cannot be used. In this case, nothing is written.
     """

@@ -145,7 +145,7 @@ def _tags(api: Api) -> Iterator[str]:
 
 @functools.cache
 def session_attributes() -> frozenset[str]:
-    """Return the names of the attributes of sessions that are not generated.
+    """Return the names of all attributes of sessions, except generated attributes.
 
     The names are read from the source code, because the package cannot be imported if generated
     code is missing or broken.

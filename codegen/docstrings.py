@@ -57,7 +57,10 @@ def parse(docstring: str) -> Docstring:
 
 
 def markdown(text: str, link: Link) -> str:
-    """Return prose as Markdown. `link` returns the targets of names in single backticks."""
+    """Convert a text from a docstring to Markdown.
+
+    A name in single backticks becomes a link if `link` returns a target for the name.
+    """
 
     def code(found: re.Match[str]) -> str:
         inside = " ".join((found[1] or found[2]).split())

@@ -262,7 +262,10 @@ def _described(
 
 
 def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
-    """Return the parameters of a method, and the code of a dict with their API names."""
+    """Return the code of each parameter of a method, and the code of the arguments to send.
+
+    The arguments to send are usually a dict: `{"orderBy": order_by, "first": first}`.
+    """
     if operation.arguments is None:
         return ["*"], "None"
     record = api.record(operation.arguments)
@@ -276,8 +279,8 @@ def _arguments(api: Api, operation: Operation) -> tuple[list[str], str]:
 def _parameter(api: Api, prop: Property) -> str:
     """Return the code of a parameter. The default of an optional parameter is None.
 
-    The annotation does not allow None: if it did, most type checkers would not report a wrong key
-    in a dict.
+    If the parameter is a TypedDict, its annotation does not allow None, and the default is written
+    as `OMITTED`. With `| None`, most type checkers would not report a wrong key in a dict.
     """
     static = _given(prop.node)
     name = names.snake(prop.wire)

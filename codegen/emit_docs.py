@@ -164,7 +164,10 @@ def shorter(kind: str) -> str:
 
 
 def _conditions(fields: Iterable[Field]) -> Iterator[Field]:
-    """Yield each field of a filter once, without the suffixes of conditions."""
+    """Yield the fields of a filter. Keys with a suffix, such as `id_in`, are omitted.
+
+    The keys of a to-many relation become one field: `vms_some, vms_every, vms_none`.
+    """
     every = {field.name: field for field in fields}
     for name, field in every.items():
         if name.endswith("_some"):
@@ -244,7 +247,11 @@ def _modules() -> Iterator[tuple[str, str]]:
 
 @cache
 def homes() -> dict[str, dict[str, Shape]]:
-    """Return the types of each page, by public name such as `inputs.VmWhereInput`."""
+    """Return the types that each page documents.
+
+    The keys are the names of the pages. Each value is a dict of types by public name, such as
+    `inputs.VmWhereInput`.
+    """
     namespaces = {path.stem for path in (PACKAGE / "api").glob("*.py")} - {
         "__init__",
         "catalogue",
@@ -367,9 +374,10 @@ def _operation(namespace: str, method: ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def example(namespace: str, method: ast.AsyncFunctionDef) -> str:
-    """Return an example call with the required arguments. Queries of lists get `first=1`.
+    """Return an example call with the required arguments.
 
-    Operations that count resources do not get it, because it could limit the number.
+    If a query has the parameter `first`, the call also contains `first=1`. A call that counts
+    resources does not contain `first=1`, because `first` could change the number.
     """
     arguments = method.args
     items = [_sample(_kind(one)) for one in arguments.args if one.arg != "self"]
@@ -418,7 +426,10 @@ def _sample(kind: str, *, inside: bool = False) -> str:
 
 
 def _typical(fields: list[Field]) -> list[Field]:
-    """Return a list with the field to show in the example of a type without required fields."""
+    """Return a list with one field of a type, for an example of the type.
+
+    Prefer a filter, then the field `name`, then the first field.
+    """
     filters = [one for one in fields if one.kind.endswith("WhereInput")]
     names = [one for one in fields if one.name == "name"]
     return [*filters, *names, *fields][:1]

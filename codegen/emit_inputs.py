@@ -1,14 +1,15 @@
-"""Renders `inputs`: the types of arguments, as TypedDicts with the keys of the API and as literals.
+"""Renders `inputs`: the types of arguments, which are TypedDicts and literals.
 
 Filters refer to each other recursively, which is slow for type checkers. For this reason, each
 filter has variants with a limited nesting depth. The annotation of a nested filter is such a
 variant. Below the maximum depth, type checkers accept any value. At run time, every level is
 checked. The variants are in a separate module, which only type checkers read. The keys of a variant
-are read-only, so that a variable with the type of the filter itself is accepted as a nested filter.
+are read-only. Otherwise, type checkers would reject a variable of type `VmWhereInput` as a nested
+filter.
 
-Filters are created by calls of `TypedDict`, because type checkers are slower with classes. For a
-class, mypy visits all related types once for each key with a filter. For a call, mypy visits the
-related types only once.
+Filters are created by calls of `TypedDict`, because type checkers are slower with classes. If a
+filter is a class, mypy visits all related types once for each nested filter. If a filter is created
+by a call, mypy visits the related types only once.
 
 The annotation of a nested filter does not allow None, although the API allows null. Most type
 checkers only report a wrong key in a dict if the annotation is a single TypedDict. Callers pass
@@ -89,10 +90,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def _older(history: History, modules: dict[str, str]) -> str:
-    """Return the module with the keys that only older servers accept.
-
-    The TypedDicts do not contain these keys.
-    """
+    """Return the text of `older.py`: keys that newer servers lack, or that got another type."""
     keys = {name: history.removed(name) for name in modules}
     for name, key in corrections.CHANGED_KEYS:
         if name in keys:
@@ -111,7 +109,7 @@ OLDER: dict[str, frozenset[str]] = {{
 
 
 def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
-    """Return the module with the server versions of newer keys, for error messages."""
+    """Return the text of `newer.py`: keys that are newer than the object that contains them."""
     rows = "\n".join(
         f"    {record.name!r}: {found!r},"
         for record in map(api.types.get, sorted(modules))
@@ -134,10 +132,10 @@ def _keys_since(history: History, record: Record) -> dict[str, str]:
 
 
 def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence") -> str:
-    """Return the static type of the values that a caller may pass for a node.
+    """Return the annotation of an argument whose type in the schema is `node`.
 
-    `local` has the names of the types that the module defines. `listed` is the generic type for
-    lists.
+    `local` contains the names of the types that the generated module defines itself. `listed` is
+    the generic type for lists.
     """
     match node:
         case Ref(name):
@@ -155,7 +153,7 @@ def annotation(node: Node, local: Collection[str] = (), listed: str = "Sequence"
 
 
 def scaffolding(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the (module, name) imports that annotations in `text` need, except `inputs`."""
+    """Yield (module, name) for each name in `text` that needs an import, such as `Any`."""
     words = writing.words(text)
     for module, name in (
         ("collections.abc", "Mapping"),
@@ -241,7 +239,7 @@ def _taken_apart(api: Api) -> set[str]:
 
 
 def _packages(text: str, hidden: str) -> Iterator[tuple[str, str]]:
-    """Render the lazy imports of the packages and modules that annotations use.
+    """Yield (module, name) pairs for the imports of `inputs`, `models` and `nested`.
 
     An import that type checkers would report as unused is written as ``name as name``, which marks
     it as exported. Such an import is still needed when annotations are evaluated at run time.
@@ -289,7 +287,7 @@ def _record(
 
 
 def _texts(texts: Texts, record: Record) -> dict[str, str]:
-    """Return the text of each key of a record that has one."""
+    """Return the texts of the keys of a record, by key. Keys without a text are omitted."""
     found = {prop.wire: texts.field(record, prop) for prop in record.properties}
     return {key: text for key, text in found.items() if text}
 
@@ -297,7 +295,7 @@ def _texts(texts: Texts, record: Record) -> dict[str, str]:
 def _keys(
     history: History, record: Record, local: Collection[str]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield each key with its annotation and a comment."""
+    """Yield each key with its annotation and a comment, such as `  # since 4.0.0`."""
     oldest = history.schema_since(record.within)
     for prop in record.properties:
         since = history.property_since(record, prop)
@@ -326,10 +324,10 @@ def _nested(api: Api, modules: dict[str, str]) -> str:
 
 
 def _variant(record: Record, depth: int) -> Iterator[str]:
-    """Render a variant of a filter, in which filters can only be nested to a limited depth.
+    """Yield the lines of the variant of a filter for nesting level `depth`, which is 2 or 3.
 
-    If possible, the variant with depth 2 is a class. The class inherits from the variant with depth
-    3 and narrows the types of some keys.
+    The variant for level 2 is a class. It inherits from the variant for level 3, and replaces the
+    types of some keys. If a key is not possible in a class, the variant is created by a call.
     """
     name = f"{record.name}{depth}"
     if depth == 3 or not _fits_a_class(record):
@@ -347,26 +345,26 @@ def _fits_a_class(record: Record) -> bool:
 
 
 def _key(prop: Property, kind: str) -> str:
-    """Return the code of a key. The annotation is quoted if its type is defined later."""
+    """Mark the annotation of a required key. Put an annotation that names other types in quotes."""
     if any(True for _ in refs(prop.node)):
         kind = f'"{kind}"'
     return f"Required[{kind}]" if prop.required else kind
 
 
 def _variant_key(record: Record, prop: Property, depth: int) -> str:
-    """Return the annotation of a variant's key. A stub needs no quotes: it is not executed."""
+    """Return the annotation of a key in the variant of a filter for nesting level `depth`."""
     kind = _or_none(record, prop, _at_depth(prop, depth))
     return f"ReadOnly[{kind}]" if _is_nested(prop) else kind
 
 
 def _or_none(record: Record, prop: Property, kind: str) -> str:
-    """Add None to an annotation if the API allows null. Nested filters are not changed."""
+    """Add None to an annotation if the API allows null, unless the type is a nested filter."""
     inside = is_filter(record.name) and _is_nested(prop) and kind not in _MAYBE
     return (_MAYBE.get(kind) or f"{kind} | None") if prop.nullable and not inside else kind
 
 
 def _at_depth(prop: Property, depth: int, local: Collection[str] = ()) -> str:
-    """Return the annotation of a property in a filter at nesting level `depth`."""
+    """Return the annotation of a property. `depth` is the nesting level of its record, from 1."""
     inner = _inner(prop)
     if inner is None:
         return annotation(prop.node, local)
@@ -387,7 +385,7 @@ def _is_nested(prop: Property) -> bool:
 
 
 def _inner(prop: Property) -> str | None:
-    """Return the name of the filter that a property holds, alone or in a list, or None."""
+    """If a property is a filter or a list of filters, return the name of the filter, else None."""
     node = prop.node.items if isinstance(prop.node, ListOf) else prop.node
     return node.name if isinstance(node, Ref) and is_filter(node.name) else None
 

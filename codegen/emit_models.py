@@ -44,7 +44,7 @@ def files(api: Api, history: History, texts: Texts) -> dict[str, str]:
 
 
 def annotation(node: Node) -> str:
-    """Return the Python type of a node of an answer."""
+    """Return the annotation of a field whose type in the schema is `node`."""
     match node:
         case Ref(name):
             return name

@@ -63,10 +63,11 @@ class History:
         return str(max(self._document["versions"], key=_parts))
 
     def extended(self, api: Api) -> History:
-        """Return a history that is extended by the version of a schema.
+        """Return a copy of the history with the contents of a schema.
 
-        Parts that the history lacks are new in this version. Parts that the schema lacks are marked
-        as removed, unless the version is older than the newest version in the history.
+        Parts that the history lacks are marked as new in the schema's version. Parts that the
+        schema lacks are marked as removed, unless the schema's version is older than the newest
+        version in the history.
         """
         document = copy.deepcopy({**self._document})
         older = newer(self.newest, api.server)
@@ -125,7 +126,7 @@ class History:
         return {path for path, said in found.items() if said.get("removed")}
 
     def always_sent(self, record: Record, prop: Property) -> bool:
-        """Return whether all servers that have this record send this property and never null."""
+        """Return whether servers that have this record always send this property, never as null."""
         if not prop.required or prop.nullable:
             return False
         # The record is an inline answer, which has no history.

@@ -1,17 +1,19 @@
 """Layout of the generated code: the module of each type.
 
 A type that only one namespace uses is in the module of the namespace. Related namespaces share a
-module (see `families`). Types that several namespaces use:
+module (see `families`). For types that several namespaces use, there are these rules:
 
-- Answers: enums, and structs that contain other types, are grouped by the first word of their
-  names. Most structs without other types are references, with the id and name of a resource.
-  References are grouped by subject, because many small modules would load slowly: loading a module
-  takes as long as creating six references. References that many namespaces need have a separate
-  module.
-- Inputs: if an operation of one namespace takes the type, the type is in the module of this
-  namespace. Otherwise, the name of the type determines the namespace. All other types are in
-  `common`. Inputs refer to each other in cycles, but only for type checkers. At run time, loading a
-  module with inputs never loads another module with inputs.
+- Enums are grouped by the first word of their names: `enums.vm`.
+- Structs that contain other types are also grouped by the first word of their names: `shared.vm`.
+- Most other structs contain only the id and the name of a resource. They are grouped by subject:
+  `references.storage`. There are few such modules, because loading a module takes as long as
+  creating six structs. Structs that many namespaces need are in `references.common`.
+- If a type contains all arguments of an operation, it is in the module of the operation's
+  namespace. If the name of another type in arguments begins with the name of a namespace, it is in
+  the module of this namespace. All other types in arguments are in `common`.
+
+Types of arguments refer to each other in cycles, but only for type checkers. At run time, loading a
+module of `inputs` never loads another module of `inputs`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ _SUBJECT_OF = {word: subject for subject, words in _SUBJECTS.items() for word in
 
 
 def families(namespaces: Iterable[str]) -> dict[str, str]:
-    """Return the name of the module for the types of each namespace.
+    """Return, for each namespace, the name of the module that contains its types.
 
     The package `models` and the package `inputs` use the same module names. Namespaces whose names
     begin with the same word share a module. The name of the module is the common beginning of the
@@ -63,7 +65,7 @@ def families(namespaces: Iterable[str]) -> dict[str, str]:
 
 
 def subject(module: str, api: Api) -> str:
-    """Return the namespaces whose types are in a module, for the module's docstring."""
+    """Return text for a module's docstring: which namespaces use the types in the module."""
     shared = families(map(namespace, api.operations))
     match [one for one in shared if shared[one] == module]:
         case []:
@@ -81,7 +83,7 @@ def _common_words(namespaces: list[str]) -> str:
 
 
 def is_connection(api: Api, name: str) -> bool:
-    """Return whether a schema is the answer of a count: it only contains `aggregate.count`."""
+    """Return whether a schema has only the field `aggregate.count`, the number of resources."""
     node: Node = Ref(name)
     for wire in ("aggregate", "count"):
         record = api.record(node)
@@ -99,7 +101,10 @@ def task_data(api: Api, name: str) -> Node:
 
 
 def own_types(api: Api, answer: Node) -> Iterator[str]:
-    """Yield the types in an answer, including types in `WithTask_…`, except answers of counts."""
+    """Yield the types in an answer, except types for the number of resources.
+
+    `WithTask_…` is replaced by the type of its field `data`.
+    """
     for name in refs(answer):
         if name.startswith(WITH_TASK):
             yield from own_types(api, task_data(api, name))
@@ -108,7 +113,7 @@ def own_types(api: Api, answer: Node) -> Iterator[str]:
 
 
 def models(api: Api) -> dict[str, str]:
-    """Return the module in `models` of each answer type."""
+    """Return a dict from each type in answers to its module in the package `models`."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     for operation in api.operations:
         for name in closure(api, own_types(api, operation.answer)):
@@ -123,7 +128,7 @@ def models(api: Api) -> dict[str, str]:
 
 
 def _shared(api: Api, name: str, used_by: int) -> str:
-    """Return the module of an answer type that several namespaces share."""
+    """Return the module of a type that answers of several namespaces contain."""
     word = names.snake(name.removeprefix("Nested")).partition("_")[0]
     if isinstance(api.types[name], Enum):
         return f"enums.{word}"
@@ -168,7 +173,7 @@ def _circle(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def inputs(api: Api) -> dict[str, str]:
-    """Return the module in `inputs` of each argument type."""
+    """Return a dict from each type in arguments to its module in the package `inputs`."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     arguments_of: dict[str, str] = {}
     for operation in api.operations:

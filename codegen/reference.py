@@ -230,7 +230,7 @@ def _is_options(definition: Definition, name: str) -> bool:
 
 
 def _with_default(field: Field) -> Field:
-    """Move the default of a field from its text to a separate column."""
+    """Return a copy of a field whose default is in `default`, not at the end of the text."""
     text, marker, default = field.text.partition("Default:")
     if marker:
         default = " ".join(default.split()).removesuffix(".")
@@ -267,7 +267,7 @@ def _index() -> Iterator[str]:
 
 
 def _dry_runs() -> Iterator[str]:
-    """Yield the lines of the page about the results of mutations in plan mode."""
+    """Yield the lines of the page `dry-runs.md`: the result of each mutation in plan mode."""
     yield from ("# Mutations in dry runs", "", _ABOUT_DRY_RUNS)
     yield from ("| operation | what it returns in plan mode |", "| --- | --- |")
     for name in sorted(OPERATIONS.values()):
@@ -279,7 +279,7 @@ def _dry_runs() -> Iterator[str]:
 
 
 def _planned(effect: PlanEffect) -> str:
-    """Return the text for what a mutation returns in plan mode."""
+    """Return the text of a table cell: what a mutation with this effect returns in plan mode."""
     if effect.answer is PlanAnswer.OWNERS and effect.target and effect.struct:
         return f"the `{effect.struct.__name__}` of each matching `{effect.target.kind}`"
     return effect.answer

@@ -1,4 +1,4 @@
-"""Constructs of a schema that the generator rejects, as tables: test, error message, remedy.
+"""Constructs of a schema that the generator rejects: tables of tests and error messages.
 
 Conflicting names are checked in `conflicts`.
 """
@@ -150,7 +150,7 @@ def value_fault(raw: Raw) -> str:
 
 
 def value_error(owner: str, wire: str, fault: str) -> SchemaError:
-    """Return the error for the schema of a value that the generator cannot handle."""
+    """Return the error for a property `wire` of a record `owner`, with a remedy."""
     return SchemaError(f"{owner}.{wire}: {fault}; {_CORRECT.format(owner=owner, wire=wire)}")
 
 

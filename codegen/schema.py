@@ -210,7 +210,7 @@ class _Reader:
 
     @contextmanager
     def _reading(self, place: str) -> Generator[None]:
-        """Collect the errors in a part of the schema, so that the next part is still read."""
+        """Collect errors that the `with` block raises, so that the rest of the schema is read."""
         try:
             yield
         except SchemaError as error:
@@ -258,7 +258,7 @@ class _Reader:
         return ""
 
     def _behind(self, raw: Raw) -> Raw:
-        """Return the schema behind a reference, or behind an `allOf` with a single part."""
+        """Replace a reference by its target, and an `allOf` with a single part by this part."""
         seen: list[Raw] = []
         while raw not in seen:
             seen.append(raw)

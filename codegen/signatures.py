@@ -1,4 +1,4 @@
-"""Code of signatures and fields for the reference, with simplified types."""
+"""Signatures and fields as the reference shows them, with simplified types."""
 
 from __future__ import annotations
 
@@ -122,7 +122,10 @@ def _declared(name: str, kind: str, default: str) -> str:
 
 
 def short_type(module: str, annotation: ast.expr | None) -> str:
-    """Return the code of a type without names of modules. Private aliases are replaced."""
+    """Return the code of a type, without the names of modules.
+
+    An alias that has no entry in the reference is replaced by its type.
+    """
     if annotation is None:
         return "None"
     text = ast.unparse(annotation)
@@ -141,7 +144,7 @@ def short_type(module: str, annotation: ast.expr | None) -> str:
 
 @cache
 def _alias(module: str, name: str) -> str | None:
-    """Return the type that an alias stands for, or None if the reference documents the alias."""
+    """Return the type of an alias. For other types and for documented aliases, return None."""
     if name in places():
         return None
     found = find(module, name) if module else None
@@ -205,7 +208,10 @@ def fields_of(definition: Definition, docstring: Docstring) -> list[Field]:
 
 
 def _default(module: str, value: ast.expr) -> str:
-    """Return the code of a default: the value of a constant, and an empty string for a call."""
+    """Return the code of a default. A constant such as `MAX_SIZE` is replaced by its value.
+
+    For a call, return an empty string.
+    """
     match value:
         case ast.Call():
             return ""

@@ -24,7 +24,7 @@ _TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n\n).*?(<!-- end of table -->\n)
 
 
 def error_hints() -> Iterator[str]:
-    """Yield the lines of the table of errors of calls, with their hints."""
+    """Yield the lines of a table with the call errors, their meanings and what to do."""
     yield from ("| error | meaning | what to do |", "| --- | --- | --- |")
     for name, error in vars(errors).items():
         if not (isinstance(error, type) and issubclass(error, errors.CallError)):
@@ -35,7 +35,7 @@ def error_hints() -> Iterator[str]:
 
 
 def decisions() -> Iterator[str]:
-    """Yield the lines of the table of failures and reactions to them."""
+    """Yield the lines of a table with the kinds of failures, and whether calls are retried."""
     yield from (
         "| failure | HTTP status | query | mutation or upload | wait or watch |",
         "| --- | --- | --- | --- | --- |",
@@ -53,7 +53,7 @@ _POLLS = {
 
 
 def unmodelled() -> Iterator[str]:
-    """Yield the table of the operations that the simulator answers with HTTP 501."""
+    """Yield the lines of a table with the operations that the simulator does not model."""
     paths = {name: path for path, name in OPERATIONS.items()}
     yield from ("| operation | path |", "| --- | --- |")
     for name in Simulator().unmodelled():

@@ -58,7 +58,10 @@ class Texts:
         return self._tables.get(record.name, {}).get(prop.wire, "")
 
     def field(self, record: Record, prop: Property) -> str:
-        """Return the text of a field from the table of its record or from `[fields]`, or ``""``."""
+        """Return the text of a field, or an empty string.
+
+        If the table of its record has no text for the field, look in `[fields]`.
+        """
         return self.own(record, prop) or self._tables.get(_COMMON, {}).get(prop.wire, "")
 
     def operation(self, operation: Operation) -> str:
@@ -89,7 +92,7 @@ def _faults(name: str, table: Any, known: Mapping[str, str], api: Api | None) ->
 
 
 def _keys(table: str, api: Api) -> set[str]:
-    """Return the keys that a table may have."""
+    """Return the possible keys of a table: paths of operations, or names of fields."""
     if table == _OPERATIONS:
         return {operation.path[1:] for operation in api.operations}
     records = [kind for kind in api.types.values() if isinstance(kind, Record)]

@@ -48,7 +48,7 @@ def argument(prop: Property, kind: str, method: str = "") -> str:
 
 
 def items(arguments: Node) -> str:
-    """Return the text of the argument `items`."""
+    """Return the description of the argument `items`, a list of dicts, for a docstring."""
     one = arguments.items if isinstance(arguments, ListOf) else None
     keys = f" `inputs.{one.name}` describes their keys." if isinstance(one, Ref) else ""
     return f"Sequence of dicts.{keys}"

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def on_stop_signal(callback: Callable[[], object]) -> Generator[None]:
     """Call `callback` in the event loop at SIGTERM or SIGINT. The server also gets the signal.
 
-    Enter this context manager in the lifespan, because the server has then already set its own
-    signal handlers. Outside the main thread, as in tests, there are no signals, so the context
-    manager does nothing.
+    Enter this context manager in the lifespan. The server sets its own signal handlers before the
+    lifespan starts, and would replace earlier handlers. Outside the main thread, as in tests, there
+    are no signals, so the context manager does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

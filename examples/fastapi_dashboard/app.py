@@ -43,7 +43,7 @@ async def get_tower(request: Request) -> Cloudtower:
 async def get_states(
     request: Request, language: Language = "en-US"
 ) -> AsyncIterator[AsyncIterator[str]]:
-    """Yield an iterator over the next states. The browser is a listener until its request ends."""
+    """Yield an iterator over the states to send. When the request ends, stop listening."""
     feed: Feed = request.state.feed
     async with feed.listen(language) as states:
         yield states

@@ -26,7 +26,7 @@ MOST_ALERTS = 200  # maximum number of alerts of each severity in a state
 
 
 class AlertRow(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """One alert. `kind` names its list in the dashboard. `severity` comes from the server."""
+    """One alert. `kind` is critical, notice, info or other. `severity` is the server's value."""
 
     id: str
     kind: str
@@ -53,7 +53,7 @@ class Board(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Trouble(msgspec.Struct, kw_only=True, frozen=True):
-    """Error that prevents newer values, and the time when the error first occurred."""
+    """Error of the latest poll, and the time when polls began to fail."""
 
     message: str
     since: datetime

@@ -39,8 +39,8 @@ class Night:
         date: Date of the night.
         where: Filter that selects the VMs.
         prefix: Prefix of the names of the snapshots. The date follows the prefix.
-        limit: Maximum number of concurrent VMs.
-        per_cluster: Maximum number of concurrent VMs of one cluster.
+        limit: Maximum number of concurrent snapshots.
+        per_cluster: Maximum number of concurrent snapshots in one cluster.
         keep: Number of snapshots with this prefix to keep for each VM. None means that none is
             deleted.
         timeout: Time-out in seconds for each snapshot.

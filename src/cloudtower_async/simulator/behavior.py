@@ -49,7 +49,9 @@ class BehaviorOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """Choices between possible behaviors of a server. The defaults are the likelier behaviors.
+    """Options for behavior that differs between real servers, or is not documented.
+
+    The defaults, except the delays, are the most likely behavior of a real server.
 
     Args:
         nothing_matches: Response to a mutation whose filter matches no resource. ``"empty"``

@@ -27,7 +27,7 @@ class Factory:
         random: Random number generator.
         clock: Clock of the server.
         targets: Ids of the iSCSI targets that contain the disks of VMs, by id of the cluster.
-        behavior: Choices between the behaviors of real servers.
+        behavior: Options for behavior that differs between real servers.
     """
 
     store: Store

@@ -85,8 +85,8 @@ class Simulator:
         settle_delay: Seconds that ``entityAsyncStatus`` stays set after a task has ended.
         keep_requests: Number of requests to record. Older requests are removed. With None, all
             requests are recorded.
-        behavior: Choices between the behaviors of real servers, as keyword arguments:
-            ``nothing_matches="404"``, ``fractions=True``. See `Behavior`.
+        behavior: Fields of `Behavior` as keyword arguments, for example
+            ``nothing_matches="404"`` or ``fractions=True``.
 
     Example:
         async with Simulator(vms=100, seed=7) as sim:

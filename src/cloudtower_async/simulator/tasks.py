@@ -262,7 +262,10 @@ class TaskEngine:
         self.advance()
 
     def hidden(self) -> set[str]:
-        """Return the ids of the tasks to hide from one get-tasks response, and count the poll."""
+        """Return the ids of the tasks to hide from one get-tasks response.
+
+        Each call counts as one poll.
+        """
         hidden: set[str] = set()
         for identifier, running in self._running.items():
             if running.hidden_polls > 0:

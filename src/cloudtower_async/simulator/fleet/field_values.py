@@ -144,7 +144,7 @@ class FieldValues:
         return f"10.201.{self.number // 250 % 250}.{self.number % 250 + 1}"
 
     def serial(self) -> str:
-        """Return the second half of a MAC address."""
+        """Return three random bytes in hexadecimal, such as ``1a:2b:3c``."""
         digits = f"{self.factory.random.getrandbits(24):06x}"
         return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
 

@@ -38,10 +38,10 @@ class Spec:
         values: Fixed values for fields. Other fields get plausible values. In strings, ``{n}``
             stands for the number of the document, and ``{home}`` for the name of the parent.
         rows: Fixed values for the first document, for the second document, and so on.
-        many: Number of related documents for each to-many relation. The candidates are consistent
-            with the to-one relations of the new document. For example, they belong to the same
-            cluster. With 0, all candidates are related. With -1, the candidates are distributed
-            among the documents of one parent.
+        many: Number of related documents by name of the to-many relation. With 0, all candidates
+            are related. With -1, the candidates are distributed among the documents of one parent.
+            Candidates are documents that are consistent with the to-one relations of the new
+            document, for example documents of the same cluster.
         without: To-one relations that stay null.
     """
 

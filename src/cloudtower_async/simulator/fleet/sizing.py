@@ -59,7 +59,7 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """Plan of a cluster. All hosts have the same size, which is enough for the fullest host.
+    """Plan of a cluster. All hosts have the same size and are large enough for their VMs.
 
     Args:
         hosts: Plans of the hosts.

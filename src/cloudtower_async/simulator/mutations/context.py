@@ -161,7 +161,8 @@ def reject_locked(
         context: Context with the server version.
         documents: Documents that must not be locked.
         resource: Resource type of the documents.
-        owner: Name of the field with the id that the error reports as the locked resource.
+        owner: Field whose value the error shows as the id of the locked resource: ``id``, or for
+            snapshots ``vm``.
 
     Raises:
         HttpError: A document is locked.

@@ -230,9 +230,10 @@ def start_task(
 
 
 def merged(document: Document, values: Fields) -> Fields:
-    """Return the new values for a document. Objects are merged with the current objects.
+    """Return the new field values of a document.
 
-    In such an object, members that are missing or None keep their current values.
+    An object is merged with the current object: members that are missing or None keep their current
+    values.
     """
     merged = dict(values)
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Handler of GraphQL requests: API keys, VNC tickets, logins, clusters and VMs."""
+"""Handler of GraphQL requests about API keys, VNC tickets, logins, clusters and VMs."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class GraphQLNode:
 
 
 def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that resolves a query for one page of the resources of a type."""
+    """Return a function that resolves a GraphQL query for resources, one page for each query."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         store = context.store
@@ -80,9 +80,9 @@ def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]
 
 
 def single(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that resolves a query for the resource that matches a filter.
+    """Return a function that resolves a GraphQL query for a single resource.
 
-    The result of the query is None if no resource matches.
+    If no resource matches the filter, or if the filter is empty, the result of the query is None.
     """
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:

@@ -99,7 +99,7 @@ def _add(store: Store, resource: str, document: Mapping[str, Any]) -> Document:
 def _mentioned(
     store: Store, resource: str, document: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the related documents that a document contains, each with its resource type."""
+    """Yield the documents that are nested in a document, each with its resource type."""
     for relation in store.resources[resource].relations:
         for end in _list(document.get(relation.field)):
             yield relation.target, end
@@ -129,9 +129,9 @@ def _complete(
 ) -> None:
     """Set the required relations of a generated document.
 
-    `mentioned_by` is the document that refers to the generated document. If both documents have a
-    relation with the same field name, both relations get the same target. Otherwise, the target is
-    any document of the right resource type.
+    `mentioned_by` is the document that refers to the generated document. If `mentioned_by` has a
+    relation with the same name, for example ``cluster``, copy the relation. Otherwise, the target
+    is any document of the right resource type.
     """
     made_up = store.get(resource, identifier)
     for relation in store.resources[resource].relations:

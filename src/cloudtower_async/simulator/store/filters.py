@@ -49,8 +49,8 @@ class Sources:
     """Functions that the compiler of filters calls to look up conditions and documents.
 
     Args:
-        shape: Function that takes a resource type, and returns a dict from each key of its
-            filters to the condition that the key means.
+        shape: Function that takes a resource type, and returns the conditions of its filters by
+            key. For example, the key ``name_in`` is a condition on the field ``name``.
         table: Function that returns the documents of a resource type by id.
     """
 

@@ -90,7 +90,7 @@ class Indexes:
         return list(found)
 
     def _having(self, resource: str, field: str, values: Iterable[object]) -> list[str] | None:
-        """Return the ids of the candidates for a condition on the value of a field.
+        """Return the ids of the documents in which a field may have one of the values.
 
         Return None if a value is not a string, because only strings are indexed.
         """

@@ -116,11 +116,11 @@ def comparable(value: object) -> Any:  # noqa: ANN401 - the type depends on the 
 def _beyond(
     identifier: str, order: Order, table: Mapping[str, Document], *, later: bool
 ) -> Predicate:
-    """Return a predicate that tests whether a document comes after the one with this id.
+    """Return a predicate that tests whether a document comes after the document `identifier`.
 
-    If `later` is False, the predicate tests whether a document comes before that document. If the
-    document `identifier` does not exist, or if its value of the sort field is null, the predicate
-    is always False, as in SQL.
+    If `later` is False, the predicate tests whether a document comes before the document
+    `identifier`. If the document `identifier` does not exist, or if its value of the sort field is
+    null, the predicate is always False, as in SQL.
     """
     cursor = table.get(identifier)
     field = order.field

@@ -357,7 +357,7 @@ class Store:
             raise DocumentNotFoundError(resource, identifier) from None
 
     def check(self, resource: str, values: Mapping[str, Any]) -> None:
-        """Raise the errors of ``change`` if a document cannot have these values."""
+        """Check that a document can have these values. Raise the same errors as ``change``."""
         self._check_names(resource, values)
         for field, enum in enums(resource).items():
             value = values.get(field)

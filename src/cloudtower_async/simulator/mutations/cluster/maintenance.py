@@ -178,8 +178,8 @@ def _enter(context: Context, body: Body) -> Result:
 def _exit_result(context: Context, body: Body) -> dict[str, Any]:
     """Return the VMs that can return to a host when the host exits maintenance mode.
 
-    These VMs were migrated or shut down when the host entered maintenance mode. Each VM has the
-    state ``done``, as in the documentation of the vendor.
+    These VMs were migrated or shut down when the host entered maintenance mode. In the result,
+    ``state`` is always ``done``, as in the documentation of the vendor.
     """
     store = context.store
     host = _one(context, body)

@@ -63,7 +63,7 @@ def new_document(factory: Factory, resource: str) -> Document:
 
 
 def conform(factory: Factory, resource: str, field: str, value: object) -> object:
-    """Add missing fields to the nested objects in a value from a body, and return the value."""
+    """Return a copy of a field's value in which nested objects have all fields of their models."""
     return _conform(factory, _fields(resource)[field], value)
 
 

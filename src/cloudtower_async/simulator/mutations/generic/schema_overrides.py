@@ -50,16 +50,16 @@ def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: o
 
 
 def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """Return the storage policy, and the fields that follow from the name of the policy.
+    """Return a storage policy and its properties, as fields of a volume.
 
-    An example of a name is ``REPLICA_2_THIN_PROVISION``.
+    An example of a policy is ``REPLICA_2_THIN_PROVISION``.
     """
     del context, data, resource
     return {"elf_storage_policy": value, **storage_policy(value)}
 
 
 def storage_policy(policy: str) -> Fields:
-    """Return a volume's fields that follow from the name of its storage policy.
+    """Return the number of replicas and the provisioning of a policy, as fields of a volume.
 
     For policies with erasure coding, the result is empty.
     """
@@ -92,7 +92,7 @@ def _two_languages(field: str) -> FieldRule:
 
 
 def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
-    """Convert the steps of a task from the form in bodies to the form in responses."""
+    """Convert the steps of a task in a body to the form that responses contain."""
     del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
@@ -113,7 +113,7 @@ def _services(
 ) -> Fields:
     """Convert service groups from a list to the object that responses contain.
 
-    The names of the groups and of the services become separate fields.
+    In addition, list the names of the groups in ``groups``, and all services in ``services``.
     """
     del context, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}

@@ -71,7 +71,7 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that returns the field values in the data."""
+    """Return a function for `Action.values` that converts `data` to field values."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
@@ -94,10 +94,9 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that takes documents out of relations.
+    """Return a function for `Action.values` that removes documents from relations of the document.
 
-    The relations belong to the changed document. The argument `data` of the function maps the name
-    of each relation to the documents to take out.
+    The argument `data` of the function contains the relations and the documents to remove.
     """
 
     def values(context: Context, document: Document, data: Body) -> Fields:
@@ -122,7 +121,7 @@ def _mount(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _attach(context: Context, document: Document, data: Body) -> Fields:
-    """Return the new field values of a USB device that is attached to the VMs in the data."""
+    """Return the new field values of a USB device after attaching it to the VMs in `data`."""
     asked = data["vm_id"] if "vm_id" in data else data.get("vms")
     ids = resolve_ids(context, "Vm", asked)
     if not ids:
@@ -133,9 +132,9 @@ def _attach(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _detach(context: Context, document: Document, data: Body) -> Fields:
-    """Return the new field values of a USB device that is detached from the VMs in the data.
+    """Return the new field values of a USB device after detaching it from the VMs in `data`.
 
-    If the data has no VMs, the device is detached from all VMs.
+    If `data` names no VMs, the device is detached from all VMs.
     """
     attached: list[str] = document.get("vms") or []
     gone = resolve_ids(context, "Vm", data["vms"]) if "vms" in data else attached
@@ -152,7 +151,7 @@ def _sriov(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _copy_images(context: Context, document: Document, data: Body) -> None:
-    """Copy a content library image, as an ELF image, to the clusters in the data.
+    """Copy a content library image, as an ELF image, to the clusters in `data`.
 
     Clusters that already have a copy are skipped.
     """

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def _targets(context: Context, target: Mapping[str, Any]) -> list[Fields]:
-    """Return one entry for each IP block, label group and security group of a target."""
+    """Convert the ``target`` of a rule in a body to the form that responses contain.
+
+    The result contains one item for each IP block, label group and security group.
+    """
     store = context.store
     found: list[Fields] = [{"type": "IP_BLOCK", **block} for block in target.get("ips", ())]
     for where in target.get("label_groups", ()):

@@ -25,8 +25,9 @@ class SnapshotKind:
         resource: Resource type of the snapshots.
         source: Resource type of the sources.
         field: Relation of a snapshot to its source.
-        asked: Flag in the body that deletes the snapshots together with their source. The pair
-            contains the key of an object in the body and the key of the flag in this object.
+        asked: Path of the flag in the body that deletes the snapshots together with their source.
+            For example, ``("data", "remove_snapshot")`` stands for
+            ``body["data"]["remove_snapshot"]``.
         others: Fields with different names in the snapshot and in the source. The keys are the
             names in the snapshot, and the values are the names in the source.
     """

@@ -76,7 +76,7 @@ class NicDraft:
 
 
 def policy_fields(policy: str) -> Fields:
-    """Return a volume's fields that follow from the name of its storage policy."""
+    """Return a storage policy and its properties, as fields of a volume."""
     return {
         "elf_storage_policy": policy,
         "elf_storage_policy_replica_num": replicas_of(policy),

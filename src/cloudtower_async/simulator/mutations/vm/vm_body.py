@@ -223,9 +223,9 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Turn HA off for a VM with GPUs.
+    """Reject a VM with GPUs if the body names no host or turns HA on.
 
-    If the body names no host or turns HA on, reject the VM.
+    If the VM is not rejected, turn HA off.
     """
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
