@@ -933,9 +933,9 @@ class Cloudtower(Namespaces):
 
         CloudTower 4.6 and later report all changes in a change feed. If the session has the option
         ``change_feed``, only changed resources are read again. Without the change feed, each poll
-        reads all resources, and concurrent calls with the same method and options share their
-        requests if each filter has only ``id`` or ``id_in``. Transient failures are retried until
-        the time-out.
+        reads all resources. Concurrent calls then share their requests if they have the same method
+        and options, and if each filter has only ``id`` or ``id_in``. Transient failures are retried
+        until the time-out.
 
         Args:
             method: A query method, such as ``tower.vm.get_vms``.

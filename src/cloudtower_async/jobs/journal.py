@@ -77,6 +77,10 @@ class Journal(Protocol):
         An entry with the state ``"begun"`` that is older than `grace` seconds is ignored and
         replaced.
 
+        Args:
+            key: Key of the mutation.
+            owner: Random id of this attempt. The new entry gets this owner.
+
         Returns:
             None if this call wrote an entry to permanent storage. Otherwise, the existing entry.
         """

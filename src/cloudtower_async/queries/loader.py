@@ -38,7 +38,7 @@ class Loader(Generic[T]):
 
     `Cloudtower.loader` returns a loader. Loaders are meant for web backends and GraphQL resolvers,
     where many coroutines each need one resource. The ids that are requested in the same turn of the
-    event loop are read together, with one request for at most 500 ids. One of the waiting callers
+    event loop are read together. Each request reads at most 500 ids. One of the waiting callers
     sends the request. If this caller is cancelled, another caller sends the request again. Nothing
     runs in the background.
 

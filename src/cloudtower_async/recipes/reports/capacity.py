@@ -43,7 +43,7 @@ class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         used: Used space in bytes; None if unknown.
         free: Space in bytes that is left; None if unknown.
         growth_per_day: Bytes per day by which the used space grew; negative if it shrank. None if
-            there are too few points, or only noise.
+            there are too few values, or no clear trend.
         days_until_full: Days until the storage is full. 0 if the outlook is ``full``. None if there
             is no forecast, or if the used space does not grow.
         points: Number of values of the used space that the forecast is based on.

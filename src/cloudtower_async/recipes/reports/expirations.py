@@ -31,8 +31,8 @@ class Expiration(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     Attributes:
         kind: ``license``, ``subscription``, ``maintenance`` (end of the support period), or
             ``certificate`` (TLS certificate).
-        resource: Type of the resource that expires: ``License`` (of CloudTower), ``Cluster``,
-            ``EcpLicense``, ``EverouteLicense``, ``V2EverouteLicense`` or ``Endpoint``.
+        resource: Type of the resource that expires: ``License`` (license of CloudTower itself),
+            ``Cluster``, ``EcpLicense``, ``EverouteLicense``, ``V2EverouteLicense`` or ``Endpoint``.
         id: Id of the resource; None for an endpoint.
         name: Name of the cluster, edition or product, or address of the endpoint.
         expires_at: Date of expiry, in UTC; None if unknown: see `problem`.
