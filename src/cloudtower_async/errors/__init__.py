@@ -5,7 +5,7 @@
     ├── InvalidInput               the arguments of a call are invalid               (ValueError)
     │   └── EmptyFilter            the filter of a mutation may match everything
     ├── MutationRefused            a mutation was called in a read-only session
-    ├── PlanEnded                  the next step depends on a mutation that was only planned
+    ├── PlanEnded                  in plan mode, the result of the call cannot be known
     ├── SessionClosed              the session is closed, or belongs to another event loop
     ├── CallError                  a call failed
     │   ├── ConnectionFailed       no connection could be made, or it broke     (ConnectionError)
