@@ -23,7 +23,7 @@ class Docstring(NamedTuple):
     sections: dict[str, str]
 
     def items(self, section: str) -> dict[str, str]:
-        """Return the entries of a section: name and text. The text is on one line."""
+        """Return the texts of the entries in a section, by name. Each text is on one line."""
         found: dict[str, str] = {}
         name = ""
         for line in self.sections.get(section, "").splitlines():

@@ -12,7 +12,7 @@ _COMPARISON = re.compile(r"_(not_in|not|in|lte?|gte?)$")
 
 
 def module(api: Api) -> str:
-    """Return the text of the module."""
+    """Return the text of `date_fields.py`."""
     rows = "\n".join(f"    {name!r}: {keys!r}," for name, keys in sorted(date_fields(api).items()))
     return f'''"""Names of arguments and filter fields whose values are dates."""
 

@@ -15,7 +15,10 @@ SUSPICIOUS = (
 
 
 def module(api: Api) -> str:
-    """Return the text of the module. A filter has the same secret fields as its resource."""
+    """Return the text of `secret_fields.py`.
+
+    A filter has the same secret fields as its resource.
+    """
     secret, plain = set(corrections.SECRETS), set[str]()
     for record in api.types.values():
         if not isinstance(record, Record) or emit_inputs.is_filter(record.name):

@@ -101,9 +101,9 @@ def task_data(api: Api, name: str) -> Node:
 
 
 def own_types(api: Api, answer: Node) -> Iterator[str]:
-    """Yield the types in an answer, except types for the number of resources.
+    """Yield the types in an answer. `WithTask_…` is replaced by the type of its field `data`.
 
-    `WithTask_…` is replaced by the type of its field `data`.
+    The answer of an operation that counts resources yields no types.
     """
     for name in refs(answer):
         if name.startswith(WITH_TASK):

@@ -37,7 +37,7 @@ def pascal(name: str) -> str:
 
 
 def member(value: str) -> str:
-    """Return the name of the enum member for a value. An identifier is not changed."""
+    """Return the name of the enum member for a value: `Tcp` -> `Tcp`, `2-way` -> `VALUE_2_WAY`."""
     corrected = corrections.MEMBERS.get(value)
     if corrected is not None:
         return corrected

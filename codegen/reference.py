@@ -230,7 +230,7 @@ def _is_options(definition: Definition, name: str) -> bool:
 
 
 def _with_default(field: Field) -> Field:
-    """Return a copy of a field whose default is in `default`, not at the end of the text."""
+    """If the text of a field ends with the default, move the default to `default`."""
     text, marker, default = field.text.partition("Default:")
     if marker:
         default = " ".join(default.split()).removesuffix(".")

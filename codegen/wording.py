@@ -34,7 +34,7 @@ def below(text: str) -> list[str]:
 
 
 def argument(prop: Property, kind: str, method: str = "") -> str:
-    """Return the text of the argument `where` or `data`, or an empty string for other arguments."""
+    """Return the description of `where` or `data`. For other arguments, return `""`."""
     if prop.wire == "where":
         if isinstance(prop.node, Ref) and prop.node.name.endswith("WhereUniqueInput"):
             return "Filter for one resource: its `id` or another unique field."

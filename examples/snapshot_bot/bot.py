@@ -41,8 +41,8 @@ class Night:
         prefix: Prefix of the names of the snapshots. The date follows the prefix.
         limit: Maximum number of concurrent snapshots.
         per_cluster: Maximum number of concurrent snapshots in one cluster.
-        keep: Number of snapshots with this prefix to keep for each VM. None means that none is
-            deleted.
+        keep: Number of snapshots with this prefix to keep for each VM. With None, no
+            snapshots are deleted.
         timeout: Time-out in seconds for each snapshot.
     """
 

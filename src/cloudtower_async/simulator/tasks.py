@@ -115,7 +115,7 @@ class _Event:
 
 
 def _show(task: Document, **fields: object) -> None:
-    """Set fields of a task. Skip equal values, because each change of a document costs time."""
+    """Set fields of a task. Skip unchanged values, because each change takes time."""
     for name, value in fields.items():
         if task[name] != value:
             task[name] = value

@@ -100,7 +100,7 @@ def _add_copy(
 
 
 def _nic(factory: Factory, cluster: Document) -> dict[str, Any]:
-    """Return the values of a NIC in the first VLAN of a cluster."""
+    """Return the field values of a NIC that uses the first VLAN of a cluster."""
     store = factory.store
     vds = store.get("Vds", cluster["vdses"][0])
     vlan = store.get("Vlan", vds["vlans"][0])

@@ -90,7 +90,8 @@ def plan_vm(number: int, random: Random) -> VmPlan:
 def plan_cluster(vms: list[VmPlan], hosts: int) -> ClusterPlan:
     """Distribute VMs over hosts, and return the plan of the cluster.
 
-    The VM with the most memory comes first. Each VM goes to the host with the most free memory.
+    The VM with the most memory is assigned first. Each VM goes to the host with the most free
+    memory.
     """
     plans = [HostPlan() for _ in range(hosts)]
     for vm in sorted(vms, key=lambda vm: (-vm.memory, vm.number)):

@@ -130,7 +130,7 @@ def frozen_disk(
 
 
 def frozen_nics(store: Store, vm: Document) -> list[dict[str, Any]]:
-    """Return the NICs of a VM in the format of snapshots and templates."""
+    """Convert the NICs of a VM to the format of snapshots and templates."""
     nics = [store.get("VmNic", one) for one in vm.get("vm_nics") or ()]
     return [_frozen_nic(store, nic) for nic in nics if nic.get("vlan")]
 

@@ -68,7 +68,7 @@ class GraphQLNode:
 
 
 def several(resource: str) -> Callable[[RequestContext, dict[str, Any]], object]:
-    """Return a function that resolves a GraphQL query for resources, one page for each query."""
+    """Return a function that resolves a GraphQL query for one page of resources."""
 
     def answer(context: RequestContext, arguments: dict[str, Any]) -> object:
         store = context.store

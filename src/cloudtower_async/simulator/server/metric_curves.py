@@ -32,7 +32,7 @@ _YEAR_2025 = 1_735_689_600
 
 @dataclass(frozen=True, slots=True)
 class CurveSpec:
-    """Parameters of the curves of a group of metrics.
+    """Parameters that the curves of several metrics share.
 
     Args:
         unit: Unit of the metrics, as named in the schema.

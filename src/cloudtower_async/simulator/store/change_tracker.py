@@ -141,9 +141,9 @@ class ChangeTracker:
         self.active = self.listening = True
 
     def follow(self, resource: str) -> set[str]:
-        """Return a set of ids of changed documents of one resource type.
+        """Return a set to which the tracker adds the ids of changed documents.
 
-        From now on, the tracker adds the id of each changed document to this set.
+        The set contains only documents of one resource type. Later calls return the same set.
         """
         self.listening = True
         return self._followed.setdefault(resource, set())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _roll_back_group(context: Context, body: Body) -> Results:
-    """Restore all members of consistency groups from snapshots of the groups."""
+    """Roll back consistency groups: restore all members from a snapshot of their group."""
     mutation = mutation_at("rollback-consistency-snapshot-group")
     check_body(mutation.path, body)
     documents = select_documents(context, mutation, body, {})

@@ -73,7 +73,7 @@ def _remove_by_where(context: Context, body: Body) -> list[Result]:
 
 
 def _changes(context: Context, nic: Document, data: Body) -> Fields:
-    """Return the new field values of a NIC from the data in the body."""
+    """Convert the object ``data`` of a body to new field values of a NIC."""
     vm = context.store.get("Vm", nic["vm"])
     _refuse_without_tools(vm, data)
     changes = {**nic_fields(data), **qos_fields(part(data, "qos"))}
