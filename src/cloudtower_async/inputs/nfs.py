@@ -182,7 +182,7 @@ class NfsInodeUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.7.0."""
 
     prioritized: Required[bool]
-    """Whether to pin the data of the inode to the cache tier."""
+    """Whether to pin the file to the cache tier."""
 
 
 # fmt: off

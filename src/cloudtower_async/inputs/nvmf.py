@@ -605,7 +605,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     thin_provision: Required[bool]
     """Whether namespaces of the subsystem are thinly provisioned by default."""
     bps: int
-    """Default limit of the total bandwidth of a namespace in bytes per second, unless `bps_unit` is given."""
+    """Default limit of a namespace's total bandwidth in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -613,7 +613,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Default limit of the read bandwidth of a namespace in bytes per second, unless `bps_rd_unit` is given."""
+    """Default limit of a namespace's read bandwidth in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -625,7 +625,7 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Default limit of the write bandwidth of a namespace in bytes per second, unless `bps_wr_unit` is given."""
+    """Default limit of a namespace's write bandwidth in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -657,13 +657,13 @@ class NvmfSubsystemCreationParams(TypedDict, total=False):
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Default limit of read operations per second of a namespace."""
+    """Default limit of a namespace's read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Default limit of write operations per second of a namespace."""
+    """Default limit of a namespace's write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int
@@ -686,7 +686,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     thin_provision: bool
     """Whether namespaces of the subsystem are thinly provisioned by default."""
     bps: int
-    """Default limit of the total bandwidth of a namespace in bytes per second, unless `bps_unit` is given."""
+    """Default limit of a namespace's total bandwidth in bytes per second, unless `bps_unit` is given."""
     bps_max: int
     """Limit of the total bandwidth during a burst, in bytes per second unless `bps_max_unit` is given."""
     bps_max_length: int
@@ -694,7 +694,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     bps_max_unit: "inputs.BPSUnit"
     """Unit of `bps_max`. Default: bytes per second."""
     bps_rd: int
-    """Default limit of the read bandwidth of a namespace in bytes per second, unless `bps_rd_unit` is given."""
+    """Default limit of a namespace's read bandwidth in bytes per second, unless `bps_rd_unit` is given."""
     bps_rd_max: int
     """Limit of the read bandwidth during a burst, in bytes per second unless `bps_rd_max_unit` is given."""
     bps_rd_max_length: int
@@ -706,7 +706,7 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     bps_unit: "inputs.BPSUnit"
     """Unit of `bps`. Default: bytes per second."""
     bps_wr: int
-    """Default limit of the write bandwidth of a namespace in bytes per second, unless `bps_wr_unit` is given."""
+    """Default limit of a namespace's write bandwidth in bytes per second, unless `bps_wr_unit` is given."""
     bps_wr_max: int
     """Limit of the write bandwidth during a burst, in bytes per second unless `bps_wr_max_unit` is given."""
     bps_wr_max_length: int
@@ -738,13 +738,13 @@ class NvmfSubsystemUpdationParamsData(TypedDict, total=False):
     iops_max_length: int
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int
-    """Default limit of read operations per second of a namespace."""
+    """Default limit of a namespace's read operations per second."""
     iops_rd_max: int
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int
-    """Default limit of write operations per second of a namespace."""
+    """Default limit of a namespace's write operations per second."""
     iops_wr_max: int
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int

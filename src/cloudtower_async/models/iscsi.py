@@ -250,21 +250,21 @@ class IscsiTarget(
     """Since CloudTower 3.0.0."""
 
     bps: int | None = None
-    """Default limit of the total bandwidth of a LUN, in bytes per second."""
+    """Default limit of a LUN's total bandwidth, in bytes per second."""
     bps_max: int | None = None
-    """Default limit of the total bandwidth of a LUN during a burst, in bytes per second."""
+    """Default limit of a LUN's total bandwidth during a burst, in bytes per second."""
     bps_max_length: int | None = None
     """Maximum length of a burst of total bandwidth, in seconds. Needs `bps_max`."""
     bps_rd: int | None = None
-    """Default limit of the read bandwidth of a LUN, in bytes per second."""
+    """Default limit of a LUN's read bandwidth, in bytes per second."""
     bps_rd_max: int | None = None
-    """Default limit of the read bandwidth of a LUN during a burst, in bytes per second."""
+    """Default limit of a LUN's read bandwidth during a burst, in bytes per second."""
     bps_rd_max_length: int | None = None
     """Maximum length of a burst of read bandwidth, in seconds. Needs `bps_rd_max`."""
     bps_wr: int | None = None
-    """Default limit of the write bandwidth of a LUN, in bytes per second."""
+    """Default limit of a LUN's write bandwidth, in bytes per second."""
     bps_wr_max: int | None = None
-    """Default limit of the write bandwidth of a LUN during a burst, in bytes per second."""
+    """Default limit of a LUN's write bandwidth during a burst, in bytes per second."""
     bps_wr_max_length: int | None = None
     """Maximum length of a burst of write bandwidth, in seconds. Needs `bps_wr_max`."""
     business_host_groups: list[NestedBusinessHostGroup] | None = None  # since 4.7.0
@@ -310,13 +310,13 @@ class IscsiTarget(
     iops_max_length: int | None = None
     """Maximum length of a burst of I/O operations, in seconds. Needs `iops_max`."""
     iops_rd: int | None = None
-    """Default limit of read operations per second of a LUN."""
+    """Default limit of a LUN's read operations per second."""
     iops_rd_max: int | None = None
     """Limit of read operations per second during a burst."""
     iops_rd_max_length: int | None = None
     """Maximum length of a burst of read operations, in seconds. Needs `iops_rd_max`."""
     iops_wr: int | None = None
-    """Default limit of write operations per second of a LUN."""
+    """Default limit of a LUN's write operations per second."""
     iops_wr_max: int | None = None
     """Limit of write operations per second during a burst."""
     iops_wr_max_length: int | None = None
