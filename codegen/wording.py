@@ -72,7 +72,7 @@ def docstring(
         facts += " Changes the server's state."
     lines = [*head, "", facts]
     if counts(operation):
-        lines.append("Pass only `where`: other arguments may change the number.")
+        lines.append("Pass only `where`: `first` may change the number.")
     if operation.auth == "BASIC":
         lines.append(
             "Sends no token. The session's option `change_feed` is the HTTP Basic credential."

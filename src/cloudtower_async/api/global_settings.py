@@ -206,7 +206,7 @@ class GlobalSettingsNamespace(Namespace):
         the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
-        Pass only `where`: other arguments may change the number.
+        Pass only `where`: `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

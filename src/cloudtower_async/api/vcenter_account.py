@@ -86,8 +86,8 @@ class VcenterAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VcenterAccount]:
-        """Return the vCenter accounts that match `where`. CloudTower uses the account of a cluster
-        to reach VMware vCenter.
+        """Return the vCenter accounts that match `where`. CloudTower uses these accounts to reach
+        VMware vCenter.
 
         `POST /get-vcenter-accounts`, since CloudTower 3.0.0.
 
@@ -137,7 +137,7 @@ class VcenterAccountNamespace(Namespace):
         answer.
 
         `POST /get-vcenter-accounts-connection`, since CloudTower 3.0.0.
-        Pass only `where`: other arguments may change the number.
+        Pass only `where`: `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -877,8 +877,8 @@ class VmNamespace(Namespace):
 
         Args:
             cluster: Filter for the cluster of the VM, by `id` or `local_id`.
-            data: New NVRAM content. Only `upload_nvram` needs this argument. The encoding is not
-                documented.
+            data: NVRAM content to upload, in an undocumented encoding. `download_nvram` does not
+                need it.
             vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(
@@ -1125,7 +1125,7 @@ class VmNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
-        Pass only `where`: other arguments may change the number.
+        Pass only `where`: `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -2099,8 +2099,8 @@ class VmNamespace(Namespace):
 
         Args:
             cluster: Filter for the cluster of the VM, by `id` or `local_id`.
-            data: New NVRAM content. Only `upload_nvram` needs this argument. The encoding is not
-                documented.
+            data: NVRAM content to upload, in an undocumented encoding. `download_nvram` does not
+                need it.
             vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(

@@ -57,8 +57,8 @@ class VsphereEsxiAccountNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[models.VsphereEsxiAccount]:
-        """Return the ESXi accounts that match `where`. CloudTower uses the account of a host to
-        reach VMware ESXi.
+        """Return the ESXi accounts that match `where`. CloudTower uses these accounts to reach
+        VMware ESXi hosts.
 
         `POST /get-vsphere-esxi-accounts`, since CloudTower 3.0.0.
 
@@ -108,7 +108,7 @@ class VsphereEsxiAccountNamespace(Namespace):
         answer.
 
         `POST /get-vsphere-esxi-accounts-connection`, since CloudTower 3.0.0.
-        Pass only `where`: other arguments may change the number.
+        Pass only `where`: `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
