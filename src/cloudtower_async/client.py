@@ -443,7 +443,7 @@ class Cloudtower(Namespaces):
                 of the first few (``ids``).
             InvalidInput: The method is not a query.
             TypeError: Arguments of the query were passed by position.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
 
         Example:
             ::
@@ -465,7 +465,7 @@ class Cloudtower(Namespaces):
             Ambiguous: Several resources have the name. The error has their number (``count``) and
                 the ids of the first few (``ids``).
             InvalidInput: The method is not a query, or the name is not a string.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
 
         Example:
             ::
@@ -487,7 +487,7 @@ class Cloudtower(Namespaces):
         Raises:
             InvalidInput: The method is not a query, or the API cannot count these resources.
             TypeError: Arguments of the query were passed by position.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
 
         Example:
             ::
@@ -529,7 +529,7 @@ class Cloudtower(Namespaces):
         """Return the server version, such as ``"4.9.0"``. The version is requested only once.
 
         Raises:
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
         """
         return await self._executor.server_version()
 
@@ -562,7 +562,7 @@ class Cloudtower(Namespaces):
 
         Raises:
             TaskFailed: A single task was passed, and this task failed. If `fail_fast` is True, the
-                error is also raised for the first of several tasks that fails.
+                error is also raised as soon as one of several tasks has failed.
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
@@ -593,10 +593,9 @@ class Cloudtower(Namespaces):
     ) -> AsyncIterator[models.Task]:
         """Iterate over tasks as they end.
 
-        A failed task is yielded like any other task, so that the iteration can continue. To raise
-        the error of a failed task, call ``await tower.wait(task)``, which sends no request.
-        TaskNotFound and UnknownTaskStatus are raised at the end of the iteration. Their tasks are
-        not yielded.
+        A failed task is yielded like any other task, and raises no error. To raise its error, call
+        ``await tower.wait(task)``, which sends no request. A task that was not found, or whose
+        status is unknown, is not yielded. Its error is raised at the end of the iteration.
 
         Args:
             tasks: Tasks, as for `wait`.
@@ -605,18 +604,18 @@ class Cloudtower(Namespaces):
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
             grace: Seconds to wait for a task that the server does not list, or that has an unknown
-                status. After this time, TaskNotFound or UnknownTaskStatus is raised.
+                status. After this time, the iteration no longer waits for the task.
 
         Returns:
             An async iterator over the ended tasks. Each task is yielded once.
 
         Raises:
-            TaskNotFound: The server does not know the task.
-            UnknownTaskStatus: The task has a status that this package does not know, and the status
-                does not change.
-            TasksFailed: Several tasks were passed, and TaskNotFound or UnknownTaskStatus applies to
-                at least one of them. The error is an exception group. It has one error per task
-                that did not succeed, including the failed tasks that were yielded.
+            TaskNotFound: A single task was passed, and the server does not know this task.
+            UnknownTaskStatus: A single task was passed. It has a status that this package does not
+                know, and the status does not change.
+            TasksFailed: Several tasks were passed, and at least one of them was not found or has an
+                unknown status. The error is an exception group. It has one error for each of these
+                tasks and for each failed task. Failed tasks alone do not raise this error.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
@@ -650,7 +649,7 @@ class Cloudtower(Namespaces):
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
             grace: Seconds to wait for a task that the server does not list, or that has an unknown
-                status. After this time, TaskNotFound or UnknownTaskStatus is raised.
+                status. After this time, the iteration no longer waits for the task.
 
         Returns:
             An async iterator over the changed tasks.
@@ -699,7 +698,7 @@ class Cloudtower(Namespaces):
         interval: float = 5.0,
         grace: float = 60.0,
     ) -> object:
-        """Await a mutation, wait until its changes are complete, and read the resources again.
+        """Wait until the changes of a mutation are complete, and return the changed resources.
 
         The method waits for the tasks, as `wait` does. Then it reads the resources until
         ``entityAsyncStatus`` of every resource is null. Before that, their fields can still change.
@@ -710,9 +709,9 @@ class Cloudtower(Namespaces):
         - If the answer has resources, such as `Vm`, their current state is returned. A list leaves
           out resources that no longer exist. If the answer is a single resource that no longer
           exists, NotFound is raised.
-        - If the answer has only the ids of deleted resources, such as `DeleteVm`, the ids of the
-          resources that still exist are returned. After a deletion, the list is empty. If the VMs
-          were moved to the recycle bin, the list has all ids.
+        - If the answer has only ids, such as `DeleteVm`, the ids of the resources that still exist
+          are returned. After a deletion, the list is empty. After a move to the recycle bin, the
+          list has all ids.
         - For any other answer, such as `BatchHosts`, ``data`` of the answer is returned unchanged.
 
         Args:
@@ -723,9 +722,9 @@ class Cloudtower(Namespaces):
             interval: Maximum number of seconds between polls. The first polls have shorter
                 intervals.
             grace: Seconds to wait for a task or a resource that the server does not list, because
-                lists of the server can lag by up to a minute. After this time, the task counts as
-                not found, and the resource counts as deleted. If the mutation is a deletion, the
-                resource counts as deleted at once.
+                lists of the server can lag by up to a minute. After this time, a task counts as not
+                found, and a resource as deleted. After a deletion, a missing resource counts as
+                deleted at once.
 
         Returns:
             A list if the answer is a list, otherwise a single value. A list has the order of the
@@ -797,8 +796,8 @@ class Cloudtower(Namespaces):
         """Lock resources for the duration of a block, against other callers of this session.
 
         The lock only excludes callers that lock the same ids with this session, or with a session
-        that `with_options` made from it. The server and other programs do not know the lock.
-        Callers get the lock in the order in which they asked for it.
+        that `with_options` made from it. The server and other programs do not see the lock. Callers
+        get the lock in the order in which they asked for it.
 
         Args:
             resource_ids: Ids of all resources that the block works on. Either all of these ids are
@@ -855,7 +854,7 @@ class Cloudtower(Namespaces):
             NoChangeFeed: The server has no change feed, or the session lacks the option
                 ``change_feed``.
             InvalidInput: An argument is invalid.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             SessionClosed: The session was closed during the iteration.
 
         Example:
@@ -900,7 +899,7 @@ class Cloudtower(Namespaces):
         Raises:
             InvalidInput: The method is not a query, or an argument is invalid.
             TypeError: Arguments of the query were passed by position.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             SessionClosed: The session was closed during the watch.
 
         Example:
@@ -1010,7 +1009,7 @@ class Cloudtower(Namespaces):
             TypeError: Arguments of the query were passed by position.
             EmptyFilter: The filter may match everything. Pass `EVERYTHING` to measure all resources
                 on purpose.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
 
         Example:
             ::
@@ -1055,7 +1054,7 @@ class Cloudtower(Namespaces):
             InvalidInput: An argument is invalid.
             EmptyFilter: ``clusters`` may match everything. Pass `EVERYTHING` to rank the resources
                 of all clusters on purpose.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
 
         Example:
             ::
@@ -1143,7 +1142,7 @@ class Cloudtower(Namespaces):
         Raises:
             GraphQLError: The response has errors. The attribute ``data`` of the exception has the
                 partial data.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             InvalidInput: An argument is invalid.
 
         Example:
@@ -1167,7 +1166,7 @@ class Cloudtower(Namespaces):
 
         Raises:
             GraphQLError: The VM does not exist, or it is not running.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             InvalidInput: The id is not a string.
 
         Example:
@@ -1205,7 +1204,7 @@ class Cloudtower(Namespaces):
             timeout: Time-out in seconds for the whole call. None uses the session's time-out.
 
         Raises:
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             InvalidInput: The path or the body cannot be sent.
 
         Example:
@@ -1260,7 +1259,7 @@ class Cloudtower(Namespaces):
         Raises:
             StatusError: The status of the response is not 2xx.
             OutcomeUnknown: A mutation was sent, and it is unknown whether it was executed.
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             InvalidInput: An argument cannot be sent.
 
         Example:

@@ -251,7 +251,7 @@ class Executor:
         return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
-        """Return whether a background poll that failed with this error may succeed later."""
+        """Return whether a background poll may succeed if it is repeated after this error."""
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
@@ -333,7 +333,7 @@ class Executor:
                 kinds of failure than other queries.
 
         Raises:
-            CallError: The call failed. The subclass of the error names the reason.
+            CallError: The call failed. The class of the error names the reason.
             InvalidInput: The arguments cannot be sent.
             EmptyFilter: A filter in the arguments may match everything.
             MutationRefused: The operation is a mutation, and the session is read-only.

@@ -122,7 +122,7 @@ class Repair:
         return await self._take_apart(value, wanted, place) if fitted is WRONG else fitted
 
     def _fit(self, value: object, wanted: Any) -> Any:
-        """Convert a value that is entirely valid. Return WRONG if the value has an invalid part."""
+        """Convert a value to the type `wanted`. Return WRONG if a part of it is invalid."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
         if wanted is msgspec.Raw:  # `msgspec.convert` cannot return `Raw`

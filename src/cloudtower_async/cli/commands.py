@@ -25,7 +25,9 @@ COMMANDS = {
         "Show metrics of VMs, hosts, disks, … as a plot, or as rows for other programs."
     ),
     "profile:profile": "List profiles, and choose the current one.",
-    "profile:profiles": "Older form of `profile list`. It does not mark the current profile.",
+    "profile:profiles": (
+        "Older form of `profile list`. This form does not mark the current profile."
+    ),
     "report:report": "Report unused resources, NIC errors, storage forecasts and expiration dates.",
     "resources_command:resources": (
         "List the resources that get can show, or the columns of one. Needs no server."

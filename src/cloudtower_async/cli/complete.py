@@ -231,7 +231,7 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return how many characters of `word` bash keeps in front of an inserted candidate."""
+    """Return the length of the part of `word` that bash keeps when it inserts a candidate."""
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 

@@ -180,7 +180,7 @@ def _use_color(percent: float) -> str:
 
 
 def _percent(usage: Amount) -> Meter:
-    """Return a meter with a short text for a table cell. ``≈`` marks an incomplete figure."""
+    """Return a bar with a short text for a table cell. ``≈`` marks an incomplete percentage."""
     if usage.value is None:
         return Meter(None, usage.text)
     about = "≈" if usage.unknown else ""

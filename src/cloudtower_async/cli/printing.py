@@ -99,8 +99,8 @@ class Printer:
 
         Args:
             rows: Resources to print.
-            limit: Maximum number of resources to print. Used only if the printer sorts the
-                resources.
+            limit: Maximum number of resources to print, if the printer sorts the resources.
+                Otherwise, all `rows` are printed.
         """
         if self.order is not None:
             rows = each(self.order.sort([row async for row in rows])[:limit])

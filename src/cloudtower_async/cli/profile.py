@@ -56,7 +56,7 @@ def list_profiles() -> None:
 
 
 def profiles() -> None:
-    """Older form of `profile list`. It does not mark the current profile."""
+    """Older form of `profile list`. This form does not mark the current profile."""
     _print_profiles(
         ["name", "endpoint", "username", "token"],
         {name: _cells(name, each) for name, each in _stored()},

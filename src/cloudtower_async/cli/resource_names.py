@@ -79,7 +79,7 @@ def queries() -> dict[str, str]:
 
 
 def resource_names() -> list[str]:
-    """Return one name for each kind of resource, in the spelling of users: ``vm-snapshots``."""
+    """Return one name for each kind of resource, as users type the name: ``vm-snapshots``."""
     names: dict[str, str] = {}
     for name, method in queries().items():
         names.setdefault(method, name.replace("_", "-"))

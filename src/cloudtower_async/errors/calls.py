@@ -122,8 +122,8 @@ class TLSFailed(ConnectionFailed):
     default_kind = FailureKind.CUT_OFF
     unsent_kind: ClassVar[FailureKind | None] = FailureKind.TLS_FAILED
     default_hint = (
-        "If the certificate is not trusted, pass as ca_file= the certificate of the authority "
-        "that signed it. Otherwise check the port of the endpoint, and client_cert=."
+        "If the certificate is not trusted, pass the certificate of its authority as ca_file=. "
+        "Otherwise check the port of the endpoint, and the certificate passed as client_cert=."
     )
 
     def __init__(self, message: str, *, reason: str = "", hint: str | None = None) -> None:
@@ -138,8 +138,8 @@ class ProxyFailed(ConnectionFailed):
     """
 
     default_hint = (
-        "Check that the proxy is up and that its address is right (proxy= or CLOUDTOWER_PROXY; "
-        "HTTPS_PROXY or HTTP_PROXY with trust_env=True)."
+        "Check that the proxy is up, and check its address: proxy=, CLOUDTOWER_PROXY, or (with "
+        "trust_env=True) HTTPS_PROXY or HTTP_PROXY."
     )
 
     def __init__(
@@ -171,7 +171,8 @@ class NoActive(_NotOneActive):
     """
 
     default_hint = (
-        "A failover may be in progress: try again later, and check each node that is not passive."
+        "A failover may be in progress: try again later. A node that did not report itself as "
+        "passive may be down."
     )
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 class FailureKind(StrEnum):
     """Kind of failure of a request, which decides whether the request is retried."""
 
-    NO_CONNECTION = "no connection could be made, or a pair has no active node"
+    NO_CONNECTION = "no connection could be made, or an active/passive pair has no active node"
     TLS_FAILED = "the certificate was rejected, or the server does not speak TLS"
     PROXY_REFUSED = "the proxy requires credentials, or its rules forbid the connection"
     CUT_OFF = "the connection broke before the end of the response"
@@ -19,7 +19,7 @@ class FailureKind(StrEnum):
     LOGGED_OUT = "the token is invalid or has expired"
     LOCKED = "another task has locked the resource (`ResourceLocked`)"
     TOO_MANY = "the rate limit of the server was exceeded"
-    NOT_ACCEPTED = "the server did not accept the request on this connection"
+    NOT_ACCEPTED = "the server refused the request as misdirected or too early"
     UNAVAILABLE = "the server, or a proxy in front of it, was unavailable or too slow"
     FAILED = "the server had an internal error"
     UNREADABLE = "the server reported success, but the response cannot be decoded"

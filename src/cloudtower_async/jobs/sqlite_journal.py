@@ -50,7 +50,7 @@ class SqliteJournal:
 
     Args:
         path: Path of the file. The file is created if it does not exist. Use one file for each
-            Tower, or start each key with the name of the Tower.
+            Tower, or start each key of `once` with the name of the Tower.
         grace: Seconds after which `once` may repeat a request whose outcome is unknown. Until then,
             the request may still reach the server.
         keep: Number of seconds after which entries expire.

@@ -172,7 +172,7 @@ class PlanMode:
         where: object,
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Return the resources that a filter matches; placeholders come first."""
+        """Return the resources that a filter matches; those that the plan creates come first."""
         name = registry.reader_name(kind)
         if name is None:
             return []

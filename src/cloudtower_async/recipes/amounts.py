@@ -18,13 +18,13 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A figure as a number and as formatted text. ``str()`` returns the text.
 
     Attributes:
-        value: The figure in `unit`, or None if the figure is unknown. If the figure covers several
-            clusters or hosts, only those with a known figure count.
+        value: The figure in `unit`, or None if the figure is unknown. A figure for several clusters
+            or hosts leaves out those with unknown values.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
-        text: The figure with a unit that suits its size, such as ``1.50TiB``. If the figure of a
-            cluster or host is unknown, a sum begins with ``≥``, and a percentage with ``≈``. If
-            `value` is None, the text is the word ``unknown``.
-        unknown: Number of clusters or hosts whose figure is unknown.
+        text: The figure with a unit that suits its size, such as ``1.50TiB``. If the figure leaves
+            out a cluster or host, a sum begins with ``≥``, and a percentage with ``≈``. If `value`
+            is None, the text is the word ``unknown``.
+        unknown: Number of clusters or hosts that the figure leaves out.
     """
 
     value: int | float | None
@@ -42,7 +42,7 @@ def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
     Args:
         value: The figure, or None if it is unknown.
         unit: Unit of the figure.
-        unknown: Number of clusters or hosts whose figure is unknown.
+        unknown: Number of clusters or hosts that the figure leaves out.
     """
     text = _FORMATS[unit](value)
     if unknown and value is not None:

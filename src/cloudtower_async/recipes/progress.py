@@ -157,8 +157,8 @@ async def carry_out(
         tower: The session.
         started: Answer of the mutation, with the resource.
         tell: Function to call with the progress of the task, from 0 to 1.
-        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
-            most the same time until the resource is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each of two waits: first for the task, then until the
+            resource is no longer changing. None means no limit.
 
     Raises:
         TaskError: The task failed, it is unknown whether the task has ended, or the resource did
@@ -192,8 +192,8 @@ async def created_resource(
         tower: The session.
         answers: Answers of the mutation, one for each resource.
         operation: Name of the method for error messages.
-        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
-            most the same time until the resource is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each of two waits: first for the task, then until the
+            resource is no longer changing. None means no limit.
         tell: Function to call with the progress of the task, from 0 to 1.
 
     Raises:

@@ -178,11 +178,12 @@ class Switch:
     async def _follow_all(
         self, answers: list[WithTask[models.Vm]], accepted: set[str], refused: dict[str, Exception]
     ) -> None:
-        """Wait for the tasks in the answers to one call, and record the outcome of each VM.
+        """Wait for the tasks that one call started, and record the outcome of each VM.
 
         Args:
             answers: Answers of the server, one for each VM.
-            accepted: Ids of the VMs that the answers should contain.
+            accepted: Ids of the VMs for which the server accepted the call. Each VM should have an
+                answer.
             refused: Errors of the VMs that the server refused, by id.
         """
         if self._timeout is not None and not self._hurry:

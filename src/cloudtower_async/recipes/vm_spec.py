@@ -74,7 +74,7 @@ class Place:
 
     @classmethod
     async def find(cls, tower: Cloudtower, name: str) -> Place:
-        """Return a `Place` for the cluster with this name or id."""
+        """Find the cluster with this name or id, and return it as a `Place`."""
         asked = tower.resolve(tower.cluster.get_clusters, name)
         return cls(tower, await _one("cluster", name, asked))
 

@@ -264,7 +264,7 @@ class TaskEngine:
     def hidden(self) -> set[str]:
         """Return the ids of the tasks to hide from one get-tasks response.
 
-        Each call counts as one poll.
+        Each call also reduces by one the number of responses that still hide these tasks.
         """
         hidden: set[str] = set()
         for identifier, running in self._running.items():

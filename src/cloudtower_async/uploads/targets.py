@@ -142,7 +142,9 @@ class _FoundByComparison(UploadTarget[R_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
-    """Target for an image of the content library; the result is a `models.ContentLibraryImage`.
+    """Upload target for an image of the content library.
+
+    The result is a `models.ContentLibraryImage`.
 
     Args:
         clusters: Filter for the clusters that get the image; `EVERYTHING` selects all clusters.
@@ -160,7 +162,9 @@ class ContentLibraryImage(_NamedByTask["models.ContentLibraryImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfImage(_NamedByTask["models.ElfImage"]):
-    """Target for an image of one cluster; the result is a `models.ElfImage`.
+    """Upload target for an image of one cluster.
+
+    The result is a `models.ElfImage`.
 
     Args:
         cluster_id: Id of the cluster.
@@ -177,7 +181,7 @@ class ElfImage(_NamedByTask["models.ElfImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvtImage(_FoundByComparison["models.SvtImage"]):
-    """Target for an image of the VM tools. The version of the tools is read from the file.
+    """Upload target for an image of the VM tools. The version of the tools is read from the file.
 
     The result is a `models.SvtImage`.
 
@@ -210,7 +214,7 @@ class SvtImage(_FoundByComparison["models.SvtImage"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElfFile(UploadTarget["models.UploadTask"]):
-    """Target for a file to import: an OVF file, or the disk image of a VM, a volume or a template.
+    """Upload target for an import: an OVF file, or a disk image of a VM, a volume or a template.
 
     The result is the `models.UploadTask`. Pass the id of the upload task to the operation that
     imports the file.
@@ -237,7 +241,10 @@ class ElfFile(UploadTarget["models.UploadTask"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTowerApplicationPackage(_FoundByComparison["models.CloudTowerApplicationPackage"]):
-    """Target for an application package; the result is a `models.CloudTowerApplicationPackage`."""
+    """Upload target for an application package.
+
+    The result is a `models.CloudTowerApplicationPackage`.
+    """
 
     operation: ClassVar[str] = "cloud_tower_application.upload_cloud_tower_application_package"
     resource_types: ClassVar[tuple[str, ...]] = ("CLOUDTOWER_APPLICATION_PACKAGE",)

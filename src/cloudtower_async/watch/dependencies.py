@@ -32,7 +32,7 @@ _FILTER = "WhereInput"
 
 
 class Dependencies:
-    """Rows of the server's database that a view depends on.
+    """Rows of the server's database on which a view, the live result of a query, depends.
 
     Args:
         operation: The query of the view.

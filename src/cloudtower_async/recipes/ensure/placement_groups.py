@@ -60,8 +60,8 @@ async def ensure_placement_group(
             is unknown. If the response was lost and the group does not appear in this time, the
             request is sent once more. If the server reports that the name is taken, the group may
             exist, but not be listed yet. The call then looks for the group for up to this time.
-        timeout: Maximum number of seconds to wait for a task. After that, the call waits for at
-            most the same time until the group is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each wait. The call waits for each task, and until
+            the group is no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the group, read after the server has completed all changes (see

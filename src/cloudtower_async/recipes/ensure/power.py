@@ -43,8 +43,9 @@ async def ensure_power(
         reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
             is unknown. If the response was lost and the VM does not reach `state` in this time, the
             request is sent once more.
-        timeout: Seconds to wait for the VM to reach `state`. If another change is in progress, the
-            call first waits for its end, for at most the same time. None means no limit.
+        timeout: Maximum number of seconds for each wait. The call waits until the VM reaches
+            `state`. If another change of the VM is in progress, the call waits for its end first.
+            None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the VM, read after the server has completed all changes (see
@@ -53,7 +54,7 @@ async def ensure_power(
     Raises:
         Ambiguous: Several VMs have the name.
         NotFound: The VM does not exist.
-        TaskError: A task failed, or the VM was still changing after `timeout`.
+        TaskError: A task failed, or the VM was still changing after `timeout` seconds.
         OutcomeUnknown: The VM did not reach `state` within `reconcile_timeout` after the last
             request.
         CloudtowerError: The guest did not shut down within `timeout`, or the VM cannot be brought

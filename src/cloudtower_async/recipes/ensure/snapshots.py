@@ -39,8 +39,8 @@ async def ensure_snapshot(
         reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
             is unknown. If the response was lost and the snapshot does not appear in this time, the
             request is sent once more.
-        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
-            most the same time until the snapshot is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each of two waits: first for the task, then until the
+            snapshot is no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the snapshot, read after the server has completed all changes

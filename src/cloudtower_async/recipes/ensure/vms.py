@@ -22,14 +22,14 @@ async def ensure_vm(
 ) -> Ensured[models.Vm]:
     """Make sure that a cluster has a VM with this name; create it if it is missing.
 
-    An existing VM is returned as it is; its configuration is not compared. If an earlier,
-    interrupted call has already started to create the VM, the call waits for this VM and returns
-    it. VMs in the recycle bin do not count.
+    An existing VM is returned as it is; its configuration is not compared. If an earlier call was
+    interrupted while it created the VM, this call waits for the VM and returns it. VMs in the
+    recycle bin do not count.
 
     A server refuses to create a VM whose name is taken, so duplicates are rare. There is one
     exception: a creation can fail with a time-out of the hypervisor, although the VM appears later.
     The call then raises `TaskFailed`. If you call `ensure_vm` again before the VM has appeared, the
-    call creates a second VM.
+    name is still free, so the call creates a second VM.
 
     Args:
         tower: The session to work with.
@@ -42,8 +42,8 @@ async def ensure_vm(
             unknown. If the response was lost and the VM does not appear in this time, the request
             is sent once more. If the server reports that the name is taken, the VM may exist, but
             not be listed yet. The call then looks for the VM for up to this time.
-        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
-            most the same time until the VM is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each of two waits: first for the task, then until the
+            VM is no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the VM, read after the server has completed all changes (see
@@ -54,8 +54,8 @@ async def ensure_vm(
         NotFound: The cluster, or another resource that `create` needs, does not exist.
         BadRequest: The server refused to create the VM. The code ``VM_DUPLICATE`` means that a VM
             of another cluster has the name.
-        TaskError: The VM was not created within `timeout`, or was still changing after this time.
-            Call again to wait for the VM.
+        TaskError: The task failed, or a wait took longer than `timeout`. After a time-out, call
+            again to wait for the VM.
         OutcomeUnknown: The VM did not appear within `reconcile_timeout` after the last request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.

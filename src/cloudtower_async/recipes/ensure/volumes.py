@@ -43,8 +43,8 @@ async def ensure_volume_attached(
         reconcile_timeout: Seconds to look for the disk if the outcome of the request to add it is
             unknown. If the response was lost and the disk does not appear in this time, the request
             is sent once more.
-        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
-            most the same time until the VM is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each wait. The call waits for the task, and until the
+            VM and the volume are no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the volume, and `result` is ``"changed"`` or ``"unchanged"``.
@@ -105,10 +105,10 @@ async def ensure_volume_detached(
 ) -> Ensured[models.VmVolume]:
     """Make sure that a VM has no disk with this volume; remove the disk if there is one.
 
-    The API does not document whether the server keeps the volume. Test the call on your server with
-    a volume that you do not need. The VM and the volume are locked with `Cloudtower.lock` during
-    the call. Names of volumes are not unique: pass the id if several volumes of the cluster have
-    the name.
+    The API does not document whether the server keeps the volume when it removes the disk. Test the
+    call on your server with a volume that you do not need. The VM and the volume are locked with
+    `Cloudtower.lock` during the call. Names of volumes are not unique: pass the id if several
+    volumes of the cluster have the name.
 
     Args:
         tower: The session to work with.
@@ -117,8 +117,8 @@ async def ensure_volume_detached(
         reconcile_timeout: Seconds to wait for the removal of the disk if the outcome of the request
             is unknown. If the response was lost and the disk is not removed in this time, the
             request is sent once more.
-        timeout: Maximum number of seconds to wait for the task. After that, the call waits for at
-            most the same time until the VM is no longer changing. None means no limit.
+        timeout: Maximum number of seconds for each wait. The call waits for the task, and until the
+            VM and the volume are no longer changing. None means no limit.
 
     Returns:
         An `Ensured`: `resource` is the volume, and `result` is ``"changed"`` or ``"unchanged"``.
@@ -129,7 +129,8 @@ async def ensure_volume_detached(
             volume with the disk.
         BadRequest: The server refused to remove the disk.
         TaskError: The task failed, or the disk was not removed within `timeout`.
-        OutcomeUnknown: The disk was still there `reconcile_timeout` after the last request.
+        OutcomeUnknown: The disk was still attached `reconcile_timeout` seconds after the last
+            request.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

@@ -159,8 +159,8 @@ class ResourceGenerator:
 class _Near:
     """Documents to which a new document refers, directly or through other documents.
 
-    When the new document gets another relation, its target must be consistent with these documents.
-    For example, the target must belong to the same cluster.
+    When the new document gets another relation, the target of the relation must be consistent with
+    these documents. For example, the target must belong to the same cluster.
     """
 
     def __init__(self, store: Store, ends: Iterable[tuple[str, str]]) -> None:

@@ -150,7 +150,7 @@ def describe(resource: str) -> ResourceSchema:
 
 @functools.cache
 def enums(resource: str) -> Mapping[str, type[OpenEnum]]:
-    """Return the enums of a resource type by the API name of the field."""
+    """Return a mapping from the API names of a resource type's enum fields to the enums."""
     return {
         name: one
         for name, annotation in _shown(resource).items()

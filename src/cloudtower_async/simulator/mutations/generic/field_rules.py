@@ -81,7 +81,7 @@ def ignored(context: Context, resource: str, data: Mapping[str, Any], value: obj
 
 
 def renamed(field: str) -> FieldRule:
-    """Return the rule for a key that sets a field with a different name."""
+    """Return the rule for a body key that sets the field `field`, which has a different name."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         found = cast("FieldRule", rule_by_name(resource, field))
@@ -91,7 +91,7 @@ def renamed(field: str) -> FieldRule:
 
 
 def listed(field: str) -> FieldRule:
-    """Return the rule for a key whose value becomes the only item of a list field."""
+    """Return the rule for a body key that sets the list `field` to one item, the key's value."""
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         return renamed(field)(context, resource, data, [value])

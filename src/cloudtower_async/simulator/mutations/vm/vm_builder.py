@@ -102,7 +102,8 @@ def check_drafts(context: Context, drafts: Sequence[VmDraft]) -> None:
 def check_draft(context: Context, draft: VmDraft) -> None:
     """Reject the request if a draft is invalid.
 
-    Errors that the server does not detect during the request make the task fail.
+    Only errors that a server reports in its response are checked. Other errors make the task fail
+    later.
     """
     fields = draft.fields
     cluster = get_document(context, "Cluster", draft.cluster)
@@ -136,7 +137,7 @@ def create_vm(context: Context, draft: VmDraft) -> Result:
 def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
     """Add a placeholder for a VM.
 
-    Return the placeholder, and the work of the task that turns the placeholder into the VM.
+    Return the placeholder, and a `Work` whose function `succeed` turns the placeholder into the VM.
     """
     vm = _placeholder(context, draft)
     store, delay = context.store, context.factory.behavior.late_creates
