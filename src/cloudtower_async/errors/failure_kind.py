@@ -12,7 +12,7 @@ class FailureKind(StrEnum):
     TLS_FAILED = "the certificate was rejected, or the server does not speak TLS"
     PROXY_REFUSED = "the proxy requires credentials, or its rules forbid the connection"
     CUT_OFF = "the connection broke before the end of the response"
-    NO_RESPONSE = "the response was not complete in time"
+    NO_RESPONSE = "no byte of the response arrived for `read_timeout` seconds"
     PASSIVE = "the request went to the passive node of a pair"
     MAYBE_PASSIVE = "the session has only one address, which may be a passive node"
     NO_CREDENTIALS = "the function passed as `credentials` raised an exception"
