@@ -88,6 +88,40 @@ async def test_a_snapshot_whose_name_several_have_needs_its_vm(sim: Simulator) -
     assert len(sim.sent("rollback-vm")) == 1
 
 
+async def test_snapshots_of_one_vm_are_listed(sim: Simulator) -> None:
+    vms = {name: sim.add_vm(name=name, status="STOPPED")["id"] for name in ("web-1", "web-2")}
+    await snapshot("before", *vms)
+    await snapshot("after", "web-1")
+    shown = ["--columns", "name,vm.name", "-o", "csv", "--no-headers", "--sort", "name"]
+    for vm in ("web-1", vms["web-1"]):
+        listed = await in_pipe(["snapshot", "list", "--vm", vm, *shown])
+        assert (listed.code, listed.out.split()) == (0, ["after,web-1", "before,web-1"])
+    one = await in_pipe(["snapshot", "list", "--vm", "web-2", "--where", "name=before", *shown])
+    assert one.out.split() == ["before,web-2"]
+    none = await in_pipe(["snapshot", "list", "--vm", "web-2", "--where", "name=after", *shown])
+    assert (none.code, none.out) == (0, "")
+
+
+async def test_only_lists_accept_that_where_matches_nothing(sim: Simulator) -> None:
+    for arguments, code in (
+        (["snapshot", "list", "--vm", "gone"], 2),
+        (["snapshot", "list", "--vm", "gone", "--profiles", "all"], 2),
+        (["snapshot", "list", "--where", "vm.name=gone"], 0),
+        (["get", "vms", "--where", "name=gone"], 0),
+        (["vm", "show", "gone"], 2),
+        (["vm", "show", "--where", "name=gone"], 1),
+        (["snapshot", "delete", "gone", "--yes"], 2),
+        (["snapshot", "delete", "--where", "name=gone", "--yes"], 1),
+        (["backup", "gone"], 2),
+        (["backup", "--where", "name=gone"], 1),
+        (["task", "show", "gone"], 2),
+        (["task", "wait", "gone"], 1),
+    ):
+        ended = await in_pipe(arguments)
+        assert (ended.code, ended.out.count("gone")) == (code, 0), (arguments, ended)
+    assert sim.mutations() == []
+
+
 async def test_snapshots_of_several_vms_have_different_names(sim: Simulator) -> None:
     for name in ("web-1", "web-2"):
         sim.add_vm(name=name)

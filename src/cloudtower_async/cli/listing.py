@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args
 
 import anyio
 
@@ -23,11 +23,13 @@ from .similar_names import did_you_mean
 from .where_option import parse_where
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
     import msgspec
 
     from ..client import Cloudtower
+
+Within: TypeAlias = "Callable[[Cloudtower], Awaitable[Mapping[str, Any] | None]]"
 
 
 def check_output(kind: type[msgspec.Struct], options: OutputOptions) -> None:
@@ -67,6 +69,8 @@ def list_resources(
     listing: ListOptions | None = None,
     output: OutputOptions | None = None,
     connection: ConnectOptions | None = None,
+    *,
+    within: Within | None = None,
 ) -> None:
     """Read resources and print them. This is the whole implementation of a ``list`` command.
 
@@ -77,6 +81,8 @@ def list_resources(
         listing: Options such as --where.
         output: Output options.
         connection: Connection options.
+        within: Function that returns a filter that all resources must also match, or None. It is
+            not called with --profiles.
 
     Raises:
         UsageError: An option is invalid.
@@ -117,7 +123,7 @@ def list_resources(
         all_languages=printer.view is None,
     )
     try:
-        anyio.run(_list, tower, method, query, printer, listing, interval)
+        anyio.run(_list, tower, method, query, printer, listing, interval, within)
     except KeyboardInterrupt:
         if not listing.watch:
             raise
@@ -130,8 +136,11 @@ async def _list(
     printer: Printer,
     listing: ListOptions,
     interval: float,
+    within: Within | None,
 ) -> None:
     async with tower:
+        if within is not None and (more := await within(tower)) is not None:
+            query = {**query, "where": {"AND": [query["where"] or {}, more]}}
         read = partial(_rows, tower, printer.struct(query["order_by"]), method, query)
         if listing.watch:
             from .watching import watch

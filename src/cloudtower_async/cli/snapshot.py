@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
@@ -11,8 +12,8 @@ from .changes import ChangeOptions, ChangeTarget, CommandChange, Flag, question,
 from .connect import ConnectOptions
 from .errors import UsageError
 from .language import tr
-from .output_options import OutputOptions
-from .reading_commands import add_list
+from .listing import list_resources
+from .output_options import ListOptions, OutputOptions
 from .resolve_names import Where, find_one, select
 from .vm import vm_targets
 
@@ -24,7 +25,27 @@ if TYPE_CHECKING:
     from ..types import WithTask
 
 snapshot: App = App(name="snapshot", help="Take, list, revert to and delete snapshots of VMs.")
-add_list(snapshot, "vm-snapshots", "snapshots of VMs")
+
+
+@snapshot.command(name="list")
+def list_(
+    *,
+    vm: str | None = None,
+    listing: ListOptions | None = None,
+    output: OutputOptions | None = None,
+    connection: ConnectOptions | None = None,
+) -> None:
+    """List snapshots of VMs.
+
+    Args:
+        vm: Name or id of the VM of the snapshots.
+        listing: Options such as --where.
+        output: Output options.
+        connection: Connection options.
+    """
+    if vm is not None and listing is not None and listing.profiles is not None:
+        raise UsageError(tr("--vm goes with one server: with --profiles, use --where vm.name=NAME"))
+    list_resources("vm-snapshots", listing, output, connection, within=partial(_of_vm, vm=vm))
 
 
 @snapshot.command
