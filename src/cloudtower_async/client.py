@@ -566,9 +566,9 @@ class Cloudtower(Namespaces):
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
-            TasksFailed: Several tasks were passed, and at least one of them failed. The error is an
-                exception group, so ``except*`` works. The attribute ``succeeded`` has the tasks
-                that did not fail.
+            TasksFailed: Several tasks were passed, and at least one of them did not succeed. The
+                error is an exception group, so ``except*`` works. The attribute ``succeeded`` has
+                the tasks that succeeded.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
@@ -735,8 +735,8 @@ class Cloudtower(Namespaces):
             TaskNotFound: The server does not know the task.
             UnknownTaskStatus: The task has a status that this package does not know, and the status
                 does not change.
-            TasksFailed: The mutation started several tasks, and at least one of them failed. The
-                resources are not read then.
+            TasksFailed: The mutation started several tasks, and at least one of them did not
+                succeed. The resources are not read then.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             SettleTimeout: The tasks had ended, but resources were still changing after `timeout`
                 seconds.

@@ -79,7 +79,7 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
     If ``except*``, `split` or `subgroup` makes a smaller group, `succeeded` stays the same.
 
     Attributes:
-        succeeded: The tasks that did not fail.
+        succeeded: The tasks that succeeded.
     """
 
     succeeded: Sequence[models.Task] = ()

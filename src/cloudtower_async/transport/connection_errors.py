@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..options import Settings
 
 _TRUST = (
-    "Pass as ca_file= the certificate of the authority that signed it, "
+    "Pass the certificate of its authority as ca_file=, "
     "or pass verify_tls=False to trust any certificate."
 )
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
