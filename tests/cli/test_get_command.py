@@ -301,6 +301,10 @@ async def test_wrong_arguments_are_one_line(
         (["vm", "--limit", "0"], "--limit"),
         (["vm", "-o", "xml"], "-o"),
         (["vm", "--sort", "nmae"], "--sort: there is no column 'nmae'; did you mean name?"),
+        (
+            ["vm", "--sort", "vcpu_DESC"],
+            "--sort: there is no column 'vcpu_DESC'; did you mean vcpu:desc?",
+        ),
         (["vm", "--sort", "name:up"], "--sort: expected name:asc or name:desc, got 'name:up'"),
         (["vm", "-q", "-o", "json"], "--quiet prints ids only: leave out --output json"),
         (["vm", "-q", "--columns", "name"], "--quiet prints one column only"),

@@ -21,7 +21,7 @@ from .columns import (
 )
 from .errors import UsageError
 from .language import tr
-from .similar_names import did_you_mean
+from .similar_names import did_you_mean, may_mean
 from .tables import Fit, Room
 
 if TYPE_CHECKING:
@@ -181,12 +181,22 @@ class View:
                 break
         else:
             if not has_column(self.kind, name):
-                meant = did_you_mean(name, [column.name for column in every]) or self._or_else
+                meant = (
+                    self._as_in_order_by(name)
+                    or did_you_mean(name, [column.name for column in every])
+                    or self._or_else
+                )
                 raise UsageError(
                     tr("--sort: there is no column {name!r}{meant}", name=name, meant=meant)
                 )
             column = self._column(name)
         return SortOrder(column.paths, column.key, descending=direction == "desc")
+
+    def _as_in_order_by(self, name: str) -> str:
+        """Return text that suggests ``name:desc`` for ``name_DESC``, a value of ``--order-by``."""
+        field, _, way = name.rpartition("_")
+        known = way in ("ASC", "DESC") and has_column(self.kind, field)
+        return may_mean([f"{field}:{way.lower()}"]) if known else ""
 
     def _fits(self) -> list[Fit]:
         first, *others = [column.fit for column in self._columns]
