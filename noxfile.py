@@ -26,6 +26,9 @@ LARGEST_WHEEL, LARGEST_UNPACKED = 1_500_000, 8_000_000  # bytes
 EXTRAS = ",".join(sorted(PROJECT["project"]["optional-dependencies"].keys() - {"speed"}))
 INTERPRETERS = ["3.12", "3.13"]  # in addition to the oldest version, which `tests` uses
 
+# Tests wait for servers and processes for half of their time, so two cores serve four processes.
+IN_PARALLEL = ["-n", str(max(4, os.cpu_count() or 1)), "--dist", "worksteal"]
+
 # The tests of `quick`: everything that depends on versions of other packages.
 QUICK = [
     "tests/calls/test_executor.py",
@@ -72,23 +75,23 @@ def install_with_uv(session: nox.Session, *options: str) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Run the tests in as many processes as there are cores."""
+    """Run the tests, or a quick selection of them, in parallel."""
     chosen = QUICK if session.posargs == ["quick"] else session.posargs
-    session.run("python", "-m", "pytest", "-n", "auto", *chosen)
+    session.run("python", "-m", "pytest", *IN_PARALLEL, *chosen)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest."""
     install(session, "test")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("python", "-m", "pytest", *(session.posargs or IN_PARALLEL))
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
     """Run more test cases and measure coverage; arguments go to pytest."""
     install(session, "test")
-    everything = ["-n", "auto", "--cov", "--cov-report=term"]
+    everything = [*IN_PARALLEL, "--cov", "--cov-report=term"]
     chosen = session.posargs or everything
     session.run("python", "-m", "pytest", *chosen, env={"THOROUGH": "1"})
 
@@ -97,7 +100,7 @@ def thorough(session: nox.Session) -> None:
 def tests_fast(session: nox.Session) -> None:
     """Run the tests that start no processes; arguments go to pytest."""
     install(session, "test")
-    session.run("python", "-m", "pytest", "-n", "auto", "-m", "not subprocess", *session.posargs)
+    session.run("python", "-m", "pytest", *IN_PARALLEL, "-m", "not subprocess", *session.posargs)
 
 
 @nox.session
