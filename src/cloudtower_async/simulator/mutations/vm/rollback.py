@@ -9,6 +9,7 @@ from ...http_errors import HttpError
 from ..context import reject_locked
 from .clone_sources import frozen_cd_roms, frozen_disks, frozen_nics, settings_of
 from .devices import DiskDraft, add_cd_rom, add_disk, add_nic, disks_of, nics_of, remove_disk
+from .guests import plug_in
 from .vm_mutation import VmMutation, check_stopped, checked, get_document
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def _rollback(context: Context, vm: Document, data: Body) -> Apply:
         for nic_draft in frozen_nics(store, snapshot, vm["cluster"], same=True):
             add_nic(context.factory, vm, nic_draft)
         vm.update(settings_of(snapshot))
+        plug_in(context, vm)
         return None
 
     return apply
