@@ -26,7 +26,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     ended: bool
     """True if the alert was resolved or its cause no longer exists."""
     host: NestedHost | None = None
-    """Host that the alert is about; None if the alert is not about a host."""
+    """Host that the alert concerns, or None. For an alert about a disk or a VM, this can be its host."""
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     impact: str
