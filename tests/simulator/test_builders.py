@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cloudtower_async.simulator.fleet.aggregates import add_written, refresh_around
-from cloudtower_async.testing import FleetSize, Simulator
+from cloudtower_async.testing import Clock, FleetSize, Simulator
 from tests.simulator.client import Client, connected
 
 if TYPE_CHECKING:
@@ -146,4 +147,96 @@ async def test_an_alert(client: Client) -> None:
         assert found["ended"] is False
     alert = client.sim.add_alert(ended=True)
     assert alert["cluster"] == next(iter(store.table("Cluster")))
-    assert alert["local_end_time"]
+    assert alert["local_end_time"] >= alert["local_start_time"]
+
+
+TIMES = ("create_time", "local_create_time", "local_start_time", "local_update_time")
+
+
+async def test_an_added_alert_starts_now() -> None:
+    async with connected(Simulator(clock=Clock(running=False))) as client:
+        client.sim.clock.advance(3600)
+        alert = client.sim.add_alert()
+        assert {alert[name] for name in TIMES} == {"2026-01-01T01:00:00.000Z"}
+        assert (alert["local_end_time"], alert["ended"]) == ("", False)
+
+
+@pytest.mark.parametrize("given", TIMES)
+async def test_times_of_an_added_alert_follow_the_given_time(client: Client, given: str) -> None:
+    day = "2025-12-24T00:00:00.000Z"
+    alert = client.sim.add_alert(ended=True, **{given: day})
+    assert [alert[name] for name in TIMES[:-1]] == [day] * 3
+    assert alert["local_end_time"] > "2026"  # the end is now
+    several = client.sim.add_alert(create_time=day, local_update_time="2025-12-25T00:00:00.000Z")
+    assert (several["local_create_time"], several["local_update_time"][:10]) == (day, "2025-12-25")
+
+
+async def test_a_datetime_becomes_a_text_of_the_server(client: Client) -> None:
+    sim = client.sim
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone(timedelta(hours=1)))
+    text = "2026-01-02T02:04:05.678Z"
+    alert, vm = sim.add_alert(create_time=moment), sim.add_vm(local_created_at=moment)
+    assert {alert[name] for name in TIMES} == {text}
+    disk = sim.store.get("VmDisk", vm["vm_disks"][0])
+    volume = sim.store.get("VmVolume", disk["vm_volume"])
+    assert (vm["local_created_at"], volume["local_created_at"]) == (text, text)
+    assert await client.ask("get-vms", {"where": {"local_created_at": text}})
+    assert sim.store.change("Vm", vm["id"], deleted_at=moment)["deleted_at"] == text
+    label = {"id": "new", "key": "new", "createdAt": moment}
+    assert sim.store.add("Label", label)["createdAt"] == text
+    assert label["createdAt"] is moment
+
+
+async def test_a_date_without_a_time_zone_is_refused_and_changes_nothing(client: Client) -> None:
+    sim = client.sim
+    vm = sim.add_vm()
+    counts = {resource: len(sim.store.table(resource)) for resource in ("Vm", "Alert", "Label")}
+    naive, day = datetime(2026, 1, 1), date(2026, 1, 1)  # noqa: DTZ001
+    mistakes: list[tuple[Callable[[], object], str]] = [
+        (lambda: sim.add_alert(create_time=naive), "Alert.create_time: got a datetime without"),
+        (lambda: sim.add_vm(deleted_at=day), "Vm.deleted_at: expected a string or a datetime"),
+        (lambda: sim.store.change("Vm", vm["id"], name="x", deleted_at=naive), "Vm.deleted_at"),
+        (lambda: sim.store.add("Label", {"id": "new", "createdAt": naive}), "Label.createdAt"),
+    ]
+    for call, named in mistakes:
+        with pytest.raises(ValueError, match=named):
+            call()
+    assert vm["name"] != "x"
+    assert {resource: len(sim.store.table(resource)) for resource in counts} == counts
+
+
+async def test_an_added_vm_is_new_and_its_vm_tools_run() -> None:
+    async with connected(Simulator(clock=Clock(running=False))) as client:
+        sim = client.sim
+        for _ in range(10):
+            vm = sim.add_vm()
+            assert vm["local_created_at"] == "2026-01-01T00:00:00.000Z"
+            assert (vm["status"], vm["vm_tools_status"]) == ("RUNNING", "RUNNING")
+            assert all(vm[name] for name in REPORTED)
+
+
+async def test_an_added_vm_has_no_vm_tools_if_guests_have_none() -> None:
+    async with connected(Simulator(guest_tools=False)) as client:
+        vm = client.sim.add_vm()
+        assert (vm["vm_tools_status"], vm["ips"]) == ("NOT_RUNNING", "")
+
+
+REPORTED = ("ips", "hostname", "os", "guest_used_size", "guest_size_usage")
+
+
+async def test_without_vm_tools_the_guest_is_unknown(client: Client) -> None:
+    sim = client.sim
+    generated = sim.store.select("Vm")
+    added = [
+        *(sim.add_vm(vm_tools_status=tools) for tools in ("NOT_RUNNING", "NOT_INSTALLED")),
+        *(sim.add_vm(status=status) for status in ("STOPPED", "SUSPENDED", "RUNNING")),
+    ]
+    assert sim.store.select("Vm", {"status": "RUNNING", "vm_tools_status_not": "RUNNING"})
+    for vm in [*generated, *added]:
+        known = vm["vm_tools_status"] == "RUNNING"
+        assert [bool(vm[name]) for name in REPORTED] == [known] * len(REPORTED)
+        for nic in vm["vm_nics"]:
+            reported = sim.store.get("VmNic", nic)
+            assert bool(reported["guest_info_ip_addresses"]) is known
+    chosen = sim.add_vm(vm_tools_status="NOT_RUNNING", hostname="web-1")
+    assert (chosen["hostname"], chosen["os"]) == ("web-1", None)

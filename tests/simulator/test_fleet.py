@@ -214,7 +214,8 @@ def test_only_running_vms_are_busy(fleet: Store) -> None:
     for vm in documents(fleet, "Vm"):
         running = vm["status"] == "RUNNING"
         assert (vm["cpu_usage"] is not None) == running
-        assert (vm["ips"] != "") == running
+        assert (vm["ips"] != "") == (vm["vm_tools_status"] == "RUNNING")
+        assert running or vm["vm_tools_status"] == "NOT_RUNNING"
         connected = fleet.get("Cluster", vm["cluster"])["connect_state"] == "CONNECTED"
         assert (vm["status"] == "UNKNOWN") != connected
 

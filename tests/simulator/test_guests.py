@@ -96,7 +96,7 @@ async def test_dhcp_leases_the_same_address_again_and_a_static_one_stays(client:
 
 
 async def test_a_vm_of_the_fleet_keeps_its_address_over_a_restart(client: Client) -> None:
-    vm = a_vm(client, "RUNNING")
+    vm = a_vm(client, "RUNNING", vm_tools_status="RUNNING")
     before = vm["ips"]
     await do(client, "restart-vm", {"where": {"id": vm["id"]}})
     assert (await shown(client, vm))["ips"] == ""

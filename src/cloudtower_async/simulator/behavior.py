@@ -62,8 +62,8 @@ class Behavior:
         long_metrics: Response to a query for metrics of 10 or more VMs over a day or more.
             ``"cut"`` omits the older half of the points, and ``dropped`` in the response is true.
             ``"whole"`` sends all points.
-        guest_tools: Whether VM tools run in the guests of started VMs. Without VM tools, the server
-            does not know the IP addresses of a VM.
+        guest_tools: Whether VM tools run in the guests of started and added VMs. Without VM tools,
+            the server does not know the IP addresses of a VM.
         guest_tools_delay: Seconds from the start of a VM until its VM tools are running.
         guest_address_delay: Seconds from the start of the VM tools until the IP address of the
             first NIC is known. For each further NIC, add half of this time.

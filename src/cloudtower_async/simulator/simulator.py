@@ -313,7 +313,7 @@ class Simulator:
 
         Raises:
             KeyError: `fields` contains a name that is not a field of the cluster.
-            ValueError: The value of an enum field is not a member of the enum.
+            ValueError: An enum field has an unknown value, or a date has no time zone.
         """
         with self.store.lock:
             return builders.build_cluster(self._factory, hosts, fields)
@@ -327,6 +327,8 @@ class Simulator:
     ) -> dict[str, Any]:
         """Add a VM with a disk and a NIC, and return the VM.
 
+        VM tools run in a running VM unless you pass another ``vm_tools_status``.
+
         Args:
             status: Status of the VM: ``"RUNNING"``, ``"STOPPED"`` or ``"SUSPENDED"``.
             host: Id of the host for the VM. The default is the host with the most free memory.
@@ -336,13 +338,15 @@ class Simulator:
             KeyError: `fields` contains a name that is not a field of the VM, or the host or the
                 cluster does not exist.
             TypeError: The value of a relation, such as ``cluster``, is not an id or a list of ids.
-            ValueError: The value of an enum field is not a member of the enum.
+            ValueError: An enum field has an unknown value, or a date has no time zone.
         """
         with self.store.lock:
             return builders.build_vm(self._factory, status, host, fields)
 
     def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
         """Add an alert, and return the alert.
+
+        The alert starts now, or at the time that you pass, such as ``create_time``.
 
         Args:
             about: Id of the VM, host, disk or cluster that the alert concerns. The default is the
@@ -353,7 +357,7 @@ class Simulator:
             KeyError: `fields` contains a name that is not a field of the alert, or `about` is not
                 the id of a VM, host, disk or cluster.
             TypeError: `about` is not an id.
-            ValueError: The value of an enum field is not a member of the enum.
+            ValueError: An enum field has an unknown value, or a date has no time zone.
         """
         with self.store.lock:
             return builders.build_alert(self._factory, about, fields)

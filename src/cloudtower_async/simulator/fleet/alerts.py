@@ -141,13 +141,9 @@ def add_cluster_rules(factory: Factory, cluster: Document) -> None:
 
 
 def add_alerts(factory: Factory, everyday: int) -> None:
-    """Add alerts for failed disks and disconnected clusters, and alerts about common problems.
+    """Add alerts about failed disks and disconnected clusters, and `everyday` other alerts.
 
-    About a third of the alerts about common problems have ended.
-
-    Args:
-        factory: Tools for creating resources.
-        everyday: Number of alerts about common problems.
+    About a third of the other alerts have ended.
     """
     store = factory.store
     for disk in list(store.table("Disk").values()):

@@ -9,7 +9,7 @@ from .alerts import add_alert, add_cluster_rules
 from .fleet import fill_cluster
 from .hardware import add_cluster
 from .sizing import GIB, VmPlan
-from .vms import activity, add_vm
+from .vms import add_vm
 
 if TYPE_CHECKING:
     from ..factory import Factory
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 _ADDED = 1_000_000  # number of the first added VM, larger than in any generated fleet
 _SUBJECTS = ("Vm", "Host", "Disk", "Cluster")
+_TIMES = (
+    *("create_time", "local_create_time", "local_start_time"),
+    *("local_update_time", "local_end_time"),
+)
 
 
 def build_cluster(factory: Factory, hosts: int, fields: dict[str, Any]) -> Document:
     """Add a cluster with hosts, networks and alert rules but no VMs, and return the cluster."""
-    factory.store.check("Cluster", fields)
+    fields = factory.store.check("Cluster", fields)
     number = len(factory.store.table("Cluster"))
     cluster = add_cluster(factory, number, vmware=False, connected=True)
     add_cluster_rules(factory, cluster)
@@ -35,7 +39,8 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
     `fields` can replace the disk and the NIC: with ``vm_disks=[]``, the VM has no disks.
     """
     store = factory.store
-    store.check("Vm", {"status": status, "host": host, **fields})
+    store.check("Vm", {"status": status, "host": host})
+    fields = store.check("Vm", fields)
     hosts = [one for one in store.table("Host").values() if host in {None, one["id"]}]
     if cluster := fields.get("cluster"):
         hosts = [one for one in hosts if one["cluster"] == cluster]
@@ -45,10 +50,14 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
     chosen = max(hosts, key=lambda one: one["allocatable_memory_bytes"] or 0)
     memory, vcpu = fields.get("memory", 4 * GIB), fields.get("vcpu", 2)
     plan = VmPlan(_ADDED + len(store.table("Vm")), vcpu, memory, (40 * GIB,), (4 * GIB,))
-    vm = add_vm(factory, plan, chosen, store.get("Cluster", chosen["cluster"]))
-    vm.update(activity(factory.random, status))
-    if status != "RUNNING":
-        vm.update(ips="", vm_tools_status="NOT_RUNNING")
+    tools = status == "RUNNING" and factory.behavior.guest_tools
+    given = {
+        "status": status,
+        "vm_tools_status": "RUNNING" if tools else "NOT_RUNNING",
+        "local_created_at": factory.clock.timestamp(),
+        **fields,
+    }
+    vm = add_vm(factory, plan, chosen, store.get("Cluster", chosen["cluster"]), given)
     disks = [store.get("VmDisk", one) for one in vm.get("vm_disks") or ()]
     store.change("Vm", vm["id"], **fields)
     for disk in disks:
@@ -63,13 +72,10 @@ def build_vm(factory: Factory, status: str, host: str | None, fields: dict[str, 
 def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> Document:
     """Add an alert that concerns a VM, host, disk or cluster, and return the alert.
 
-    Args:
-        factory: Tools for creating resources.
-        about: Id of the VM, host, disk or cluster. The default is the first cluster.
-        fields: Values for fields of the alert.
+    `about` is the id of this resource. The default is the first cluster.
     """
     store = factory.store
-    store.check("Alert", fields)
+    fields = store.check("Alert", fields)
     if about is None:
         about = next(iter(store.table("Cluster")))
     if not isinstance(about, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -77,5 +83,13 @@ def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> 
     for resource in _SUBJECTS:
         if subject := store.table(resource).get(about):
             alert = add_alert(factory, resource, subject, ended=bool(fields.get("ended")))
-            return store.change("Alert", alert["id"], **fields)
+            return store.change("Alert", alert["id"], **(_alert_times(factory, fields) | fields))
     raise KeyError(f"{about}: no VM, host, disk or cluster has this id")
+
+
+def _alert_times(factory: Factory, fields: dict[str, Any]) -> dict[str, str]:
+    """Return the times of an alert that starts at the first time in `fields`, by default now."""
+    now = factory.clock.timestamp()
+    start = next((fields[name] for name in _TIMES if fields.get(name)), now)
+    end = max(start, now) if fields.get("ended") else ""
+    return dict.fromkeys(_TIMES, start) | {"local_update_time": end or start, "local_end_time": end}

@@ -9,6 +9,7 @@ from .aggregates import add_written
 from .sizing import GIB
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
     from ..factory import Factory
@@ -41,22 +42,33 @@ _LUN: dict[str, Any] = {
 }
 
 
-def add_vm(factory: Factory, plan: VmPlan, host: Document, cluster: Document) -> Document:
-    """Add a VM of the planned size with a NIC and disks, and return the VM."""
-    random, number = factory.random, plan.number
+def add_vm(
+    factory: Factory,
+    plan: VmPlan,
+    host: Document,
+    cluster: Document,
+    given: Mapping[str, Any] | None = None,
+) -> Document:
+    """Add a VM of the planned size with a NIC and disks, and return the VM.
+
+    `given` can contain ``status``, ``vm_tools_status`` and ``local_created_at``.
+    """
+    random, number, given = factory.random, plan.number, given or {}
     connected = cluster["connect_state"] == "CONNECTED"
     status = random.choices(_STATUSES, _STATUS_WEIGHTS)[0] if connected else "UNKNOWN"
+    status = given.get("status") or status
+    tools = "RUNNING" if status == "RUNNING" and number % 5 else "NOT_RUNNING"
+    tools = given.get("vm_tools_status") or tools
     name = f"{_ROLES[number % len(_ROLES)]}-{_STAGES[number // 10 % len(_STAGES)]}-{number:05}"
-    address = _address(number) if status == "RUNNING" else ""
+    address = _address(number) if status == tools == "RUNNING" else ""
     windows = number % 7 == 3
     provisioned, written = sum(plan.disks), sum(plan.written)
-    tools = "RUNNING" if status == "RUNNING" and number % 5 else "NOT_RUNNING"
     vm = factory.store.add(
         "Vm",
         {
             "id": factory.ids.cuid(),
             "local_id": factory.ids.uuid(),
-            "local_created_at": factory.ago(700, 30),
+            "local_created_at": given.get("local_created_at") or factory.ago(700, 30),
             "name": name,
             "description": f"{_ROLES[number % len(_ROLES)]} server" if number % 3 else "",
             "cluster": cluster["id"],

@@ -1,9 +1,7 @@
 """State of the simulated server: documents by resource type and id.
 
-A document is a dict with the field names of the API. A document contains all plain fields. Unknown
-values are None. A relation contains the id of the related document, or a list of ids. When a
-relation of a document changes, the store updates the related documents. In responses, nested
-objects replace the ids.
+A document contains all plain fields. Unknown values are None. In responses, nested objects replace
+the ids in relations.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from ...dates import DATE_TYPES, date_fault, date_text
 from ...spelling import did_you_mean
 from ..http_errors import DocumentNotFoundError
 from .change_tracker import ChangeTracker, TrackedDocument
@@ -24,6 +23,7 @@ from .schema import describe, enums, where_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+    from datetime import datetime
     from threading import RLock
 
     from .change_tracker import RowChange
@@ -177,10 +177,11 @@ class Store:
         Raises:
             KeyError: `values` contains a name that is not a field of the resource type.
             DocumentNotFoundError: A related document does not exist.
-            ValueError: A document with this id already exists.
+            ValueError: A document with this id already exists, or a date has no time zone.
         """
         if values["id"] in self._tables[resource]:
             raise ValueError(f"there is a {resource} {values['id']} already")
+        values = _with_texts(resource, values)
         relations, blank = self._relations[resource], self._blank[resource]
         tied = values.keys() & relations.keys()
         document = TrackedDocument(blank, resource, self._tracker)
@@ -210,7 +211,7 @@ class Store:
             resource: Resource type, for example ``"Vm"``.
             identifier: Id of the document.
             values: New values by the API names of the fields. The value of a relation is an id or a
-                list of ids.
+                list of ids. A time is a text or a datetime with a time zone.
 
         Raises:
             DocumentNotFoundError: The document or a related document does not exist.
@@ -218,8 +219,10 @@ class Store:
             TypeError: The value of a relation is not an id or a list of ids.
             ValueError: The value of an enum field is not in the enum. To set such a value on
                 purpose, pass for example ``VmStatus("NEW")``, which accepts any string.
+                Also raised if a date has no time zone.
         """
         document = self._one(resource, identifier)
+        values = _with_texts(resource, values)
         relations = self._relations[resource]
         self.check(
             resource,
@@ -356,8 +359,9 @@ class Store:
         except KeyError:
             raise DocumentNotFoundError(resource, identifier) from None
 
-    def check(self, resource: str, values: Mapping[str, Any]) -> None:
-        """Check that a document can have these values. Raise the same errors as ``change``."""
+    def check(self, resource: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Check values like ``change``, and return the values with each datetime as a text."""
+        values = _with_texts(resource, values)
         self._check_names(resource, values)
         for field, enum in enums(resource).items():
             value = values.get(field)
@@ -365,6 +369,7 @@ class Store:
                 hint = did_you_mean(value, list(enum), few=True)
                 raise ValueError(f"{resource}.{field}: {enum.__name__} has no {value!r}{hint}")
         self._check_ends(resource, values, values.keys() & self._relations[resource].keys())
+        return values
 
     def _check_names(self, resource: str, names: Iterable[str]) -> None:
         fields, relations = self._blank[resource], self._relations[resource]
@@ -443,6 +448,17 @@ class Store:
         if relation.inverse is None or relation.target not in self._relations:
             return None
         return self._relations[relation.target][relation.inverse]
+
+
+def _with_texts(resource: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values, with each datetime converted to a text in the server's format."""
+    found = dict(values)
+    for field, value in values.items():
+        if isinstance(value, DATE_TYPES):
+            if fault := date_fault(value):
+                raise ValueError(f"{resource}.{field}: {fault}")
+            found[field] = date_text(cast("datetime", value))
+    return found
 
 
 def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
