@@ -59,7 +59,7 @@ async def get(capsys: pytest.CaptureFixture[str], *options: str) -> Ended:
 async def test_a_column_tells_the_tower_in_every_format(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ended = await get(capsys, "--profiles", "all", "--columns", "tower,name")
+    ended = await get(capsys, "--profiles", "all", "--columns", "TOWER,name")
     assert (ended.status, ended.err) == (0, "")
     head, *lines = ended.out.splitlines()
     assert head.split() == ["TOWER", "NAME"]

@@ -283,7 +283,13 @@ def _spec_of(kind: type[msgspec.Struct]) -> Callable[[str], str]:
     """Return a function that maps a heading to its entry in `VIEWS`: ``age=created_at``."""
     specs = {spec.partition("=")[0]: spec for spec in _default_view(kind, wide=True)}
     headings = table_headings(kind)
-    return lambda name: specs[name.lower()] if name.lower() in headings else name
+
+    def spec(name: str) -> str:
+        if (lower := name.lower()) in headings:
+            return specs[lower]
+        return lower if has_column(kind, lower) else name
+
+    return spec
 
 
 def _default_view(kind: type[msgspec.Struct], *, wide: bool) -> list[str]:
