@@ -109,13 +109,13 @@ OLDER: dict[str, frozenset[str]] = {{
 
 
 def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
-    """Return the text of `newer.py`: keys that are newer than the object that contains them."""
+    """Return the text of `newer.py`: keys that were added to a type after its first version."""
     rows = "\n".join(
         f"    {record.name!r}: {found!r},"
         for record in map(api.types.get, sorted(modules))
         if isinstance(record, Record) and (found := _keys_since(history, record))
     )
-    return f'''"""Keys of arguments that are newer than the object that contains them."""
+    return f'''"""Keys that a later version of the API added to an input type, by version."""
 
 NEWER: dict[str, dict[str, str]] = {{
 {rows}

@@ -287,8 +287,9 @@ def _planned(effect: PlanEffect) -> str:
 
 _ABOUT_DRY_RUNS = """\
 A session with `mutations="plan"` is in plan mode: it sends no mutation. This page lists what each
-mutation returns in plan mode. A placeholder stands for a resource that does not exist yet. See
-[Dry runs](../dry-run.md#dry-runs).
+mutation returns in plan mode. A placeholder stands for a resource that does not exist yet.
+[`PlanEnded`](errors.md#planended) means that the result cannot be known without sending the
+mutation. See [Dry runs](../dry-run.md#dry-runs).
 """
 
 

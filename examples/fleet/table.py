@@ -53,7 +53,8 @@ def _total(sights: Mapping[str, Sight]) -> str:
     boards = [sight.board for sight in sights.values() if sight.board is not None]
     answering = sum(sight.rounds > 0 and sight.error is None for sight in sights.values())
     return (
-        f"{answering} of {len(sights)} Towers answer; the last figures of {len(boards)}: "
+        f"{answering} of {len(sights)} Towers answer. "
+        f"Totals from the last known state of {len(boards)} Towers: "
         f"{sum(len(board.clusters) for board in boards)} clusters, "
         f"{sum(map(_vms, boards))} VMs, "
         f"{sum(board.alerts.counts.critical for board in boards)} critical alerts"

@@ -276,8 +276,8 @@ class Cloudtower(Namespaces):
         nothing, because the connections belong to the original session.
 
         Raises:
-            SessionClosed: The session belongs to another event loop, and that event loop is not
-                closed yet.
+            SessionClosed: The session belongs to another event loop that is not closed yet. Close
+                the session in that event loop.
         """
         if self._owner:
             self._transport.check_closable()

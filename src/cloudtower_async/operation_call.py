@@ -31,7 +31,7 @@ class CallProgress:
 
     Attributes:
         exchanges: Requests of the call that have ended.
-        outcome: Outcome of the call. None as long as the outcome is not known.
+        outcome: Value of `OperationCall.outcome`.
     """
 
     __slots__ = ("endpoint", "exchanges", "outcome", "redact")
@@ -135,10 +135,11 @@ class OperationCall:
 
     @property
     def outcome(self) -> CallOutcome | None:
-        """Outcome of the call after ``proceed`` has ended. None means that no attempt was made.
+        """Outcome of the call. None until ``proceed`` has ended.
 
-        ``"success"`` means that the server answered a query or accepted a mutation. ``"failure"``
-        means that an error was raised. A mutation was then not carried out. ``"unknown"`` means
+        The outcome stays None if middleware answers the call without ``proceed``. ``"success"``
+        means that the server answered a query or accepted a mutation. ``"failure"`` means that an
+        error was raised. If the call is a mutation, it was not carried out. ``"unknown"`` means
         that a mutation may have been carried out (`OutcomeUnknown`). ``"cancelled"`` means that the
         call was cancelled or the session was closed. A mutation that was already sent may still be
         carried out.
@@ -186,8 +187,8 @@ Pass the function in ``middleware=[…]`` to `Cloudtower` or `Cloudtower.with_op
 program: pages, polls of tasks and of the change feed, chunks of uploads, and the request for the
 server's version. Polls of tasks pass through the middleware of `Cloudtower`, but not through the
 middleware of `Cloudtower.with_options`. Three kinds of requests bypass all middleware: logins that
-the session needs, the search for the active node, and `Cloudtower.ping`. Use ``call.operation``
-and ``call.kind`` to distinguish calls.
+the session makes by itself, the search for the active node, and `Cloudtower.ping`. Use
+``call.operation`` and ``call.kind`` to distinguish calls.
 
 **Order.** The first function in the list is the outermost. Middleware of `Cloudtower.with_options`
 runs inside the middleware of `Cloudtower`. A call that cannot be sent, such as a mutation with an
@@ -216,12 +217,13 @@ cancelled, too. Do not suppress the cancellation.
 
 **Calls by middleware.** Calls that middleware makes with the same session pass through the same
 middleware, which can lead to an endless recursion. To prevent the recursion, make these calls with
-another session. Or make only queries, and make them only while the middleware handles a mutation.
+another session. Or make only queries, and only while the middleware handles a mutation: the
+middleware then makes no calls for these queries.
 """
 
 
 def _plain(value: object) -> object:
-    """Return a copy of arguments as plain JSON values. The size of a file replaces the file."""
+    """Return a copy of arguments as plain JSON values. Bytes are replaced by their size."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict):

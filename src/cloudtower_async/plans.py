@@ -92,9 +92,8 @@ class Plan(Sequence[PlannedMutation]):
 
     ``str(plan)`` has one line for each mutation. The line names at most five of the resources,
     followed by the number of further resources. `PlannedMutation.resources` has all of them.
-    ``no resource matches`` means that the filter of the mutation matches nothing.
-    ``affected resources unknown`` means that the SDK cannot find out what the mutation would
-    change.
+    If the mutation's filter matches nothing, the line contains ``no resource matches``. If it is
+    not known what the mutation would change, the line contains ``affected resources unknown``.
     """
 
     def __init__(self, mutations: Sequence[PlannedMutation] = ()) -> None:

@@ -68,7 +68,8 @@ async def test_slow_and_dead_ones_of_fifty_hold_up_none_of_the_others() -> None:
             lines = table(sights).splitlines()
     assert len(lines) == 1 + 50 + 2
     assert lines[-1].startswith(
-        "40 of 50 Towers answer; the last figures of 40: 40 clusters, 80 VMs, "
+        "40 of 50 Towers answer. Totals from the last known state of 40 Towers: "
+        "40 clusters, 80 VMs, "
     )
 
 
@@ -120,7 +121,7 @@ async def test_it_runs_by_one_command() -> None:
     lines = done.stdout.decode().splitlines()
     assert lines[11].endswith("no answer within 2 s")
     assert "site-12  -" in lines[12]
-    assert " of 12 Towers answer; the last figures of " in lines[-1]
+    assert " of 12 Towers answer. Totals from the last known state of " in lines[-1]
     unknown = await anyio.run_process([*command, "nowhere"], env=env, check=False)
     assert unknown.returncode == 1
     assert unknown.stderr.startswith(b"there is no profile 'nowhere' in ")

@@ -61,7 +61,7 @@ def matches_all(where: object) -> bool:
 
 
 def _matches_none(where: object) -> bool:
-    """Return whether it is possible that a filter matches no resource at all."""
+    """Return whether a filter may match no resource, whatever resources exist."""
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
         return any(_holds(key, value, everywhere=False) for key, value in conditions.items())

@@ -159,7 +159,7 @@ class Mode(Protocol):
         arguments: object,
         options: Mapping[str, Any],
     ) -> Any:  # noqa: ANN401 - the operation determines the type
-        """Return an answer for a call that is not sent, or raise an error.
+        """Return the answer of a call that this mode does not send, or raise an error.
 
         Args:
             executor: Executor of the call.

@@ -118,11 +118,10 @@ class CommandChange:
             a change of more than 10 resources.
         deletes: Whether the change deletes the resources.
         send: Function that sends the mutation for one target and returns the answer of the
-            mutation. None means that `run` carries out the change.
-        run: Function that carries out the change with a recipe, or None. If `run` and `send` are
-            both set, `send` is used only with --no-wait.
-        sends: Name of the recipe's last mutation. With --no-wait, the recipe is stopped after this
-            mutation. An empty text means that --no-wait uses `send`.
+            mutation, or None. Used with --no-wait, and if `run` is None.
+        run: Function that carries out the change with a recipe, or None.
+        sends: Name of the recipe's last mutation. With --no-wait and without `send`, the recipe is
+            stopped after this mutation. If `sends` is empty, too, --no-wait is rejected.
         read: Function that reads the resources to print after the change. None means that the
             resources in the answer of the mutation are printed.
     """

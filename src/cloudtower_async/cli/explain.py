@@ -67,9 +67,9 @@ def explain(*topic: str) -> None:
     """Explain a resource, a field, an operation or an argument. Needs no server.
 
     Args:
-        topic: A resource, whose fields are listed: vm. A field, whose filters are listed:
-            vm.memory. An operation, whose arguments are listed: create-vm or vm start. An argument:
-            create-vm.vm_disks.
+        topic: A resource (vm) to list its fields, a field (vm.memory) to list its filters, an
+            operation (create-vm or vm start) to list its arguments, or an argument
+            (create-vm.vm_disks).
     """
     if not topic:
         raise UsageError(

@@ -51,12 +51,12 @@ def tr(text: str, /, **values: object) -> str:
 
 
 def ntr(one: str, many: str, number: int, /, **values: object) -> str:
-    """Return a text about a number of things in the language of the user, in singular or plural.
+    """Return the singular or the plural form of a text, in the language of the user.
 
     Args:
-        one: English text for one thing.
+        one: English text for the number 1.
         many: English text for any other number, with the placeholder ``{number}``.
-        number: Number of things.
+        number: The number that the text contains.
         values: Values of the other placeholders.
     """
     # Chinese has one form for any number.

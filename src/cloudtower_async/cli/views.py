@@ -249,10 +249,10 @@ class SortOrder:
 def query_struct(
     kind: type[msgspec.Struct], paths: Iterable[Path], order_by: str | None
 ) -> type[msgspec.Struct]:
-    """Return a struct with only the fields that are needed to show, sort and paginate.
+    """Return a struct type with only the fields at `paths`, the sort field and the id.
 
     Args:
-        kind: Struct of the resources.
+        kind: Struct type of the resources.
         paths: Paths of the fields to show or to sort by.
         order_by: Value of ``orderBy`` in the request. None means that the server sorts by id.
     """

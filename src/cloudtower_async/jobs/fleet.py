@@ -282,7 +282,7 @@ class _Caller:
         return succeeded
 
     async def _follow(self, on_progress: Callable[[FleetRun], object] | None) -> None:
-        """Queue items and collect results until all Towers have ended."""
+        """Queue items and collect results until no Tower has items left to process."""
         requeued = told = anyio.current_time()
         before = b""
         while True:
@@ -432,7 +432,7 @@ class _Caller:
 async def _not_here(
     job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
 ) -> dict[str, Any]:
-    """Placeholder without code. The workers run another function under the same task name."""
+    """Stand-in that is never called: workers run another function under the same task name."""
     raise NotImplementedError
 
 

@@ -60,7 +60,7 @@ class Journal(Protocol):
     """Write-ahead journal of mutations, which also provides locks between processes.
 
     Each mutation has an entry in the journal under its key. Use one journal for each Tower, or
-    start each key of `once` with the name of the Tower. Entries expire.
+    start each key that you pass to `once` with the name of the Tower. Entries expire.
     """
 
     @property

@@ -45,10 +45,10 @@ _AUTO = "AUTO_SCHEDULE"
 
 
 class _Placeholder(msgspec.Struct, frozen=True):
-    """A resource that a planned mutation creates.
+    """Placeholder for a resource that a planned mutation would create.
 
     Args:
-        resource: The resource in the answer.
+        resource: Struct that the planned mutation returns. Unknown fields have made-up values.
         fields: Known field values by API name, used to match filters.
     """
 
@@ -107,7 +107,7 @@ class PlanMode:
 
         Raises:
             PlanEnded: The answer cannot be predicted.
-            CallError: The matching resources cannot be read.
+            CallError: The resources that the mutation's filters match cannot be read.
         """
         effect = effect_of(operation)
         body = _builtins(operation, arguments)

@@ -28,13 +28,13 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         vm: The VM as it was when the backup began.
-        snapshot: The new snapshot. Its ``consistent_type`` is ``"CRASH_CONSISTENT"`` or
-            ``"FILE_SYSTEM_CONSISTENT"``. None means that the snapshot could not be created or read.
-            `error` then contains the reason.
+        snapshot: The new snapshot, whose ``consistent_type`` is ``"CRASH_CONSISTENT"`` or
+            ``"FILE_SYSTEM_CONSISTENT"``. If the snapshot could not be created or read, the
+            value is None, and `error` contains the reason. Only `backup_vms` returns such backups.
         lun_snapshots: LUN snapshots of the disks in the snapshot.
         removed: Older snapshots that were deleted.
         error: Error that made the backup fail, or None if the backup succeeded. A failed backup can
-            have a `snapshot`: the error then occurred after the snapshot was created.
+            have a `snapshot`: the error then occurred after the snapshot was read.
         snapshot_id: Id of the snapshot, or None if the server did not send the id. If `snapshot` is
             None, a snapshot with this id may exist or appear later. See `error` for details.
         disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot.
@@ -60,7 +60,7 @@ async def backup_vm(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> Backup:
-    """Take a snapshot of a VM, and find the LUN snapshot of each of its disks.
+    """Take a snapshot of a VM, and find the LUN snapshot of each disk in the snapshot.
 
     `on_progress` reports the steps ``"snapshot"``, ``"lun snapshots"`` and ``"remove"``. The VM is
     locked with `Cloudtower.lock` during the call. If the call is cancelled, the snapshot may still
@@ -78,13 +78,13 @@ async def backup_vm(
             If you pass `name`, `keep` must be None.
         quiesce: Whether to make the guest's file systems consistent. This requires VM tools running
             in the guest. If VM tools are not running, or `quiesce` is False, the snapshot is
-            crash-consistent: its data is in the state after a power failure.
+            crash-consistent: it contains what the disks would contain after a power failure.
         timeout: Seconds to wait for each task. None means no limit.
         on_progress: Function to call with each `Progress`.
 
     Returns:
-        The backup. An error after the creation of the snapshot is not raised, but stored in
-        `Backup.error`.
+        The backup. If an error occurs after the new snapshot has been read, the error is not
+        raised, but stored in `Backup.error`.
 
     Raises:
         NotFound: The VM does not exist.

@@ -46,7 +46,7 @@ async def import_template(
         name: Name of the template.
         ovf: Path of the OVF file.
         disks: Paths of the disk images, in the order of the disks in the OVF.
-        cluster: Name or id of the cluster that stores the first copy of the template.
+        cluster: Name or id of the cluster to which the template is imported.
         nic_model: Model of the template's NICs. You choose the networks of the NICs when you create
             a VM.
         timeout: Seconds to wait for each task. None means no limit.

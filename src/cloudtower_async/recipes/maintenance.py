@@ -88,7 +88,7 @@ async def enter_maintenance(
         VmsInTheWay: Some VMs cannot be moved. Either `stop_vms` is False, or some of these VMs are
             hidden from the session's user. Nothing was changed.
         NotFound: The host does not exist.
-        TaskError: The check or the task that enters maintenance mode failed, or did not end within
+        TaskError: The task of the step ``"check"`` or ``"enter"`` failed, or did not end within
             `timeout`.
         CallError: A call failed. A `BadRequest` means that the host is already entering maintenance
             mode.

@@ -94,7 +94,7 @@ async def restart_vms(
     timeout: float | None = 300.0,
     on_progress: OnProgress | None = None,
 ) -> list[PowerOutcome]:
-    """Restart VMs through their guests in batches of `limit`, with one call for each batch.
+    """Ask the guests of VMs to restart, in batches of `limit`, with one call for each batch.
 
     With ``limit=1``, the VMs restart one after the other. For a VM that is not running, the result
     is ``"failed"``. `on_progress` reports the step ``"restart"``. For failures and cancellation,
@@ -140,9 +140,9 @@ async def shut_down_vms(
         tower: The session to work with.
         where: Filter that selects the VMs. Stopped VMs are not changed. For a suspended VM, the
             result is ``"failed"``.
-        force_after: Seconds to wait for the guests of each batch to shut down. After this time, VMs
-            that are still running are powered off, as in a power failure. VMs whose shutdown failed
-            are powered off, too. None means that no VM is powered off: the result of a VM that has
+        force_after: Seconds to wait for the guests of each batch to shut down. Then VMs that
+            are still running, and VMs whose shutdown failed, are powered off, as in a power
+            failure. None means that no VM is powered off: the result of a VM that has
             not shut down within `timeout` is ``"failed"``.
         limit: Maximum number of VMs in a batch. A batch begins when the previous batch has ended.
         missing_ok: Whether to return an empty list if no VM matches, instead of raising NotFound.

@@ -72,7 +72,8 @@ class Budget:
     def spent(self) -> float:
         """Number of tokens that are missing from the bucket of this budget.
 
-        If the bucket is full, the value is the number of tokens that the budget `within` lacks.
+        If no token is missing and the budget has the argument `within`, the value is the number of
+        tokens that are missing from the bucket of `within`.
         """
         return self._spent if self._within is None else self._spent or self._within.spent
 

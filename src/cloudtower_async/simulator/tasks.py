@@ -264,7 +264,7 @@ class TaskEngine:
     def hidden(self) -> set[str]:
         """Return the ids of the tasks to hide from one get-tasks response.
 
-        Each call also reduces by one the number of responses that still hide these tasks.
+        Each call counts as one response. After a number of responses, a task is no longer hidden.
         """
         hidden: set[str] = set()
         for identifier, running in self._running.items():

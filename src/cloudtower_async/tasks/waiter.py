@@ -43,12 +43,12 @@ if not TYPE_CHECKING:  # lets other modules evaluate annotations that contain `W
 
 
 class _Given(NamedTuple):
-    """Tasks in the arguments of a wait.
+    """Tasks to wait for.
 
     Args:
-        tasks: Tasks by id, in the order of the arguments. The value is the task if it has ended;
-            otherwise, the value is None.
-        resources: Ids of the resources in the answers, by id of the task.
+        tasks: Tasks by id, in the order in which the caller passed them. The value is the task if
+            it has ended; otherwise, the value is None.
+        resources: Ids of the resources that a mutation returned with the task, by id of the task.
     """
 
     tasks: dict[str, Task | None]

@@ -71,10 +71,10 @@ recordings: ContextVar[tuple[Recording, ...]] = ContextVar("cloudtower_exchanges
 def record_exchanges(*, max_body_bytes: int | None = None) -> Generator[list[Exchange]]:
     """Collect the exchanges of all sessions during a ``with`` block.
 
-    An exchange is one request and its response. Each attempt of a call, each login, and each check
-    whether a node is active, is an exchange. Exchanges of another asyncio task are included only if
-    the block started the task. An exchange that ends after the block is not included. Blocks can be
-    nested. Each block has a separate list.
+    An exchange is one request and its response. There is one exchange for each attempt of a call,
+    each login, and each check whether a node is active. Exchanges of another asyncio task are
+    included only if the block started the task. An exchange that ends after the block is not
+    included. Blocks can be nested. Each block has a separate list.
 
     Args:
         max_body_bytes: Maximum number of bytes of each response body to store. With a number, the

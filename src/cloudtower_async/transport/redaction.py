@@ -72,7 +72,7 @@ class Mask:
     key, such as ``error_code``.
 
     Args:
-        secrets: Tokens and other generated secrets. None is ignored.
+        secrets: Tokens and other generated secrets. The value None is ignored.
     """
 
     def __init__(self, *secrets: str | None) -> None:
@@ -125,7 +125,7 @@ class Mask:
         """Redact a password everywhere, unless a sentence may contain the password by chance.
 
         Args:
-            password: Password to redact. None is ignored.
+            password: Password to redact. The value None is ignored.
             passing: Whether the password is only valid for a short time; see `add`.
         """
         if password is not None and _is_distinctive(password):

@@ -1,4 +1,4 @@
-"""Time limits of calls, and the end of all calls of a session when the session is closed.
+"""Time limits of calls. When a session is closed, this module also ends all its calls.
 
 `asyncio.timeout` would set a timer for each call, although few calls time out. The timers would
 cause a third of this package's overhead per call. Therefore `TimeLimit` shares one timer between

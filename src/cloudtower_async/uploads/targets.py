@@ -82,8 +82,7 @@ class UploadTarget(ABC, Generic[R_co]):
         The ids are passed to `find`. The result is empty if `find` does not need these ids.
 
         Args:
-            listing: Async function that takes a filter, calls `query` with this filter, and returns
-                the matching resources.
+            listing: Async function that takes a filter and returns the resources that match.
         """
         return frozenset()
 
@@ -94,8 +93,7 @@ class UploadTarget(ABC, Generic[R_co]):
         """Find the result of an upload.
 
         Args:
-            listing: Async function that takes a filter, calls `query` with this filter, and returns
-                the matching resources.
+            listing: Async function that takes a filter and returns the resources that match.
             task: The upload task, which has succeeded.
             name: Name of the result.
             existing_ids: Ids of the resources that existed before the upload, as the method

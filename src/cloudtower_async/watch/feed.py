@@ -201,7 +201,7 @@ class Changes:
 
 
 class _LostError(Exception):
-    """The server has deleted changes after the requested revision."""
+    """The server no longer has all changes that follow the requested revision."""
 
 
 class _Page(NamedTuple):
@@ -395,7 +395,7 @@ class Feed:
         Requests before the server's first answer are not retried.
 
         Raises:
-            _LostError: The server has deleted changes after `revision`.
+            _LostError: The server no longer has all changes that follow `revision`.
         """
         if not self.has_credential:
             raise NoChangeFeed(_NO_CREDENTIAL)
@@ -455,7 +455,7 @@ def _decode(answer: dict[str, Any], revision: int | None) -> _Page:
     """Decode an answer of the feed.
 
     Raises:
-        _LostError: The server has deleted changes after the revision.
+        _LostError: The server no longer has all changes that follow `revision`.
         ServerError: The answer reports another error.
         ResponseDecodeError: The answer violates the schema.
     """

@@ -34,8 +34,8 @@ class _Request(Generic[R]):
 
     Attributes:
         ids: Ids of the resources.
-        due: Latest time to read the resources.
-        early: Earliest time to read the resources together with the resources of other waits.
+        due: Time at which the resources are read at the latest.
+        early: From this time on, the resources are read as soon as the read of another wait is due.
         rows: The resources by id; None if the resources have not been read yet.
         error: Error of the read; None if the read has not failed.
     """

@@ -338,11 +338,11 @@ class Watch(Generic[R]):
 
     @property
     def _look_interval(self) -> float:
-        """Seconds between two attempts to find resources that the server lists late."""
+        """Seconds between two attempts to find resources that the server did not list."""
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Try to find resources that the server lists late; give up after the grace period."""
+        """Read resources that the server did not list. Give up after the grace period."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._read(ids)

@@ -168,9 +168,9 @@ def _to_group(
 def start(
     context: Context, mutation: Mutation, documents: list[Document], work: Work
 ) -> Result | PlainResult:
-    """Start a task for the work, and return the result of the mutation.
+    """Start a task that runs `work`, and return the result of the mutation at once.
 
-    If the mutation has no task, run the work immediately.
+    If `Mutation.at_once` is True, run `work` immediately, without a task.
     """
     first = documents[0]
     shown = None if mutation.verb == "delete" else mutation.resource
@@ -188,7 +188,7 @@ def start(
 
 
 def _do_at_once(work: Work) -> None:
-    """Run the work immediately, without a task and without locks.
+    """Run `work` immediately, without a task and without locks.
 
     Raises:
         HttpError: The work failed.

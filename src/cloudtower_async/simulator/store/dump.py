@@ -23,7 +23,10 @@ TRANSLATIONS = "zh-CN"
 
 
 def save(store: Store) -> dict[str, Any]:
-    """Return a dump of the store: the results of all queries by path, and the translations."""
+    """Return a dump of the store: the results of all queries by path, and all translations.
+
+    The translations of English texts into Chinese have the key `TRANSLATIONS`.
+    """
     dump: dict[str, Any] = {
         path: [store.render(resource, document, "en-US") for document in store.select(resource)]
         for resource, path in queries().items()

@@ -167,7 +167,7 @@ def queried_resources() -> tuple[str, ...]:
 
 @functools.cache
 def all_resources() -> tuple[str, ...]:
-    """Return the names of all resource types that queries return, and of related resource types."""
+    """Return the names of all resource types, including types that occur only in relations."""
     known = dict.fromkeys(queried_resources())
     coming = list(known)
     while coming:

@@ -75,7 +75,7 @@ def rule_by_name(resource: str, key: str) -> FieldRule | None:
 
 
 def ignored(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
-    """Return no fields. This is the rule for keys that have no visible effect."""
+    """Return no fields. This is the rule for keys that set no field, such as ``size_unit``."""
     del context, resource, data, value
     return {}
 

@@ -78,7 +78,7 @@ def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that adds related documents to the document.
+    """Return a function for `Action.values`, which adds related documents to the changed document.
 
     The argument `data` of the function contains the relations and the documents to add.
     """
@@ -94,7 +94,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that removes documents from relations of the document.
+    """Return a function for `Action.values`, which removes documents from relations.
 
     The argument `data` of the function contains the relations and the documents to remove.
     """

@@ -100,7 +100,8 @@ def _look_for_addresses(context: Context, vm: Document) -> None:
 def _report(context: Context, vm: Document, mac_address: str) -> None:
     """Set the IP address of a NIC, as reported by the guest.
 
-    The MAC address identifies the NIC, because the id of the NIC can change in the meantime.
+    This function runs after a delay. The id of the NIC can change during the delay, so the MAC
+    address identifies the NIC.
     """
     for nic in nics_of(context.store, vm):
         if nic["mac_address"] == mac_address:

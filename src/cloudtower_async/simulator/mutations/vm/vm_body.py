@@ -146,7 +146,7 @@ def image_of(context: Context, values: Body, cluster: str) -> str | None:
 
 
 def nic_drafts(context: Context, values: Iterable[Body], cluster: str) -> list[NicDraft]:
-    """Return drafts of the NICs in a body. Their VLANs must be in the cluster."""
+    """Return a draft of each NIC in a body. The VLANs must be in the cluster with id `cluster`."""
     return [
         NicDraft(
             vlan=vlan_of(context, one, cluster)["id"],
