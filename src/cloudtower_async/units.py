@@ -22,8 +22,8 @@ _PREFIXES = ("", "k", "m", "g", "t", "p")
 def format_unit(figure: float | None, units: Sequence[str], step: float) -> str:
     """Format a figure with two decimals in the unit that suits its size.
 
-    Zero and negative figures are formatted as ``0`` with the first unit. Figures that are
-    too large for the last unit are formatted with the last unit, too.
+    Zero and negative figures are formatted as ``0`` with the first unit. Very large
+    figures are formatted with the last unit.
 
     Args:
         figure: The figure, measured in the first unit. None means that the figure is unknown.

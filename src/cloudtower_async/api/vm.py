@@ -1404,8 +1404,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove every VM that matches `where` from its folder. Each VM has a task, which ends when
-        the VM is in no folder. The VM itself does not change. The API calls this operation
-        RemoveVmToFolder.
+        the VM is in no folder. The VM itself does not change.
 
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 

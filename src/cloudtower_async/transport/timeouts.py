@@ -1,8 +1,7 @@
 """Time limits of calls. When a session is closed, this module also ends all its calls.
 
-`asyncio.timeout` would set a timer for each call, although few calls time out. The timers would
-cause a third of this package's overhead per call. Therefore `TimeLimit` shares one timer between
-all calls.
+With a timer for each call, as in `asyncio.timeout`, a third of this package's overhead per call
+would be for timers. Therefore `TimeLimit` shares one timer between all calls.
 """
 
 from __future__ import annotations

@@ -39,10 +39,10 @@ def load(
 ) -> None:
     """Fill an empty store with the documents of a dump.
 
-    Fields that are not in the schema are ignored. If a document of the dump refers to a document
-    that is not in the dump, there are two cases. If the dump contains no documents of the missing
-    resource type at all, the missing document is generated. Otherwise, the missing document counts
-    as deleted, and the relation is ignored.
+    Fields that are not in the schema are ignored. A document of the dump can refer to a
+    document that is not in the dump. If the dump contains no documents of that type, the missing
+    document is generated. Otherwise, the missing document counts as deleted, and the relation is
+    ignored.
 
     Args:
         store: Store to fill.
