@@ -3,7 +3,8 @@
 A type that only one namespace uses is in the module of the namespace. Related namespaces share a
 module (see `families`). For types that several namespaces use, there are these rules:
 
-- Enums are grouped by the first word of their names: `enums.vm`.
+- Enums are grouped by the first word of their names: `enums.vm`. An enum whose first word no other
+  enum has is in `enums.common`.
 - Structs that contain other types are also grouped by the first word of their names: `shared.vm`.
 - Most other structs contain only the id and the name of a resource. They are grouped by subject:
   `references.storage`. There are few such modules, because loading a module takes as long as
@@ -18,7 +19,7 @@ module of `inputs` never loads another module of `inputs`.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from keyword import iskeyword
@@ -122,6 +123,12 @@ def models(api: Api) -> dict[str, str]:
     modules = {
         name: module[next(iter(used_by))] if len(used_by) == 1 else _shared(api, name, len(used_by))
         for name, used_by in sorted(users.items())
+    }
+    sizes = Counter(modules.values())
+    modules |= {
+        name: f"enums.{COMMON}"
+        for name, home in modules.items()
+        if home.startswith("enums.") and sizes[home] == 1
     }
     _check_order(api, modules)
     return modules

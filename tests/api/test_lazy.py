@@ -131,4 +131,4 @@ def test_a_decoder_loads_the_models_of_its_answer_alone() -> None:
     here = {name for name in loaded if not name.startswith(_SHARED)}
     assert here == {"api", "api.vm", "inputs", "models", "models.vm"}
     assert {"models.enums.vm", "models.references.common"} <= loaded
-    assert not {"models.enums.license", "models.references.topology", "models.shared.task"} & loaded
+    assert not {"models.enums.backup", "models.references.topology", "models.shared.task"} & loaded

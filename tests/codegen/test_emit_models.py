@@ -173,7 +173,7 @@ def test_versions_are_noted_where_they_are_not_the_first(package: Path) -> None:
     text = (package / "models" / "tree.py").read_text()
     assert "new_in_two: str | None = None  # since 3.1.0\n" in text
     assert text.count("# since") == 1
-    status = (package / "models" / "enums" / "tree.py").read_text()
+    status = (package / "models" / "enums" / "common.py").read_text()
     assert 'FELLED = "FELLED"  # since 3.1.0\n' in status
     assert 'GROWING = "GROWING"\n' in status
 

@@ -41,7 +41,7 @@ def test_an_answer_that_one_namespace_needs_stands_in_its_module(api: Api) -> No
 
 def test_an_answer_that_several_need_is_grouped_by_what_it_holds(api: Api) -> None:
     modules = layout.models(api)
-    assert modules["TreeStatus"] == "enums.tree"
+    assert modules["TreeStatus"] == "enums.common"
     assert modules["NestedOrchard"] == "references.orchard"  # it holds no other type
     assert modules["Stand"] == "shared.stand"
 

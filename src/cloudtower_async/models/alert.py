@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import NestedCluster, NestedDisk, NestedHost, NestedVm
 from .references.compute import NestedAlertRule
 from .shared.thresholds import NestedThresholds

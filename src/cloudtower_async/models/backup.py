@@ -4,7 +4,6 @@
 from msgspec import Struct
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.architecture import Architecture
 from .enums.backup import (
     BackupExecutionStatus,
     BackupExecutionType,
@@ -15,11 +14,15 @@ from .enums.backup import (
     BackupPlanStatus,
     BackupServiceNetworkType,
 )
-from .enums.bus import Bus
-from .enums.cluster import ClusterType
-from .enums.consistent import ConsistentType
-from .enums.entity import EntityAsyncStatus
-from .enums.vlan import VlanModeType
+from .enums.common import (
+    Architecture,
+    Bus,
+    ClusterType,
+    ConsistentType,
+    EntityAsyncStatus,
+    VlanModeType,
+    WeekdayTypeEnum,
+)
 from .enums.vm import (
     VmClockOffset,
     VmDiskIoPolicy,
@@ -32,7 +35,6 @@ from .enums.vm import (
     VmVideoType,
     VmVolumeElfStoragePolicyType,
 )
-from .enums.weekday import WeekdayTypeEnum
 from .references.common import NestedBackupPlan, NestedCluster, NestedVm
 from .references.compute import NestedCloudTowerApplication
 from .references.protection import (

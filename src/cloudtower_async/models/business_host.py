@@ -2,7 +2,7 @@
 """Answers of the namespaces `business_host*`."""
 
 from ..types import Entity, HoldsSecrets
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import (
     NestedCluster,
     NestedIscsiLun,

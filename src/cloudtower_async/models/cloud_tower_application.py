@@ -4,8 +4,7 @@
 from typing import Any
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.architecture import Architecture
-from .enums.entity import EntityAsyncStatus
+from .enums.common import Architecture, EntityAsyncStatus
 from .references.compute import NestedCloudTowerApplication, NestedUser
 
 

@@ -6,11 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import Entity, EntityWithSecrets, HoldsSecrets, OpenEnum
-from .enums.architecture import Architecture
-from .enums.cluster import ClusterType
-from .enums.entity import EntityAsyncStatus
-from .enums.license import LicenseType
-from .enums.software import SoftwareEdition
+from .enums.common import Architecture, ClusterType, EntityAsyncStatus, LicenseType, SoftwareEdition
 from .references.common import (
     NestedCluster,
     NestedEverouteCluster,

@@ -2,7 +2,7 @@
 """Answers of the namespaces `consistency_group*`."""
 
 from ..types import Entity
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import NestedCluster, NestedIscsiLun, NestedLabel, NestedNvmfNamespace
 from .references.storage import (
     NestedConsistencyGroup,

@@ -4,10 +4,7 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
-from .enums.architecture import Architecture
-from .enums.bus import Bus
-from .enums.entity import EntityAsyncStatus
-from .enums.resiliency import ResiliencyType
+from .enums.common import Architecture, Bus, EntityAsyncStatus, ResiliencyType
 from .enums.vm import (
     VmClockOffset,
     VmDiskIoPolicy,

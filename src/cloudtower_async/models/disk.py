@@ -4,8 +4,8 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
+from .enums.common import EntityAsyncStatus
 from .enums.disk import DiskFunction, DiskHealthStatus, DiskType
-from .enums.entity import EntityAsyncStatus
 from .references.common import NestedDisk, NestedHost, NestedLabel
 from .references.devices import NestedPmemDimm
 

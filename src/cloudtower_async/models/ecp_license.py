@@ -2,7 +2,7 @@
 """Answers of `tower.ecp_license`."""
 
 from ..types import Entity, OpenEnum
-from .enums.license import LicenseType
+from .enums.common import LicenseType
 from .references.common import NestedCluster
 
 

@@ -2,7 +2,7 @@
 """Answers of the namespaces `elf_*`."""
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import (
     NestedCluster,
     NestedIscsiTarget,

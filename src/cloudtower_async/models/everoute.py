@@ -6,10 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.architecture import Architecture
-from .enums.entity import EntityAsyncStatus
-from .enums.license import LicenseType
-from .enums.software import SoftwareEdition
+from .enums.common import Architecture, EntityAsyncStatus, LicenseType, SoftwareEdition
 from .references.common import NestedCluster, NestedHost, NestedVds, NestedVm
 from .shared.network import NestedNetworkPolicyRule
 from .shared.virtual import NestedVirtualPrivateCloudService

@@ -2,7 +2,7 @@
 """Answers of the namespaces `global_*`."""
 
 from ..types import Entity, HoldsSecrets, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.compute import NestedAlertRule, NestedVmRecycleBin
 from .shared.thresholds import NestedThresholds
 

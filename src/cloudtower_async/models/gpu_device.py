@@ -2,7 +2,7 @@
 """Answers of `tower.gpu_device`."""
 
 from ..types import Entity
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .enums.gpu import GpuDeviceStatus, GpuDeviceUsage
 from .enums.vm import (
     VmClockOffset,

@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .enums.network import NetworkType
 from .references.common import (
     NestedCluster,

@@ -6,8 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.entity import EntityAsyncStatus
-from .enums.iommu import IommuStatus
+from .enums.common import EntityAsyncStatus, IommuStatus
 from .enums.task import TaskStatus
 from .references.common import NestedCluster, NestedDisk, NestedLabel, NestedNic, NestedVm
 from .references.devices import NestedGpuDevice, NestedPmemDimm, NestedUsbDevice

@@ -2,10 +2,7 @@
 """Answers of the namespaces `iscsi_*`."""
 
 from ..types import Entity, EntityWithSecrets, HoldsSecrets, OpenEnum
-from .enums.configuration import ConfigurationMethod
-from .enums.encrypt import EncryptMethod
-from .enums.entity import EntityAsyncStatus
-from .enums.resiliency import ResiliencyType
+from .enums.common import ConfigurationMethod, EncryptMethod, EntityAsyncStatus, ResiliencyType
 from .references.common import (
     NestedCluster,
     NestedHost,

@@ -2,8 +2,7 @@
 """Answers of `tower.license`."""
 
 from ..types import Entity
-from .enums.license import LicenseType
-from .enums.software import SoftwareEdition
+from .enums.common import LicenseType, SoftwareEdition
 
 
 class License(Entity, kw_only=True, frozen=True, gc=False):

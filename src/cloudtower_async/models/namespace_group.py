@@ -2,7 +2,7 @@
 """Answers of `tower.namespace_group`."""
 
 from ..types import Entity
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import NestedLabel, NestedNvmfNamespace, NestedNvmfSubsystem
 
 

@@ -2,9 +2,7 @@
 """Answers of the namespaces `nfs_*`."""
 
 from ..types import Entity
-from .enums.encrypt import EncryptMethod
-from .enums.entity import EntityAsyncStatus
-from .enums.resiliency import ResiliencyType
+from .enums.common import EncryptMethod, EntityAsyncStatus, ResiliencyType
 from .references.common import NestedCluster, NestedLabel
 from .references.storage import NestedNfsExport, NestedNfsInode
 

@@ -2,8 +2,7 @@
 """Answers of `tower.nic`."""
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
-from .enums.iommu import IommuStatus
+from .enums.common import EntityAsyncStatus, IommuStatus
 from .enums.network import NetworkType
 from .references.common import NestedHost, NestedLabel, NestedVds, NestedVm
 

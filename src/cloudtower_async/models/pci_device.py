@@ -2,8 +2,7 @@
 """Answers of `tower.pci_device`."""
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
-from .enums.iommu import IommuStatus
+from .enums.common import EntityAsyncStatus, IommuStatus
 from .references.common import NestedHost
 
 

@@ -2,7 +2,7 @@
 """Answers of `tower.registry_service`."""
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.compute import NestedCloudTowerApplication
 
 

@@ -12,13 +12,15 @@ from .enums.backup import (
     BackupPlanStatus,
     BackupServiceNetworkType,
 )
-from .enums.consistent import ConsistentType
-from .enums.entity import EntityAsyncStatus
-from .enums.replica import ReplicaNameRule
+from .enums.common import (
+    ConsistentType,
+    EntityAsyncStatus,
+    ReplicaNameRule,
+    ResiliencyType,
+    WeekdayTypeEnum,
+)
 from .enums.replication import ReplicationPlanPeriod, ReplicationPlanType
-from .enums.resiliency import ResiliencyType
 from .enums.vm import VmVolumeElfStoragePolicyType
-from .enums.weekday import WeekdayTypeEnum
 from .references.common import NestedCluster, NestedIscsiLun, NestedVm
 from .references.compute import NestedCloudTowerApplication
 from .references.protection import (

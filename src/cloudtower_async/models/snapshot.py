@@ -6,8 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.entity import EntityAsyncStatus
-from .enums.snapshot import SnapshotPlanExecuteStatus
+from .enums.common import EntityAsyncStatus, SnapshotPlanExecuteStatus
 from .references.common import NestedCluster, NestedVm, NestedVmSnapshot
 from .references.storage import NestedSnapshotGroup, NestedSnapshotPlan, NestedSnapshotPlanTask
 

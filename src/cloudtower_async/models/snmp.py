@@ -2,7 +2,7 @@
 """Answers of the namespaces `snmp_*`."""
 
 from ..types import Entity, EntityWithSecrets, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .enums.snmp import SnmpAuthProtocol, SnmpPrivacyProtocol, SnmpProtocol, SnmpVersion
 from .references.common import NestedCluster
 

@@ -2,7 +2,7 @@
 """Answers of `tower.svt_image`."""
 
 from ..types import Entity
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import NestedCluster, NestedVmDisk
 
 

@@ -2,7 +2,7 @@
 """Answers of `tower.system_audit_log`."""
 
 from ..types import Entity
-from .enums.user import UserAuditLogStatus
+from .enums.common import UserAuditLogStatus
 from .references.common import NestedCluster
 
 

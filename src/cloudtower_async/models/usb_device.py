@@ -2,7 +2,7 @@
 """Answers of `tower.usb_device`."""
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import NestedHost, NestedVm
 
 

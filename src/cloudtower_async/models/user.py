@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import Entity, EntityWithSecrets, HoldsSecrets, OpenEnum
-from .enums.user import UserAuditLogStatus
+from .enums.common import UserAuditLogStatus
 from .references.common import NestedCluster
 from .references.compute import NestedUser
 

@@ -2,8 +2,7 @@
 """Answers of `tower.v2_everoute_license`."""
 
 from ..types import Entity, OpenEnum
-from .enums.license import LicenseType
-from .enums.software import SoftwareEdition
+from .enums.common import LicenseType, SoftwareEdition
 
 
 class EverouteFeatureType(OpenEnum):

@@ -2,7 +2,7 @@
 """Answers of `tower.vds`."""
 
 from ..types import Entity
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .enums.network import NetworkType
 from .references.common import NestedCluster, NestedEverouteCluster, NestedLabel, NestedNic
 from .references.compute import NestedVlan

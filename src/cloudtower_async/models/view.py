@@ -2,7 +2,7 @@
 """Answers of `tower.view`."""
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import NestedCluster
 
 

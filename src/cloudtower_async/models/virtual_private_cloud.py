@@ -4,7 +4,7 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .references.common import (
     NestedCluster,
     NestedLabel,

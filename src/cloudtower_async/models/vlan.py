@@ -2,9 +2,8 @@
 """Answers of `tower.vlan`."""
 
 from ..types import Entity
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus, VlanModeType
 from .enums.network import NetworkType
-from .enums.vlan import VlanModeType
 from .references.common import NestedLabel, NestedVds
 from .references.compute import NestedVmNic
 

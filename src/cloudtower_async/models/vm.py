@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..types import Entity, HoldsSecrets
-from .enums.entity import EntityAsyncStatus
+from .enums.common import EntityAsyncStatus
 from .enums.gpu import GpuDeviceStatus, GpuDeviceUsage
 from .enums.vm import (
     VmClockOffset,

@@ -4,9 +4,7 @@
 from msgspec import Struct
 
 from ..types import Entity, OpenEnum
-from .enums.bus import Bus
-from .enums.consistent import ConsistentType
-from .enums.entity import EntityAsyncStatus
+from .enums.common import Bus, ConsistentType, EntityAsyncStatus
 from .enums.vm import (
     VmClockOffset,
     VmDiskIoPolicy,

@@ -12,8 +12,7 @@ from ..enums.backup import (
     BackupPlanExecutionStatus,
     BackupRestoreExecutionMode,
 )
-from ..enums.entity import EntityAsyncStatus
-from ..enums.weekday import WeekdayTypeEnum
+from ..enums.common import EntityAsyncStatus, WeekdayTypeEnum
 from ..references.common import NestedBackupPlan
 from ..references.protection import (
     NestedBackupRestoreExecutionNetworkMapping,

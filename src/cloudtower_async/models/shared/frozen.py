@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..enums.bus import Bus
+from ..enums.common import Bus
 from ..enums.vm import VmDiskIoRestrictType, VmDiskType
 
 

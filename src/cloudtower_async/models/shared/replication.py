@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..enums.vlan import VlanModeType
+from ..enums.common import VlanModeType
 from ..references.protection import NestedReplicationNetworkConfigure
 
 

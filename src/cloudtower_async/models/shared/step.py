@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..enums.step import StepUnit
+from ..enums.common import StepUnit
 
 
 class NestedStep(Struct, kw_only=True, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 
 from msgspec import Struct
 
-from ..enums.severity import SeverityEnum
+from ..enums.common import SeverityEnum
 
 
 class NestedThresholds(Struct, kw_only=True, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 """Parts of the answers of several namespaces."""
 
 from ...types import Entity, HoldsSecrets
-from ..enums.entity import EntityAsyncStatus
+from ..enums.common import EntityAsyncStatus
 from ..enums.vm import VmExportFileType
 from ..references.common import NestedContentLibraryVmTemplate, NestedVm, NestedVmVolume
 
