@@ -634,7 +634,7 @@ def test_parts_that_the_history_lacks_are_new_in_the_version_of_the_schema(
     assert extended.newest == "3.10.0"
     models = (package / "models" / "shared" / "tree.py").read_text()
     assert "moss: int | None = None  # since 3.10.0\n" in models
-    statuses = (package / "models" / "enums" / "common.py").read_text()
+    statuses = (package / "models" / "enums" / "tree.py").read_text()
     assert 'DORMANT = "DORMANT"  # since 3.10.0\n' in statuses
     assert 'since="3.10.0"' in (package / "api" / "moss.py").read_text()
 
