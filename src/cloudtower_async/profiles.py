@@ -59,7 +59,7 @@ class Profile(
     """Stored options of `Cloudtower`, and where the token is stored.
 
     Args:
-        keyring: Whether the token is stored in the keyring of the system instead of the file.
+        keyring: Whether the token is stored in the system's keyring instead of the profile file.
     """
 
     endpoint: str

@@ -147,7 +147,7 @@ class SlicedAnswer(Generic[R]):
 
     @property
     def is_repaired(self) -> bool:
-        """Whether any part of the answer violates the schema. Await `read` first."""
+        """Whether a part of the answer violated the schema and was repaired. Await `read` first."""
         return self._repair.mismatches.count > 0
 
     def _rows(self, wanted: object) -> list[msgspec.Raw]:

@@ -737,7 +737,7 @@ def _usual_priority(call: Call[R]) -> Priority:
 
 
 def _load_types(operation: Operation[R], arguments: object, validate: bool) -> None:
-    """Load the types of an operation's answer, and the types of the keys in these arguments."""
+    """Load the types of an operation's answer, and the types of the keys in `arguments`."""
     _ = operation.decoder
     with suppress(InvalidInput):  # a later check raises this error again
         check(operation, arguments, validate=validate)

@@ -29,7 +29,7 @@ class Kind(StrEnum):
 class Carries(StrEnum):
     """Form in which arguments are sent.
 
-    With AS_GIVEN, the arguments are keyword arguments of `Transport.exchange`.
+    With AS_GIVEN, the arguments of the operation are passed unchanged to `Transport.exchange`.
     """
 
     JSON = "json"

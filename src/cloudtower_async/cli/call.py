@@ -169,7 +169,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
 
 
 def _widen(record: Record, given: object) -> None:
-    """Set each filter in `given` that matches everything to the value `EVERYTHING`."""
+    """Replace each filter in `given` that matches everything with `EVERYTHING`."""
     if not isinstance(given, dict):
         return
     fields = cast("dict[str, object]", given)

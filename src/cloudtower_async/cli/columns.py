@@ -147,8 +147,8 @@ def field_path(kind: type[msgspec.Struct], name: str, or_else: str = "") -> Path
     """Return the path of attribute names from a resource to the value of a column.
 
     Raises:
-        UsageError: The column is unknown. If no known column has a similar name, `or_else` ends the
-            message.
+        UsageError: The column is unknown. If no known column has a similar name, the message
+            ends with the text `or_else`.
     """
     path: list[str] = []
     inner: type[msgspec.Struct] | None = kind

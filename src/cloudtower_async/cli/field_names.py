@@ -101,7 +101,7 @@ def inner_names(part: str) -> list[str]:
 
 
 def _ends(key: str) -> list[int]:
-    """Return the index of each underscore in a key. A comparison suffix may begin there."""
+    """Return where the field name of a key may end: the index of each underscore."""
     return [place for place, character in enumerate(key) if character == "_"]
 
 

@@ -155,7 +155,7 @@ def run(
 
 @fleet.command
 def status(*, output: Annotated[Output, Parameter(name=("--output", "-o"))] = "table") -> None:
-    """Show the queues of items, and the runs of the last week.
+    """Show how many items wait in each queue, and the runs of the last week.
 
     Args:
         output: Output format.

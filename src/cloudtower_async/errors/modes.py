@@ -34,7 +34,7 @@ class MutationRefused(CloudtowerError):
 
 
 class PlanEnded(CloudtowerError):
-    """In plan mode, the answer to a call is unknown, because it depends on a planned mutation.
+    """A call in plan mode has no known answer, because it depends on a planned mutation.
 
     The server was not changed.
 

@@ -36,8 +36,9 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             certainly no such chunk.
         pending_sha256: SHA-256 of the first `sent` + `pending` bytes of the file, in hexadecimal.
         chunks: Number of chunks that the server has certainly received.
-        count_base: The server's count of chunks minus `chunks`. For example, -1 if the server's
-            count is 0 after the first chunk. None if the server does not count chunks reliably.
+        count_base: Difference between the server's count of chunks and the field `chunks`. For
+            example, -1 if the server's count is 0 after the first chunk. None if the server does
+            not count chunks reliably.
         resent: Whether a chunk was resent. If so, the upload fails unless the new resource has
             exactly `size` bytes.
         existing_ids: Ids of the resources that existed before the upload. If the server does not
@@ -148,8 +149,8 @@ class UploadFailed(UploadError):
     cancelled on the server, or it is unknown which chunks the server has received. In the last
     case, the message has the word "unknown".
 
-    The upload task is then cancelled on the server. But if the error occurred at the start of a
-    resumed upload, the upload task is not cancelled.
+    For every cause, the upload task is also cancelled on the server, except if the error occurred
+    at the start of a resumed upload.
     """
 
     hint = "Start again: upload the whole file."

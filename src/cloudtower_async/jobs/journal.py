@@ -87,7 +87,7 @@ class Journal(Protocol):
         ...
 
     async def record(self, key: str, entry: JournalEntry) -> None:
-        """Update the entry with this key. If it is missing or has another owner, do nothing."""
+        """Update the entry of a key. If the entry is missing or has another owner, do nothing."""
         ...
 
     async def forget(self, key: str, owner: str | None = None) -> None:

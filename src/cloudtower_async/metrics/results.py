@@ -108,7 +108,8 @@ class RankedMetric(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         subject_name: Name of the resource; None if ``subject_id`` is None.
         labels: As in `MetricSeries`.
         value: Value by which the resource is ranked. `Cloudtower.top_n` returns the server's value
-            for the whole range. `Measurements.to_ranking` returns the last value of the series.
+            for the whole time range. `Measurements.to_ranking` returns the last value of the
+            series.
     """
 
     rank: int

@@ -65,7 +65,7 @@ def usage(parts: Iterable[tuple[float | None, float | None]]) -> Amount:
     """Return the usage of all parts together in percent, from 0 to 100.
 
     A part counts only if both its used amount and its total are known. The usage is unknown if the
-    total is 0.
+    totals add up to 0.
 
     Args:
         parts: Used amount and total of each part.

@@ -191,7 +191,7 @@ async def created_resource(
     Args:
         tower: The session.
         answers: Answers of the mutation, one for each resource.
-        operation: Name of the method for error messages.
+        operation: Name of the method, used in error messages.
         timeout: Maximum number of seconds for each of two waits: first for the task, then until the
             resource is no longer changing. None means no limit.
         tell: Function to call with the progress of the task, from 0 to 1.

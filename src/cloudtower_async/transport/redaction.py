@@ -6,9 +6,9 @@ Three rules decide which parts of JSON and other texts are redacted:
   form, a query string, a header or a dump of an object. A password in the address of a server is
   redacted, too.
 - Tokens, API keys, tickets and ``Authorization`` headers of the session are redacted everywhere.
-- A password is redacted everywhere if it cannot be part of a sentence, a name or a version. Other
-  passwords are only redacted by the first rule, because redaction could reveal them. For example,
-  the text "the user name or the *** is wrong" would reveal the password "password".
+- A password is redacted everywhere if it cannot occur in ordinary text, such as a sentence, a name
+  or a version. Other passwords are only redacted by the first rule. Elsewhere, stars could reveal
+  them: the text "the user name or the *** is wrong" would reveal the password "password".
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class TrackedBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Always True, so that aiohttp does not close the body. The caller closes the files."""
+        """Always True: aiohttp need not close the body, because the caller closes the files."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

@@ -1,4 +1,4 @@
-"""All sessions that are open, and the values that OpenTelemetry metrics show of them."""
+"""All sessions that are open, and the values of their OpenTelemetry metrics."""
 
 from __future__ import annotations
 

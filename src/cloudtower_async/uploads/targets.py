@@ -51,7 +51,7 @@ class UploadTarget(ABC, Generic[R_co]):
     in_every_chunk: ClassVar[tuple[str, ...]] = ()
 
     def form(self) -> dict[str, object]:
-        """Return the form fields that describe the result, such as its cluster.
+        """Return the form fields that describe the new resource, such as its cluster.
 
         Raises:
             InvalidInput: A required field is None.

@@ -138,7 +138,7 @@ class Dependencies:
                 self._filter(part, record, kind)
 
     def _relate(self, one: str, other: str) -> None:
-        """Record the relation table of two types if no column of `other` holds ids of `one`."""
+        """Record the join table of two types, unless a column of `other` holds ids of `one`."""
         if not _keys_to(one, other):
             first, second = sorted((one, other))
             self._tables[f"_{first}To{second}"] = first, second

@@ -186,7 +186,7 @@ class _Pair:
         return cls(tower, owner, await Place(tower, owner.cluster).volume(volume), timeout)
 
     async def disks(self) -> list[str]:
-        """Wait until the VM has settled, and return the ids of its disks with the volume."""
+        """Wait until the VM has settled, and return the ids of its disks that use the volume."""
         await read_back(self._tower, self.vm, self._timeout)
         found = await self._tower.vm_disk.get_vm_disks(
             where={"vm": {"id": self.vm.id}, "vm_volume": {"id": self.volume.id}}

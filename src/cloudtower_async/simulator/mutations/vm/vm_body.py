@@ -191,7 +191,7 @@ def qos_fields(values: Body) -> Fields:
 def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
     """Add host, status, owner, folder, placement groups, GPUs and PCI NICs to a draft.
 
-    All operations that create VMs have these parameters.
+    All operations that create VMs have parameters for these values.
     """
     draft.host = wanted_host(values)
     draft.running = values.get("status") == "RUNNING"
