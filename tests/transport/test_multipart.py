@@ -94,11 +94,6 @@ async def test_a_file_in_memory_stays_open() -> None:
     assert not file.closed
 
 
-# The server's way to read a part of unknown size.
-unsized = pytest.mark.filterwarnings("ignore:unread_data:DeprecationWarning")
-
-
-@unsized
 async def test_a_file_that_is_unpacked_while_it_is_read_goes_through_whole(tmp_path: Path) -> None:
     data = bytes(range(256)) * 4_000
     for opened in (gzip.open, bz2.open, lzma.open):
@@ -118,7 +113,6 @@ async def test_a_temporary_file_and_an_unbuffered_one_are_files(tmp_path: Path) 
             assert (await sent({"file": raw}))["file"][1] == b"skippedsent"
 
 
-@unsized
 async def test_unseekable_files_are_sent_without_their_size() -> None:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as source:

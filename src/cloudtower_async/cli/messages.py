@@ -67,6 +67,7 @@ PHRASES = {
     "(max_connections=, max_in_flight=, rate_limit=)": "",
     "; connect_timeout= is the time-out": "",
     ", and client_cert=": "",
+    ", and the certificate passed as client_cert=": "",
     ", and a session with validate=False sends the call without it": "",
     "If the server requires a client certificate, pass client_cert=.": "",
     "The server may have refused the client certificate (client_cert=).": "",
