@@ -33,7 +33,7 @@ IN_PARALLEL = ["-n", "auto", "--dist", "worksteal"]
 QUICK = [
     "tests/calls/test_executor.py",
     "tests/calls/test_decoding.py",
-    "tests/cli/test_tables.py",
+    "tests/cli/test_get_command.py",
     "tests/tasks/test_settle.py",
     "tests/tasks/test_waiter.py",
     "tests/uploads/test_upload_state.py",

@@ -102,10 +102,15 @@ async def test_snapshots_of_one_vm_are_listed(sim: Simulator) -> None:
     assert (none.code, none.out) == (0, "")
 
 
+async def test_snapshots_of_one_vm_are_on_one_server(sim: Simulator) -> None:
+    ended = await in_pipe(["snapshot", "list", "--vm", "web-1", "--profiles", "all"])
+    assert ended.code == 2
+    assert "--vm goes with one server: with --profiles, use --where vm.name=NAME" in ended.err
+
+
 async def test_only_lists_accept_that_where_matches_nothing(sim: Simulator) -> None:
     for arguments, code in (
         (["snapshot", "list", "--vm", "gone"], 2),
-        (["snapshot", "list", "--vm", "gone", "--profiles", "all"], 2),
         (["snapshot", "list", "--where", "vm.name=gone"], 0),
         (["get", "vms", "--where", "name=gone"], 0),
         (["vm", "show", "gone"], 2),

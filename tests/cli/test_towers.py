@@ -59,12 +59,13 @@ async def get(capsys: pytest.CaptureFixture[str], *options: str) -> Ended:
 async def test_a_column_tells_the_tower_in_every_format(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ended = await get(capsys, "--profiles", "all", "--columns", "TOWER,name")
-    assert (ended.status, ended.err) == (0, "")
-    head, *lines = ended.out.splitlines()
-    assert head.split() == ["TOWER", "NAME"]
     expected = [[name, f"{name}-{number}"] for name in ("east", "west") for number in (1, 2)]
-    assert sorted(line.split() for line in lines) == expected
+    for columns in ("tower,name", "TOWER,NAME"):
+        ended = await get(capsys, "--profiles", "all", "--columns", columns)
+        assert (ended.status, ended.err) == (0, "")
+        head, *lines = ended.out.splitlines()
+        assert head.split() == ["TOWER", "NAME"]
+        assert sorted(line.split() for line in lines) == expected
     table = (await get(capsys, "--profiles", "west,east")).out.splitlines()
     assert table[0].split()[:3] == ["TOWER", "NAME", "STATUS"]
     assert [line.split()[0] for line in table[1:]] == ["west", "west", "east", "east"]

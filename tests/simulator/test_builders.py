@@ -169,6 +169,9 @@ async def test_times_of_an_added_alert_follow_the_given_time(client: Client, giv
     assert alert["local_end_time"] > "2026"  # the end is now
     several = client.sim.add_alert(create_time=day, local_update_time="2025-12-25T00:00:00.000Z")
     assert (several["local_create_time"], several["local_update_time"][:10]) == (day, "2025-12-25")
+    end = "2025-12-26T00:00:00.000Z"
+    past = client.sim.add_alert(ended=True, create_time=day, local_end_time=end)
+    assert (past["local_start_time"], past["local_update_time"]) == (day, end)
 
 
 async def test_a_datetime_becomes_a_text_of_the_server(client: Client) -> None:

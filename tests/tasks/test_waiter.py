@@ -576,8 +576,10 @@ async def test_errors_of_an_iteration_contain_the_results_of_all_tasks(
     sim.tasks.fail_next(Failure("no space"))
     failing, succeeding, paused = ids_of(await start(tower, 3))
     sim.tasks.pause(paused)
-    with pytest.raises(TaskTimeout) as late:
-        async for _ in iterate(tower, [paused, failing, succeeding], interval=QUICK, timeout=0.5):
+    with pytest.raises(TasksFailed):
+        await tower.wait([failing, succeeding], interval=QUICK)
+    with pytest.raises(TaskTimeout) as late:  # after one poll
+        async for _ in iterate(tower, [paused, failing, succeeding], interval=QUICK, timeout=0.3):
             pass
     assert late.value.pending == (paused,)
     assert [error.task_id for error in late.value.failures] == [failing]

@@ -114,8 +114,8 @@ class TaskTimeout(TaskError, TimeoutError):
         unknown: Ids of tasks that the server did not list. Such a task was just started, or belongs
             to another server.
         answered: Whether any poll succeeded. If False, the state of the tasks is unknown.
-        failures: Errors of the tasks that failed during the wait.
-        succeeded: The tasks that succeeded during the wait.
+        failures: Errors of the tasks that failed or were given up.
+        succeeded: The tasks that succeeded.
     """
 
     failures: Sequence[TaskError] = ()

@@ -91,5 +91,5 @@ def _alert_times(factory: Factory, fields: dict[str, Any]) -> dict[str, str]:
     """Return the times of an alert that starts at the first time in `fields`, by default now."""
     now = factory.clock.timestamp()
     start = next((fields[name] for name in _TIMES if fields.get(name)), now)
-    end = max(start, now) if fields.get("ended") else ""
+    end = fields.get("local_end_time") or (max(start, now) if fields.get("ended") else "")
     return dict.fromkeys(_TIMES, start) | {"local_update_time": end or start, "local_end_time": end}
