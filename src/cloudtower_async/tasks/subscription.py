@@ -125,7 +125,7 @@ class TaskSubscription:
     ) -> None:
         self.pending: dict[str, tuple[TaskStatus, float] | None] = dict.fromkeys(ids)
         """Tasks that have not ended: id, and last known status and progress (None: unknown)."""
-        self.resources = resources
+        self.resources: dict[str, list[str]] = resources
         """Ids of the resources that the tasks create or change, by id of the task."""
         self.news: list[Task] = []
         """Tasks that have ended or changed, until the caller removes them."""
