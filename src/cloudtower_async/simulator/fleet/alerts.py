@@ -170,6 +170,17 @@ def add_alert(factory: Factory, about: str, subject: Document, *, ended: bool) -
     return _add_alert(factory, rule, subject, ended=ended)
 
 
+def alert_times(start: str, end: str = "") -> dict[str, str]:
+    """Return the times of an alert. `end` is empty if the alert has not ended."""
+    return {
+        "create_time": start,
+        "local_create_time": start,
+        "local_start_time": start,
+        "local_update_time": end or start,
+        "local_end_time": end,
+    }
+
+
 def _add_alert(factory: Factory, rule: _Rule, subject: Document, *, ended: bool) -> Document:
     store = factory.store
     host = subject.get("host") if rule.about in {"Disk", "Vm"} else None
@@ -200,11 +211,7 @@ def _add_alert(factory: Factory, rule: _Rule, subject: Document, *, ended: bool)
             "threshold": rule.threshold,
             "value": value,
             "ended": ended,
-            "create_time": start,
-            "local_create_time": start,
-            "local_start_time": start,
-            "local_update_time": end or start,
-            "local_end_time": end,
+            **alert_times(start, end),
             "labels": {"about": rule.about},
             "alert_rule": next(rules, None),
             "cluster": cluster,

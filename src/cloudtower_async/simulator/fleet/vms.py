@@ -9,7 +9,6 @@ from .aggregates import add_written
 from .sizing import GIB
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from random import Random
 
     from ..factory import Factory
@@ -47,18 +46,20 @@ def add_vm(
     plan: VmPlan,
     host: Document,
     cluster: Document,
-    given: Mapping[str, Any] | None = None,
+    *,
+    status: str | None = None,
+    tools: str | None = None,
+    created_at: str | None = None,
 ) -> Document:
     """Add a VM of the planned size with a NIC and disks, and return the VM.
 
-    `given` can contain ``status``, ``vm_tools_status`` and ``local_created_at``.
+    `tools` is the status of VM tools. Arguments that are None are generated.
     """
-    random, number, given = factory.random, plan.number, given or {}
+    random, number = factory.random, plan.number
     connected = cluster["connect_state"] == "CONNECTED"
-    status = random.choices(_STATUSES, _STATUS_WEIGHTS)[0] if connected else "UNKNOWN"
-    status = given.get("status") or status
-    tools = "RUNNING" if status == "RUNNING" and number % 5 else "NOT_RUNNING"
-    tools = given.get("vm_tools_status") or tools
+    likely = random.choices(_STATUSES, _STATUS_WEIGHTS)[0] if connected else "UNKNOWN"
+    status = status or likely
+    tools = tools or ("RUNNING" if status == "RUNNING" and number % 5 else "NOT_RUNNING")
     name = f"{_ROLES[number % len(_ROLES)]}-{_STAGES[number // 10 % len(_STAGES)]}-{number:05}"
     address = _address(number) if status == tools == "RUNNING" else ""
     windows = number % 7 == 3
@@ -68,7 +69,7 @@ def add_vm(
         {
             "id": factory.ids.cuid(),
             "local_id": factory.ids.uuid(),
-            "local_created_at": given.get("local_created_at") or factory.ago(700, 30),
+            "local_created_at": created_at or factory.ago(700, 30),
             "name": name,
             "description": f"{_ROLES[number % len(_ROLES)]} server" if number % 3 else "",
             "cluster": cluster["id"],
