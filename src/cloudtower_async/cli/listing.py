@@ -18,6 +18,7 @@ from .errors import UsageError
 from .language import tr
 from .output_options import ListOptions, OutputOptions, seconds_between
 from .printing import Printer, each
+from .resolve_names import both
 from .resource_names import query_for
 from .similar_names import did_you_mean
 from .where_option import parse_where
@@ -81,8 +82,8 @@ def list_resources(
         listing: Options such as --where.
         output: Output options.
         connection: Connection options.
-        within: Function that returns a filter that all resources must also match, or None. It is
-            not called with --profiles.
+        within: Function that returns a filter that all resources must also match, or None. Not
+            possible with --profiles.
 
     Raises:
         UsageError: An option is invalid.
@@ -139,8 +140,8 @@ async def _list(
     within: Within | None,
 ) -> None:
     async with tower:
-        if within is not None and (more := await within(tower)) is not None:
-            query = {**query, "where": {"AND": [query["where"] or {}, more]}}
+        if within is not None:
+            query = {**query, "where": both(query["where"] or {}, await within(tower))}
         read = partial(_rows, tower, printer.struct(query["order_by"]), method, query)
         if listing.watch:
             from .watching import watch

@@ -76,7 +76,7 @@ async def select(
         raise UsageError(
             tr("--where: this may match every {noun}; pass a narrower filter", noun=singular(noun))
         )
-    found = await tower.fetch_all(_method(tower, query), where=_both(wanted or {}, within))
+    found = await tower.fetch_all(_method(tower, query), where=both(wanted or {}, within))
     if not found:
         raise NotFound(
             tr("no {noun} matches --where", noun=singular(noun)),
@@ -114,7 +114,7 @@ async def find(
         one_of: dict[str, Any] = {"id_in": list(some)}
         if by_name:
             one_of = {"OR": [one_of, {"name_in": list(some)}]}
-        found += await tower.fetch_all(_method(tower, query), where=_both(one_of, within))
+        found += await tower.fetch_all(_method(tower, query), where=both(one_of, within))
     chosen: list[Any] = []
     faults: list[str] = []
     missing: list[str] = []
@@ -177,7 +177,8 @@ def _method(tower: Cloudtower, query: str) -> Any:  # noqa: ANN401
     return getattr(getattr(tower, namespace), name)
 
 
-def _both(where: Mapping[str, Any], within: Mapping[str, Any] | None) -> dict[str, Any]:
+def both(where: Mapping[str, Any], within: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a filter for resources that match both filters."""
     return {"AND": [where, within]} if within else dict(where)
 
 

@@ -45,7 +45,8 @@ def list_(
     """
     if vm is not None and listing is not None and listing.profiles is not None:
         raise UsageError(tr("--vm goes with one server: with --profiles, use --where vm.name=NAME"))
-    list_resources("vm-snapshots", listing, output, connection, within=partial(_of_vm, vm=vm))
+    within = None if vm is None else partial(_of_vm, vm=vm)
+    list_resources("vm-snapshots", listing, output, connection, within=within)
 
 
 @snapshot.command
