@@ -16,7 +16,7 @@ from tests.recipes.towers import simulated
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from cloudtower_async.inputs import VmSnapshotCreationParamsData
+    from cloudtower_async.inputs import ConsistentType, VmSnapshotCreationParamsData
     from cloudtower_async.simulator.behavior import RunningVms
 
     Check = Callable[[Simulator, Cloudtower], Awaitable[None]]
@@ -40,11 +40,11 @@ def row(situation: str) -> Callable[[Check], Check]:
 
 
 async def snapshot_of(
-    tower: Cloudtower, vm: str, consistent_type: str | None = "CRASH_CONSISTENT"
+    tower: Cloudtower, vm: str, consistent_type: ConsistentType | None = "CRASH_CONSISTENT"
 ) -> VmSnapshot:
     wanted: VmSnapshotCreationParamsData = {"vm_id": vm, "name": "before"}
     if consistent_type:
-        wanted["consistent_type"] = consistent_type  # type: ignore[typeddict-item]
+        wanted["consistent_type"] = consistent_type
     [snapshot] = await tower.settle(tower.vm_snapshot.create_vm_snapshot(data=[wanted]))
     return snapshot
 
