@@ -416,7 +416,7 @@ class BackupPlanCreationParams(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: "BackupPlanDelayOption"
-    """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
+    """Action for backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     backup_service_id: Required[str]
     """Id of the backup service that runs the plan."""
     backup_store_repository_id: Required[str]
@@ -514,7 +514,7 @@ class BackupPlanUpdationParamsData(TypedDict, total=False):
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: "BackupPlanDelayOption"
-    """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
+    """Action for backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     compression: bool
     """Whether to compress backups."""
     description: str

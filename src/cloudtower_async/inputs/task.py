@@ -102,7 +102,7 @@ class TaskCreationParams(TypedDict, total=False):
     cluster_id: str
     """Id of the cluster that the task is shown for."""
     description: Required["TaskDescription"]
-    """What the task does, in each language."""
+    """Description of the task, in each language."""
     finished_at: Date  # since 4.5.0
     """End time as an ISO 8601 UTC string; None before the end."""
     id: str  # since 4.6.0
@@ -146,7 +146,7 @@ class TaskStepCreationParams(TypedDict, total=False):
     """Since CloudTower 4.0.0."""
 
     description: str
-    """What the step does."""
+    """Description of the step."""
     finished: Required[bool]
     """True if the step is complete."""
     key: Required[str]  # not empty
@@ -161,7 +161,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     cluster_id: str
     """Id of the cluster that the task is shown for."""
     description: "TaskDescription"
-    """What the task does, in each language."""
+    """Description of the task, in each language."""
     error_code: str
     """Code of the error; None or empty without an error."""
     error_message: str

@@ -500,7 +500,7 @@ class VirtualPrivateCloudNetworkPolicyRuleInput(TypedDict, total=False):
     selector_ids: MaybeTexts
     """Ids of labels. VMs with these labels are allowed. Used only if `type` is `SELECTOR`."""
     type: Required["VirtualPrivateCloudNetworkPolicyRuleType"]
-    """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
+    """Traffic that the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
 
 
 class VirtualPrivateCloudNetworkPolicyRulePortInput(TypedDict, total=False):

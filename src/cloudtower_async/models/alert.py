@@ -44,7 +44,7 @@ class Alert(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     local_update_time: str
     """Time of the last check, as an ISO 8601 UTC string; alerts are checked every 30 s."""
     message: str
-    """What is wrong; its language follows the `content-language` header."""
+    """Description of the problem; its language follows the `content-language` header."""
     severity: str
     """Severity as a string: `CRITICAL`, `NOTICE` or `INFO`."""
     solution: str

@@ -74,7 +74,7 @@ class BackupPlan(
     """Since CloudTower 4.4.0."""
 
     backup_delay_option: BackupPlanDelayOption | None = None  # since 4.5.0
-    """What happens to backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
+    """Action for backups that are still running when the window ends: `KEEP_GO_ON` or `STOP_BACKUP`."""
     backup_plan_executions: list[NestedBackupPlanExecution] | None = None  # since 4.5.0
     """Runs of the plan."""
     backup_restore_point_count: int | None = None  # since 4.5.0
@@ -94,7 +94,7 @@ class BackupPlan(
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None  # since 4.5.0
-    """What happens to the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
+    """Action for the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     enable_window: bool
@@ -220,7 +220,7 @@ class BackupRestorePoint(
     compression_ratio: float | None = None
     """Compression ratio of the stored data. The scale is not documented."""
     creation: BackupRestorePointCreation | None = None
-    """What created the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
+    """Origin of the restore point, such as a schedule (`AUTO`), a user (`MANUAL`) or a `FAILOVER`."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     id: str

@@ -123,7 +123,7 @@ class NestedMetroCheckItem(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     key: str
     """Name of the check."""
     labels: dict[str, Any]
-    """What was checked, as names and values."""
+    """Checked properties, as names and values."""
     notice: list[str]
     """Findings that need attention, as texts."""
     status: MetroCheckStatusEnum
@@ -249,13 +249,13 @@ class Cluster(
     downgraded_prioritized_space: int | None = None  # since 4.7.0
     """Data of pinned volumes that is not yet in the cache tier, in bytes."""
     ecp_license: NestedEcpLicense | None = None  # since 4.7.0
-    """License of the enterprise cloud platform; None if there is none."""
+    """License of the enterprise cloud platform, or None."""
     enable_tiering: bool | None = None  # since 4.7.0
     """True while the cluster is freeing cache space for storage tiering; None if unknown."""
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     everoute_cluster: NestedEverouteCluster | None = None
-    """Everoute (network security) service of the cluster; None if there is none."""
+    """Everoute (network security) service of the cluster, or None."""
     failure_cache_space: int | None = None  # since 4.7.2
     """Cache space lost to failures, in bytes."""
     failure_data_space: int | None = None

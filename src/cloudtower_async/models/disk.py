@@ -49,7 +49,7 @@ class NestedPartition(Struct, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 3.0.0."""
 
     name: str | None = None
-    """Name of the partition; None if there is none."""
+    """Name of the partition, or None."""
     path: str | None = None
     """Device path of the partition; None if not set."""
     size: int

@@ -51,9 +51,9 @@ class EcpLicense(Entity, kw_only=True, frozen=True, gc=False):
     sign_date: str
     """Date on which the license was issued, as an ISO 8601 UTC string."""
     subscription_expire_date: str | None = None
-    """End of the subscription, as an ISO 8601 UTC string; None if there is none."""
+    """End of the subscription, as an ISO 8601 UTC string, or None."""
     subscription_start_date: str | None = None
-    """Start of the subscription, as an ISO 8601 UTC string; None if there is none."""
+    """Start of the subscription, as an ISO 8601 UTC string, or None."""
     vendor: str | None = None
     """Vendor named in the license; None if not reported."""
     version: int

@@ -282,7 +282,7 @@ class EverouteCluster(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     global_default_action: GlobalPolicyAction
-    """What happens to traffic that no policy matches: `ALLOW` or `DROP`."""
+    """Action for traffic that no policy matches: `ALLOW` or `DROP`."""
     global_whitelist: NestedEverouteClusterWhitelist | None = None
     """Traffic that is always allowed; None if not set."""
     id: str

@@ -96,7 +96,7 @@ class GlobalAlertRule(Entity, kw_only=True, frozen=True, gc=False):
     operator: str
     """Comparison with the threshold: `EQ`, `NE`, `LE`, `LT`, `GE` or `GT`."""
     solution: str
-    """What to do about the alert, in the language of the request."""
+    """Recommended action, in the language of the request."""
     thresholds: list[NestedThresholds]
     """Thresholds per severity."""
     unit: AlertRuleUnit

@@ -20,7 +20,7 @@ class NestedTask(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     args: dict[str, Any]
     """Arguments of the operation as the server recorded them."""
     description: str
-    """What the task does, as a string."""
+    """Description of the task, as a string."""
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool

@@ -197,7 +197,7 @@ class IscsiLunSnapshot(
     """Since CloudTower 3.0.0."""
 
     consistency_group_snapshot: NestedConsistencyGroupSnapshot | None = None
-    """Consistency group snapshot that contains this snapshot; None if there is none."""
+    """Consistency group snapshot that contains this snapshot, or None."""
     ec_k: int | None = None  # since 4.7.0
     """Number of data blocks per stripe of the erasure code."""
     ec_m: int | None = None  # since 4.7.0

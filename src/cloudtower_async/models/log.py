@@ -60,7 +60,7 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     status: LogCollectionStatus
     """State of the collection: `EXECUTING`, `STOPPING`, `SUCCESSED` or `FAILED`."""
     witness: NestedWitness | None = None
-    """Witness whose logs are collected; None if there is none."""
+    """Witness whose logs are collected, or None."""
 
 
 class LogServiceConfig(Struct, kw_only=True, frozen=True, gc=False):

@@ -40,13 +40,13 @@ class Nic(
     host: NestedHost
     """Host that holds the NIC."""
     ibdev: str | None = None
-    """Name of the InfiniBand (RDMA) device; None if there is none."""
+    """Name of the InfiniBand (RDMA) device, or None."""
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iommu_status: IommuStatus | None = None  # since 3.4.4
     """IOMMU: `ENABLE`, `DISABLE` or `NEED_REBOOT` (changed, effective after a restart)."""
     ip_address: str | None = None
-    """IPv4 address of the interface; None if there is none."""
+    """IPv4 address of the interface, or None."""
     is_sriov: bool | None = None
     """True if the NIC is capable of SR-IOV; None if unknown."""
     labels: list[NestedLabel] | None = None
@@ -78,7 +78,7 @@ class Nic(
     total_vf_num: int | None = None
     """Number of SR-IOV virtual functions that are set up; None if unknown."""
     type: NetworkType | None = None
-    """What the NIC is for, such as `VM`, `MANAGEMENT` or `STORAGE`; None if it is not in use."""
+    """Purpose of the NIC, such as `VM`, `MANAGEMENT` or `STORAGE`; None if it is not in use."""
     up: bool
     """True if the link is up."""
     used_vf_num: int | None = None
@@ -86,6 +86,6 @@ class Nic(
     user_usage: NicUserUsage | None = None  # since 3.3.0
     """Use chosen for the NIC: `DEFAULT` (virtual switches), `PASS_THROUGH` or `SRIOV`; None if none was chosen."""
     vds: NestedVds | None = None
-    """Virtual distributed switch that the NIC is an uplink of; None if there is none."""
+    """Virtual distributed switch that the NIC is an uplink of, or None."""
     vms: list[NestedVm] | None = None  # since 3.4.4
     """VMs that the NIC is passed through to or shared with."""

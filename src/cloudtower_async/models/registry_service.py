@@ -31,4 +31,4 @@ class RegistryService(
     name: str
     """Name shown in the CloudTower UI."""
     usage: RegistryServiceUsage
-    """Who uses the registry: Kubernetes clusters (`SKS`) or users (`USER`)."""
+    """Consumers of the registry: Kubernetes clusters (`SKS`) or users (`USER`)."""

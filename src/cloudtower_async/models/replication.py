@@ -101,7 +101,7 @@ class ReplicationPlan(
     created_at: str
     """Time at which CloudTower created the record, as an ISO 8601 UTC string."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
-    """What happens to the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
+    """Action for the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     ec_k: int | None = None

@@ -10,7 +10,7 @@ class ResourceChangeEvent(HoldsSecrets, kw_only=True, frozen=True, gc=False):
     """Since CloudTower 4.6.0."""
 
     action: str | None = None
-    """What happened to the resource: `INSERT`, `UPDATE` or `DELETE`."""
+    """Change of the resource: `INSERT`, `UPDATE` or `DELETE`."""
     created_at: str | None = None
     """Time of the change."""
     new_value: str | None = None

@@ -233,4 +233,4 @@ class SnapshotPlanTask(
     status: SnapshotPlanExecuteStatus
     """`CREATED`, `IN_PROGRESS`, `SUCCEED`, `FAILED` or `UNSPECIFIED`."""
     type: SnapshotPlanTaskType
-    """What was executed: `TASK_TYPE_PROTECT` (snapshot), `TASK_TYPE_CLONE` or `TASK_TYPE_ROLLBACK`."""
+    """Executed action: `TASK_TYPE_PROTECT` (snapshot), `TASK_TYPE_CLONE` or `TASK_TYPE_ROLLBACK`."""

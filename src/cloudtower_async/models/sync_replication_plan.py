@@ -55,7 +55,7 @@ class SyncReplicationPlan(
     data_version: int | None = None
     """Version counter of the replicated data, used internally; None if not reported."""
     delete_strategy: BackupPlanDeleteStrategy | None = None
-    """What happens to the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
+    """Action for the restore points when the plan is deleted: `DELETE_RESTORE_POINT` or `KEEP_RESTORE_POINT`."""
     description: str | None = None
     """Free text for people; an empty string means no description."""
     ec_k: int | None = None

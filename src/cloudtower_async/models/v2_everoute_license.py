@@ -41,7 +41,7 @@ class V2EverouteLicense(Entity, kw_only=True, frozen=True, gc=False):
     max_vpc_socket_num: int | None = None
     """Maximum number of CPU sockets for VPC networking; None if the license does not state it."""
     pricing_type: EverouteLicensePricingType | None = None
-    """What the license counts: `CPU_SLOT_NUM`, `VCPU_NUM` or `VM_NUM`; None if not reported."""
+    """Unit that the license counts: `CPU_SLOT_NUM`, `VCPU_NUM` or `VM_NUM`; None if not reported."""
     serial: str
     """Serial number."""
     sign_date: str

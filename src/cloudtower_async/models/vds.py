@@ -27,7 +27,7 @@ class Vds(
     entity_async_status: EntityAsyncStatus | None = None
     """Change in progress: `CREATING`, `UPDATING` or `DELETING`; None if no change is in progress."""
     everoute_cluster: NestedEverouteCluster | None = None
-    """Everoute service that manages the switch; None if there is none."""
+    """Everoute service that manages the switch, or None."""
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     internal: bool
@@ -43,7 +43,7 @@ class Vds(
     ovsbr_name: str
     """Name of the Open vSwitch bridge on the hosts."""
     type: NetworkType
-    """What the switch is for, such as `VM`, `MANAGEMENT` or `STORAGE`."""
+    """Purpose of the switch, such as `VM`, `MANAGEMENT` or `STORAGE`."""
     vlans: list[NestedVlan] | None = None
     """Virtual networks of the switch."""
     vlans_num: int

@@ -193,7 +193,7 @@ class NestedVirtualPrivateCloudNetworkPolicyRule(Struct, kw_only=True, frozen=Tr
     selector_ids: list[str] | None = None
     """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
     type: VirtualPrivateCloudNetworkPolicyRuleType
-    """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
+    """Traffic that the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
 
 
 class VirtualPrivateCloudRouteNextHopType(OpenEnum):
@@ -416,7 +416,7 @@ class VirtualPrivateCloudExternalSubnet(
     vlan: NestedVlan
     """VM network that the external subnet uses."""
     vpc: NestedVirtualPrivateCloud | None = None
-    """VPC that uses the subnet exclusively; None if there is none."""
+    """VPC that uses the subnet exclusively, or None."""
 
 
 class VirtualPrivateCloudExternalSubnetGroup(
@@ -449,7 +449,7 @@ class VirtualPrivateCloudExternalSubnetGroup(
     shared_in_edge_gateway_group: bool
     """Whether all edge gateways of the group use the same external subnet settings."""
     vpc: NestedVirtualPrivateCloud | None = None
-    """VPC that uses the group exclusively; None if there is none."""
+    """VPC that uses the group exclusively, or None."""
 
 
 class VirtualPrivateCloudFloatingIp(

@@ -49,7 +49,7 @@ class Vlan(
     subnetmask: str | None = None
     """Subnet mask of the network; None if not set."""
     type: NetworkType
-    """What the network is for, such as `VM`, `MANAGEMENT`, `STORAGE` or `MIGRATION`."""
+    """Purpose of the network, such as `VM`, `MANAGEMENT`, `STORAGE` or `MIGRATION`."""
     vds: NestedVds
     """Virtual distributed switch that carries the network."""
     vlan_id: int

@@ -195,7 +195,7 @@ class Vm(
     size: int | None = None
     """Space that deleting the VM would free, in bytes; None if unknown."""
     snapshot_plan: NestedSnapshotPlan | None = None
-    """Snapshot plan that includes the VM; None if there is none."""
+    """Snapshot plan that includes the VM, or None."""
     snapshots: list[NestedVmSnapshot] | None = None
     """Snapshots of the VM."""
     status: VmStatus

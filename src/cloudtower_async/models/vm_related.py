@@ -286,7 +286,7 @@ class VmNic(Entity, kw_only=True, frozen=True, gc=False):
     type: VmNicType | None = None  # since 4.1.0
     """Kind of network: `VLAN` or `VPC`; None if unknown."""
     vlan: NestedVlan | None = None
-    """VM network that the NIC is connected to; None if there is none."""
+    """VM network that the NIC is connected to, or None."""
     vm: NestedVm
     """VM that the NIC belongs to."""
     vpc_nic: NestedVirtualPrivateCloudNic | None = None  # since 4.1.0

@@ -45,4 +45,4 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     services: list[NestedNetworkPolicyRuleService] | None = None  # since 4.6.0
     """Network services that the rule matches."""
     type: NetworkPolicyRuleType
-    """What the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""
+    """Traffic that the rule matches: `ALL` traffic, an `IP_BLOCK`, a `SECURITY_GROUP`, or VMs with labels (`SELECTOR`)."""

@@ -18,7 +18,7 @@ class Task(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     cluster: NestedCluster | None = None
     """Cluster that the task runs on; None for CloudTower itself."""
     description: str
-    """What the task does; its language follows the `content-language` header."""
+    """Description of the task; its language follows the `content-language` header."""
     error_code: str | None = None
     """Code of the error; None if the task has not failed."""
     error_message: str | None = None

@@ -23,7 +23,7 @@ class UploadTask(
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     resource_type: UploadResourceType
-    """What is uploaded, such as `ELF_IMAGE`, `CONTENT_LIBRARY_IMAGE` or `SVT_IMAGE`."""
+    """Type of the uploaded resource, such as `ELF_IMAGE`, `CONTENT_LIBRARY_IMAGE` or `SVT_IMAGE`."""
     size: int
     """Size of the whole file in bytes."""
     started_at: str | None = None
