@@ -58,7 +58,8 @@ async def side_by_side(
 ) -> T:
     """Run two functions concurrently, and return the result of `own`.
 
-    If one function raises an error, the second function is cancelled and the error is raised.
+    If either function raises an error, the function that is still running is cancelled, and the
+    error is raised.
 
     Args:
         other: Function to run in a new task.

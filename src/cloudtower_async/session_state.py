@@ -59,7 +59,7 @@ class SessionState:
 
     @property
     def address(self) -> str:
-        """Host name or IP address of the server (for a pair, of its first address)."""
+        """Host name or IP address of the server, or of the first node of an active/passive pair."""
         return host_and_port(self._executor.transport.settings.endpoints[0])[0]
 
     def readings(self) -> Readings:

@@ -71,7 +71,7 @@ def _matches_none(where: object) -> bool:
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
     """Return whether the condition `key: value` may be true for every resource.
 
-    With ``everywhere=False``, return whether the condition may be false for every resource.
+    If `everywhere` is False, return whether the condition may be false for every resource.
     """
     if value is None:
         return True

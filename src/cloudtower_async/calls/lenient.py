@@ -100,7 +100,8 @@ class Repair:
 
     An invalid member of an object becomes None, even if the member is required. An element of a
     list is dropped if no part of the element is valid. If an integer is declared, a float without a
-    fraction is valid, because the server does not distinguish 5.0 from 5. Other floats are rounded.
+    fraction is valid, because the server does not distinguish 5.0 from 5. If `strict` is False,
+    other floats are rounded.
 
     Args:
         slices: Time slices of the conversion.

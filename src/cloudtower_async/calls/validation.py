@@ -54,7 +54,7 @@ _LOST = (
 
 
 class _Guard(Enum):
-    """Parts of the arguments whose filters are refused if they may match everything."""
+    """Filters that are refused if they may match everything."""
 
     NONE = "none"
     REQUIRED = "required"  # filters in required keys

@@ -114,7 +114,7 @@ class TaskTimeout(TaskError, TimeoutError):
         unknown: Ids of tasks that the server did not list. Such a task was just started, or belongs
             to another server.
         answered: Whether any poll succeeded. If False, the state of the tasks is unknown.
-        failures: Errors of the tasks that failed or were given up.
+        failures: Errors of the tasks that failed, were not found, or kept an unknown status.
         succeeded: The tasks that succeeded.
     """
 

@@ -149,8 +149,8 @@ class UploadFailed(UploadError):
     cancelled on the server, or it is unknown which chunks the server has received. In the last
     case, the message has the word "unknown".
 
-    For every cause, the upload task is also cancelled on the server, except if the error occurred
-    at the start of a resumed upload.
+    This package then cancels the upload task on the server, unless the error occurred at the start
+    of a resumed upload.
     """
 
     hint = "Start again: upload the whole file."

@@ -217,7 +217,8 @@ class PagedQuery(Generic[T]):
     def belongs(self, row: T, key_range: KeyRange) -> bool:
         """Return whether a resource is in a range.
 
-        This check is necessary, because servers may ignore the range's comparison with null.
+        A server may ignore a condition such as ``{"name_not": None}``, and then also returns
+        resources that are not in the range.
         """
         if key_range.without is None or self._sorted_by is None:
             return True
@@ -261,11 +262,12 @@ class PagedQuery(Generic[T]):
         return rows or await self._behind_the_rest(last, key_range, size)
 
     async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Find out why the page after `last` is empty, and return the correct next page.
+        """Return the page after `last`, for which the server has just sent an empty page.
 
-        If the result set has ended, the next page is empty, too. Otherwise, the last resource of
-        `last` was deleted or no longer matches. The next page then starts after the last resource
-        of `last` that still matches.
+        If the last resource of `last` still matches, no resources follow, and the result is an
+        empty list. Otherwise, the server sent an empty page because this resource was deleted or no
+        longer matches. The result is then the page after the last resource of `last` that still
+        matches.
         """
         these = [row.id for row in last]
         where = _both(key_range.where, {"id_in": these})
@@ -450,7 +452,7 @@ def _with_id(rows: Sequence[T]) -> Sequence[T]:
 
 
 def _nameless(rows: Iterable[Resource]) -> int:
-    """Return how many rows at the start have no id, up to the first row with an id."""
+    """Return the number of rows without an id before the first row with an id."""
     return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 

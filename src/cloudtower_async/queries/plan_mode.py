@@ -142,10 +142,14 @@ class PlanMode:
         """Read the resources that the filters in a body match.
 
         Returns:
-            Three values. The first value is a list with a pair for each filter: whether the filter
-            decides which resources the answer contains, and the matching resources. The second
-            value is True if all matching resources were read. The third value is False if the body
-            has no filter, or if no query can read the resources of a filter.
+            The tuple ``(found, complete, resolved)``:
+
+            - ``found`` is a list with one pair for each filter. The first value is True if the
+              filter decides which resources the answer contains. The second value is the list of
+              matching resources.
+            - ``complete`` is True if ``found`` has all matching resources.
+            - ``resolved`` is False if the body has no filter, or if no query can read the resources
+              of a filter.
         """
         shape = arguments_of(operation)
         filters = [
@@ -291,7 +295,7 @@ def _is_target(target: Target | None, body: object, where: object) -> bool:
 
 
 def _ids_in(target: Target, body: object) -> Iterator[str]:
-    """Yield the ids, at `target` in a body, that decide which resources the answer contains."""
+    """Yield the ids in a body that select resources. `target` has the keys of the ids."""
     for part in _parts(body):
         fields = part if target.key is None else _fields(part.get(target.key))
         identifier = fields.get(cast(str, target.id_key))
@@ -358,7 +362,7 @@ def _shown(
 
 
 def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
-    """Return a new resource's fields that are known from the arguments of its creation.
+    """Return those arguments of a creation that become fields of the new resource.
 
     Amounts with an explicit unit are left out, because only the server can convert the unit.
     """

@@ -70,10 +70,9 @@ class Budget:
 
     @property
     def spent(self) -> float:
-        """Number of tokens that are missing from the bucket of this budget.
+        """Number of tokens that are missing from the bucket.
 
-        If no token is missing and the budget has the argument `within`, the value is the number of
-        tokens that are missing from the bucket of `within`.
+        If the bucket is full and there is a budget `within`, the value is ``within.spent``.
         """
         return self._spent if self._within is None else self._spent or self._within.spent
 

@@ -60,10 +60,10 @@ class ObservedTime:
         self._latest: float | None = None
 
     def tick(self, now: float, longest: float) -> None:
-        """Add the time since the last observation, but at most `longest` seconds.
+        """Increase `seconds` by the time since the last call, but at most by `longest`.
 
         Args:
-            now: Time of this observation, by the clock of the event loop.
+            now: Time of this call, by the clock of the event loop.
             longest: Maximum number of seconds to add.
         """
         if self._latest is not None:
@@ -230,9 +230,10 @@ class TaskSubscription:
             self._give_up(task_id, TaskNotFound(task_id, last_seen=self.pending[task_id]))
 
     def _lasts(self, since: dict[str, float], task_id: str) -> bool:
-        """Return whether a task was missing, or had an unknown status, during the grace period.
+        """Return whether a task has been in `since` for at least the grace period.
 
-        `since` contains the time at which this state began, by id of the task.
+        `since` is a dict from the id of a task to the time at which the task became missing, or at
+        which its status became unknown. If the task is not in the dict, the method adds the task.
         """
         now = self._observed.seconds
         return now - since.setdefault(task_id, now) >= self._grace
@@ -251,7 +252,7 @@ class TaskSubscription:
             self.due = max(now, asked + min(_JOINING, self._interval))
 
     def begin(self) -> None:
-        """Record that a request for tasks of this wait starts."""
+        """Record the start of a request for tasks."""
         self._open += 1
         self.due = math.inf
 

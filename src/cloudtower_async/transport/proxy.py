@@ -90,11 +90,11 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
 
 
 def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
-    """Return an error that mentions the proxy if the proxy may have sent the error status.
+    """Add the address of the proxy to an error, and return the error.
 
-    The address of the proxy is always added to the error. With TLS, nothing else changes, because a
-    proxy cannot respond inside a TLS tunnel. Without TLS, the proxy can respond in place of the
-    server.
+    Without TLS, the proxy may have sent the response in place of the server. In this case, the
+    function returns a `ProxyRefused` for status 407. If the response has no message of the API, the
+    function mentions the proxy in the hint of the error.
     """
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):

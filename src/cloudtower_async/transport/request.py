@@ -117,7 +117,7 @@ class BytesBody(aiohttp.Payload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write the whole body. `content_length` is ignored, because no body is longer."""
+        """Write the whole body. The argument `content_length` is ignored."""
         _record(self._state, writer)
         await writer.write(self._content)
 

@@ -61,7 +61,7 @@ class Observed(Protocol):
 
     @property
     def address(self) -> str:
-        """Host name or IP address of the server (for a pair, of its first address)."""
+        """Host name or IP address of the server, or of the first node of an active/passive pair."""
         ...
 
     def readings(self) -> Readings:

@@ -206,6 +206,6 @@ class TimeLimit:
             raise TimeoutError from exc
 
     def end(self) -> None:
-        """End the block by cancelling its task."""
+        """End the block of this `TimeLimit`: cancel the asyncio task that runs the block."""
         self._ended = True
         self._task.cancel()

@@ -427,8 +427,8 @@ class UploadSession(Generic[R]):
         """Return whether the server has the last chunk, whose outcome was unknown.
 
         Raises:
-            UploadFailed: The count shows a new chunk, but this may be a late copy of a chunk that
-                was resent. Or the count cannot be right; see `ChunkCount.has_one_more`.
+            UploadFailed: The upload task has failed, or its count of chunks does not show whether
+                the last chunk has arrived.
         """
         self._see(task)
         if not self.count.has_one_more(task):
@@ -498,8 +498,8 @@ class UploadSession(Generic[R]):
             `settling_time` seconds.
 
         Raises:
-            CallError: A call failed with a permanent error, or the last call before the end of this
-                time failed.
+            CallError: A call of `look` raised a permanent error, or the last call of `look` raised
+                an error.
         """
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "

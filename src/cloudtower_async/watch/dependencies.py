@@ -154,7 +154,8 @@ def _columns_of(where: object, kind: str) -> set[str]:
     """Return the columns that the keys of a filter refer to.
 
     The key ``name_contains`` refers to the column ``name``. If a key refers to no known column, the
-    key itself is returned. No row contains it, so the effect of each change counts as unknown.
+    result contains the key itself. No row has a column with this name, so any change of a row of
+    type `kind` counts as a change that may affect every resource of the view.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)

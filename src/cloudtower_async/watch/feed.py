@@ -1,9 +1,10 @@
 """The change feed: iterate over all changes of a server, in order and without repetition.
 
 The feed is read in pages. The reader stores a revision as its cursor. A page with changes moves the
-cursor to the last change of the page. An empty page moves the cursor to the current revision that
-the previous page reported. The current revision of the empty page itself is not safe: the server
-first looks for changes, and then reads its current revision. A change may occur in between.
+cursor to the last change of the page. Each page also reports the current revision of the server.
+An empty page moves the cursor to the current revision that the page before it reported. The current
+revision that the empty page itself reports is not safe: the server first looks for changes, and
+then reads its current revision. A change may occur in between.
 
 Several changes can have the same revision, and a page can end between these changes. So after a
 page with changes, the last revision is requested again, and changes that were already read are

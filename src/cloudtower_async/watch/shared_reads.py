@@ -35,7 +35,7 @@ class _Request(Generic[R]):
     Attributes:
         ids: Ids of the resources.
         due: Time at which the resources are read at the latest.
-        early: From this time on, the resources are read as soon as the read of another wait is due.
+        early: Time from which on the resources are read together with a request that is due.
         rows: The resources by id; None if the resources have not been read yet.
         error: Error of the read; None if the read has not failed.
     """
@@ -110,7 +110,7 @@ class SharedReads(Generic[R]):
         return request.rows or {}
 
     async def _poll(self) -> None:
-        """Wait until a pause ends. Then read for all waits in the second half of their pauses."""
+        """Wait until a request is due. Then read for all requests whose time `early` has passed."""
         await anyio.lowlevel.checkpoint()  # let other waits that begin now join this read
         while True:
             waiting = [one for one in self._requests if one.is_open]

@@ -76,7 +76,7 @@ class Subscribers(Generic[S]):
         return self._state
 
     def open(self) -> None:
-        """Let subscribers iterate, starting with the current state of the source."""
+        """Undo `close`: subscribers can iterate again, starting with the current state."""
         self._closed = False
         self.change()
 
