@@ -26,14 +26,13 @@ LARGEST_WHEEL, LARGEST_UNPACKED = 1_500_000, 8_000_000  # bytes
 EXTRAS = ",".join(sorted(PROJECT["project"]["optional-dependencies"].keys() - {"speed"}))
 INTERPRETERS = ["3.12", "3.13"]  # in addition to the oldest version, which `tests` uses
 
-# Work stealing keeps all processes busy until the end: the slowest tests are next to each other.
-IN_PARALLEL = ["-n", "auto", "--dist", "worksteal"]
+IN_PARALLEL = ["-n", "auto"]  # tests/conftest.py distributes the files over the processes
 
 # The tests of `quick`: everything that depends on versions of other packages.
 QUICK = [
     "tests/calls/test_executor.py",
     "tests/calls/test_decoding.py",
-    "tests/cli/test_get_command.py",
+    "tests/cli/test_vm_command.py",
     "tests/tasks/test_settle.py",
     "tests/tasks/test_waiter.py",
     "tests/uploads/test_upload_state.py",

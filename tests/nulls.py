@@ -36,7 +36,7 @@ Flow: TypeAlias = "Callable[[Cloudtower, Simulator], Awaitable[object]]"
 Place: TypeAlias = tuple[str, tuple[str, ...]]
 """Path of an operation, and the names of the members that lead to a field of its answer."""
 
-TOGETHER = 1 if THOROUGH else 12
+TOGETHER = 1 if THOROUGH else 20
 """Number of fields that are null in the same run."""
 
 SOURCE = Path(cloudtower_async.__file__).parent

@@ -58,7 +58,7 @@ _REFUSED = {"4.0.0": "POST /create-role has the same operationId `CreateRole`"}
 
 
 # `latest` is generated above; each other version takes seconds.
-_QUICK = ("3.0.0", "3.4.4", "4.0.0", "4.3.0", "none")
+_QUICK = ("3.0.0", "4.0.0", "none")
 
 
 @pytest.mark.parametrize(
