@@ -80,7 +80,8 @@ async def measure() -> list[Figure]:
             what=f"polls per interval for a view with {SUBSCRIBERS:,} subscribers",
             value=polls / intervals,
             goal=1.05,
-            note=f"{polls:.0f} polls in {intervals:.1f} intervals; {received:,} states received",
+            note=f"{polls:.0f} polls in {intervals:.1f} intervals; the subscribers received "
+            f"{received:,} states of the view",
         ),
     ]
 

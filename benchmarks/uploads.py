@@ -173,7 +173,7 @@ async def side_by_side(server: Server[Place], tower: Cloudtower, file: Made) -> 
         value=fast / bare_fast,
         goal=LEAST_SHARE,
         better="more",
-        note=f"{file.size / GIB:.3g} GiB; sent alternately, chunk by chunk: "
+        note=f"{file.size / GIB:.3g} GiB; the clients take turns after each chunk: "
         f"ours {fast:,.0f} MB/s, bare {bare_fast:,.0f} MB/s; ratio of CPU time, bare / ours: "
         f"{sum(bare.cpu) / sum(ours.cpu):.2f}",
     )

@@ -324,10 +324,10 @@ def _as_figures(runs: Sequence[Found]) -> list[Figure]:
     what = f"watch, {changes:,} random changes in {len(runs)} runs"
     return [
         Figure(
-            what=f"{what}: views that differed from the server after all changes had arrived",
+            what=f"{what}: views that differed from the server in a pause between the changes",
             value=sum(one.untrue for one in runs),
             goal=0,
-            note=f"{points:,} comparisons of {len(FILTERS)} views; the simulator loses "
+            note=f"{len(FILTERS)} views, compared in {points:,} pauses; the simulator loses "
             "changes and resets connections on purpose",
         ),
         Figure(
