@@ -114,9 +114,9 @@ OPERATIONS = {{
 READERS = {{
 {_rows(_readers(api))}
 }}
-"""Query that reads resources by their ids, by type of the resource.
+"""Query that lists the resources of a type, by the name of the type, such as `"Vm"`.
 
-For the answer type of a deletion, this is the query of the deleted resource's type.
+`"DeleteVm"`, the answer of a deletion, has the same query as `"Vm"`.
 """
 '''
 

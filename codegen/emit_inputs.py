@@ -54,6 +54,8 @@ _MAYBE = {
 _OPERATOR = re.compile(
     r"_(?:every|some|none|(?:not_)?(?:in|contains|starts_with|ends_with)|not|lte?|gte?)$"
 )
+# Clause of a text that says what None means: `; None means no limit`.
+_NONE = re.compile(r"; None [^.;]+(?=\.)")
 _ANYTHING = "Mapping[str, Any]"
 # At run time, each variant is the filter itself.
 _NESTED = '''"""Types of nested filters: variants of limited depth, for type checkers."""
@@ -100,7 +102,7 @@ def _older(history: History, modules: dict[str, str]) -> str:
         for name, found in sorted(keys.items())
         if found
     )
-    return f'''"""Keys of arguments that are missing or have another type on newer servers."""
+    return f'''"""Keys of input types that newer servers lack, or expect with another type."""
 
 OLDER: dict[str, frozenset[str]] = {{
 {rows}
@@ -115,7 +117,7 @@ def _newer(api: Api, history: History, modules: dict[str, str]) -> str:
         for record in map(api.types.get, sorted(modules))
         if isinstance(record, Record) and (found := _keys_since(history, record))
     )
-    return f'''"""Keys that a later version of the API added to an input type, by version."""
+    return f'''"""Keys that later CloudTower versions added to input types, by type and version."""
 
 NEWER: dict[str, dict[str, str]] = {{
 {rows}
@@ -283,13 +285,19 @@ def _record(
         yield ""
         for prop, (wire, kind, note) in zip(record.properties, keys, strict=True):
             yield f"    {wire}: {kind}{note}"
-            yield from (f"    {line}" for line in wording.below(texts.field(record, prop)))
+            yield from (f"    {line}" for line in wording.below(_text(texts, record, prop)))
 
 
 def _texts(texts: Texts, record: Record) -> dict[str, str]:
     """Return the texts of the keys of a record, by key. Keys without a text are omitted."""
-    found = {prop.wire: texts.field(record, prop) for prop in record.properties}
+    found = {prop.wire: _text(texts, record, prop) for prop in record.properties}
     return {key: text for key, text in found.items() if text}
+
+
+def _text(texts: Texts, record: Record, prop: Property) -> str:
+    """Return the text of a key. If the key does not accept None, leave out what None means."""
+    text = texts.field(record, prop)
+    return text if prop.nullable else _NONE.sub("", text)
 
 
 def _keys(

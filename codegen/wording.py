@@ -72,10 +72,11 @@ def docstring(
         facts += " Changes the server's state."
     lines = [*head, "", facts]
     if counts(operation):
-        lines.append("Pass only `where`: `first` may change the number.")
+        lines.append("Pass only `where`, because `first` may change the number.")
     if operation.auth == "BASIC":
         lines.append(
-            "Sends no token. The session's option `change_feed` is the HTTP Basic credential."
+            "The call sends no token. It authenticates with the session's option `change_feed`"
+            " (HTTP Basic)."
         )
     if operation.not_modified:
         reason = "there is nothing to change" if kind == "MUTATION" else "there is nothing to do"

@@ -247,7 +247,7 @@ id = "Identifier of the tree."
 kind = 'What people say, such as "old".'
 
 [PlantTreeParams]
-depth = "Depth of the roots in centimeters."
+depth = "Depth of the roots in centimeters; None means no roots."
 
 [MoveTreeParams]
 data = "Place to move the tree to."

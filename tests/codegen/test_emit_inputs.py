@@ -96,6 +96,7 @@ def test_texts_stand_below_the_keys_that_users_write(package: Path) -> None:
         '    """Depth of the roots in centimeters."""\n' in text
     )
     assert '    """Name that gardeners use."""\n' in text
+    assert "None means no roots" not in text  # `depth` does not accept None
     # Keys that become arguments are documented in the docstring of the method.
     assert "Place to move the tree to." not in text
 

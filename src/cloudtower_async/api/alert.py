@@ -105,7 +105,7 @@ class AlertNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-alerts-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -345,7 +345,7 @@ class BackupPlanNamespace(Namespace):
         answer.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -172,7 +172,7 @@ class BrickTopoNamespace(Namespace):
         the answer.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

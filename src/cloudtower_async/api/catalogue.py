@@ -755,7 +755,7 @@ READERS = {
     "Zone": "zone.get_zones",
     "ZoneTopo": "zone_topo.get_zone_topoes",
 }
-"""Query that reads resources by their ids, by type of the resource.
+"""Query that lists the resources of a type, by the name of the type, such as `"Vm"`.
 
-For the answer type of a deletion, this is the query of the deleted resource's type.
+`"DeleteVm"`, the answer of a deletion, has the same query as `"Vm"`.
 """

@@ -178,7 +178,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

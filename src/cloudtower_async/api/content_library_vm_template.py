@@ -290,7 +290,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

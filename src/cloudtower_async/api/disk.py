@@ -113,7 +113,7 @@ class DiskNamespace(Namespace):
         answer.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

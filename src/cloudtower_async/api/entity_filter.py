@@ -170,7 +170,7 @@ class EntityFilterNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-entity-filters-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

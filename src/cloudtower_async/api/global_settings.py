@@ -206,7 +206,7 @@ class GlobalSettingsNamespace(Namespace):
         the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -236,8 +236,8 @@ class GlobalSettingsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> WithTask[models.GlobalSettings]:
-        """Change which client addresses may connect to CloudTower. With a wrong list, your program
-        can also lose access. The operation starts a task, which ends when the change applies.
+        """Change which client addresses may connect to CloudTower. With a wrong list, your own
+        program can lose access. The operation starts a task, which ends when the change applies.
 
         `POST /update-access-restriction`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -361,7 +361,8 @@ class GlobalSettingsNamespace(Namespace):
         `POST /update-session-timeout`, since CloudTower 3.0.0. Changes the server's state.
 
         Args:
-            session_max_age: Milliseconds after which a user is logged out; 0 means never.
+            session_max_age: Milliseconds without use after which a user is logged out; 0 means
+                never.
         """
         return await self._executor.call(
             UPDATE_SESSION_TIMEOUT,

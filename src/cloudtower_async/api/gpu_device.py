@@ -180,7 +180,7 @@ class GpuDeviceNamespace(Namespace):
         answer.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -163,7 +163,7 @@ class GraphNamespace(Namespace):
         the answer.
 
         `POST /get-graphs-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

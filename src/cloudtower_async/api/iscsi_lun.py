@@ -233,7 +233,7 @@ class IscsiLunNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

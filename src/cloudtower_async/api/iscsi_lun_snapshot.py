@@ -159,7 +159,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         the answer.
 
         `POST /get-iscsi-lun-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

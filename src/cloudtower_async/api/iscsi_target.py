@@ -162,7 +162,7 @@ class IscsiTargetNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-targets-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

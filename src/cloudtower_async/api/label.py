@@ -210,7 +210,7 @@ class LabelNamespace(Namespace):
         """Count the labels that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -193,7 +193,7 @@ class LogCollectionNamespace(Namespace):
         answer.
 
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -520,8 +520,8 @@ class MetricsNamespace(Namespace):
         """For each metric in `metrics`, return the `n` resources with the highest or lowest values
         in the clusters that match `clusters`. The metric determines the kind of resource. `type` is
         `top` for the highest values, or `bottom` for the lowest values. `samples` in the answer has
-        one aggregated point per resource. The field `dropped` of the answer is often true. Ignore
-        it.
+        one aggregated point per resource. `dropped` in the answer is often true, which is harmless
+        for this query.
 
         `POST /get-top-n-metrics-in-clusters`, since CloudTower 3.0.0.
 

@@ -173,7 +173,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         answer.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -104,7 +104,7 @@ class NfsInodeNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-nfs-inodes-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -167,7 +167,7 @@ class NvmfSubsystemNamespace(Namespace):
         the answer.
 
         `POST /get-nvmf-subsystems-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -164,7 +164,7 @@ class OrganizationNamespace(Namespace):
         answer.
 
         `POST /get-organizations-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -201,7 +201,7 @@ class ReportTemplateNamespace(Namespace):
         answer.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -44,7 +44,7 @@ class ResourceChangeNamespace(Namespace):
         the answer, some changes are gone: list all resources again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
-        Sends no token. The session's option `change_feed` is the HTTP Basic credential.
+        The call sends no token. It authenticates with the session's option `change_feed` (HTTP Basic).
 
         Args:
             action: Return only changes of this kind: `INSERT`, `UPDATE` or `DELETE`.

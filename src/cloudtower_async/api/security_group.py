@@ -190,7 +190,7 @@ class SecurityGroupNamespace(Namespace):
         answer.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -199,7 +199,7 @@ class SecurityPolicyNamespace(Namespace):
         the answer.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -219,7 +219,7 @@ class SnapshotPlanNamespace(Namespace):
         answer.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -169,7 +169,7 @@ class SnmpTransportNamespace(Namespace):
         answer.
 
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -168,7 +168,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         the answer.
 
         `POST /get-snmp-trap-receivers-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -112,7 +112,7 @@ class UsbDeviceNamespace(Namespace):
         answer.
 
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

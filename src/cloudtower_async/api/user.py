@@ -227,7 +227,7 @@ class UserNamespace(Namespace):
         """Count the users that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -161,7 +161,7 @@ class UserRoleNextNamespace(Namespace):
         """Count the roles that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-user-role-nexts-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

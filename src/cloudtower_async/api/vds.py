@@ -220,7 +220,7 @@ class VdsNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

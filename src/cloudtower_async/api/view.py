@@ -165,7 +165,7 @@ class ViewNamespace(Namespace):
         answer.
 
         `POST /get-views-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -167,7 +167,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-clouds-connection`, since CloudTower 4.3.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -173,7 +173,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

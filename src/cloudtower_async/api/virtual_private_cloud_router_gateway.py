@@ -175,7 +175,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

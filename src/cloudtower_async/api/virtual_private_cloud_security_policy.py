@@ -173,7 +173,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         of the answer.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -172,7 +172,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-subnets-connection`, since CloudTower 4.3.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -179,7 +179,7 @@ class VlanNamespace(Namespace):
         answer.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -162,7 +162,7 @@ class VmFolderNamespace(Namespace):
         answer.
 
         `POST /get-vm-folders-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -262,7 +262,7 @@ class VmVolumeNamespace(Namespace):
         answer.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
-        Pass only `where`: `first` may change the number.
+        Pass only `where`, because `first` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

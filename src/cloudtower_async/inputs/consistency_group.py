@@ -60,7 +60,7 @@ class ConsistencyGroupDeletionParamsData(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     remain_volume_snapshot: bool
-    """Whether to keep the snapshots of the single volumes. The group's own snapshots consist of such snapshots."""
+    """Whether to keep the snapshots of the single volumes, of which the group's snapshots consist."""
 
 
 class ConsistencyGroupSnapshotCreationParams(TypedDict, total=False):

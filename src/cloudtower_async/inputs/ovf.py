@@ -42,7 +42,7 @@ class VmExportFileWhereUniqueInput(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     data_port_id: MaybeStr
-    """Id of the server's record of the transfer."""
+    """Id of the data port to download through."""
     id: MaybeStr
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
 

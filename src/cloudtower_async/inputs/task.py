@@ -104,7 +104,7 @@ class TaskCreationParams(TypedDict, total=False):
     description: Required["TaskDescription"]
     """Description of the task, in each language."""
     finished_at: Date  # since 4.5.0
-    """End time as an ISO 8601 UTC string; None before the end."""
+    """End time as an ISO 8601 UTC string."""
     id: str  # since 4.6.0
     """Id of the new task. Default: chosen by the server."""
     internal: bool
@@ -120,7 +120,7 @@ class TaskCreationParams(TypedDict, total=False):
     snapshot: str  # since 4.6.0
     """Internal record of the server, as a string."""
     started_at: Date  # since 4.5.0
-    """Start time as an ISO 8601 UTC string; None before the start."""
+    """Start time as an ISO 8601 UTC string."""
     status: "TaskStatus"  # since 4.6.0
     """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: "Sequence[TaskStepCreationParams]"
@@ -163,11 +163,11 @@ class TaskUpdateParamsData(TypedDict, total=False):
     description: "TaskDescription"
     """Description of the task, in each language."""
     error_code: str
-    """Code of the error; None or empty without an error."""
+    """Code of the error."""
     error_message: str
-    """Message of the error; None or empty without an error."""
+    """Message of the error."""
     finished_at: Date  # since 4.5.0
-    """End time as an ISO 8601 UTC string; None before the end."""
+    """End time as an ISO 8601 UTC string."""
     key: str
     """Key that prevents the server from creating the same task twice."""
     progress: float
@@ -187,7 +187,7 @@ class TaskUpdateParamsData(TypedDict, total=False):
     snapshot: str
     """Internal record of the server, as a string."""
     started_at: Date  # since 4.5.0
-    """Start time as an ISO 8601 UTC string; None before the start."""
+    """Start time as an ISO 8601 UTC string."""
     status: "TaskStatus"
     """Status to record: `PENDING`, `EXECUTING`, `PAUSED`, `SUCCESSED` or `FAILED`."""
     steps: "Sequence[TaskStepCreationParams]"

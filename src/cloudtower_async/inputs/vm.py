@@ -221,7 +221,7 @@ class DiskOperateModifyDisk(TypedDict, total=False):
     disk_index: Required[int]
     """Position of the disk in the template's list of disks."""
     vm_volume_id: str
-    """Id of the volume of the disk."""
+    """Id of the disk's volume, which cannot be changed."""
 
 
 class GetVmsRequestBody(TypedDict, total=False):
@@ -296,13 +296,13 @@ class MountDisksParams(TypedDict, total=False):
     key: int
     """Key that identifies the disk in its VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume_id: Required[str]
@@ -321,13 +321,13 @@ class MountNewCreateDisksParams(TypedDict, total=False):
     key: int
     """Key that identifies the disk in its VM; optional."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_volume: Required["MountNewCreateDisksParamsVmVolume"]
@@ -427,13 +427,13 @@ class VmAddDiskParamsData(TypedDict, total=False):
     io_policy: "inputs.VmDiskIoPolicy"
     """Scope of the VM's I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     vm_disks: Required["VmAddDiskParamsDataVmDisks"]
@@ -508,13 +508,13 @@ class VmCloneParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -573,13 +573,13 @@ class VmCreateVmFromContentLibraryTemplateBatchVmParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -636,13 +636,13 @@ class VmCreateVmFromContentLibraryTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -701,13 +701,13 @@ class VmCreateVmFromTemplateParams(TypedDict, total=False):
     is_full_copy: Required[bool]
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -758,15 +758,15 @@ class VmCreationParams(TypedDict, total=False):
     host_id: str
     """Id of the host for the VM, or `AUTO_SCHEDULE` to let the server choose."""
     io_policy: "inputs.VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: Required[int]
@@ -892,15 +892,15 @@ class VmImportParams(TypedDict, total=False):
     host_id: str
     """Id of the host for the VM; omit it to let the server choose."""
     io_policy: "inputs.VmDiskIoPolicy"
-    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
+    """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -1042,13 +1042,13 @@ class VmRebuildParams(TypedDict, total=False):
     is_full_copy: bool
     """True to copy all data of the disks instead of sharing it with the source."""
     max_bandwidth: int
-    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given; None means no limit."""
+    """I/O bandwidth limit in bytes per second, unless `max_bandwidth_unit` is given."""
     max_bandwidth_policy: "inputs.VmDiskIoRestrictType"
     """How the bandwidth limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (fixed limit) or `DYNAMIC`."""
     memory: int
@@ -1122,7 +1122,7 @@ class VmRestrictIoParamsData(TypedDict, total=False):
     max_bandwidth_unit: "inputs.BPSUnit"
     """Unit of `max_bandwidth`: `Bps` (bytes per second, the default), `KBps`, `MBps`, `GBps` or `TBps`."""
     max_iops: int
-    """Limit of I/O operations per second; None means no limit."""
+    """Limit of I/O operations per second."""
     max_iops_policy: "inputs.VmDiskIoRestrictType"
     """How the IOPS limit is enforced: `FORCED` (the default) or `DYNAMIC`."""
 

@@ -406,23 +406,23 @@ class BackupStoreRepository(
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     iscsi_chap_name: str | None = None
-    """User name for CHAP; None for other types."""
+    """User name for CHAP; None if the repository is not on iSCSI."""
     iscsi_chap_secret: str | None = None
-    """Secret for CHAP; None for other types. Treat it as a password."""
+    """Secret for CHAP; None if the repository is not on iSCSI. Treat it as a password."""
     iscsi_ip: str | None = None
-    """IP address of the iSCSI server; None for other types."""
+    """IP address of the iSCSI server; None if the repository is not on iSCSI."""
     iscsi_lun_id: str | None = None
-    """Id of the LUN that stores the backups; None for other types."""
+    """Id of the LUN that stores the backups; None if the repository is not on iSCSI."""
     iscsi_port: int | None = None
-    """TCP port of the iSCSI server; None for other types."""
+    """TCP port of the iSCSI server; None if the repository is not on iSCSI."""
     iscsi_target_iqn: str | None = None
-    """IQN of the iSCSI target; None for other types."""
+    """IQN of the iSCSI target; None if the repository is not on iSCSI."""
     name: str
     """Display name of the repository."""
     nfs_path: str | None = None
-    """Directory on the NFS server; None for other types."""
+    """Directory on the NFS server; None if the repository is not on NFS."""
     nfs_server: str | None = None
-    """Address of the NFS server; None for other types."""
+    """Address of the NFS server; None if the repository is not on NFS."""
     status: BackupStoreStatus
     """State of the repository, such as `CONNECTED` or `ERROR`."""
     total_capacity: int

@@ -165,7 +165,7 @@ class DiskPool(Entity, kw_only=True, frozen=True, gc=False):
     chunk_id: int
     """Id of the storage service (chunk) that the pool belongs to."""
     chunk_ins_id: int
-    """Number of the instance of the storage service on the host."""
+    """Number that identifies the instance of the storage service on the host."""
     data_space_usage: float
     """Used share of the data space. The unit is not documented."""
     dirty_cache_space: int

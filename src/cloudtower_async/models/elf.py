@@ -47,15 +47,15 @@ class ElfDataStore(Entity, kw_only=True, frozen=True, gc=False):
     ip_whitelist: str
     """IP addresses or subnets that may connect, separated by commas. On NVMe-oF subsystems, `*/*` allows all addresses."""
     iscsi_target: NestedIscsiTarget | None = None
-    """iSCSI target behind the data store; None for other types."""
+    """iSCSI target behind the data store; None unless `type` is `ISCSI`."""
     local_id: str
     """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
     name: str
     """Display name of the data store."""
     nfs_export: NestedNfsExport | None = None
-    """NFS export behind the data store; None for other types."""
+    """NFS export behind the data store; None unless `type` is `NFS`."""
     nvmf_subsystem: NestedNvmfSubsystem | None = None
-    """NVMe-oF subsystem behind the data store; None for other types."""
+    """NVMe-oF subsystem behind the data store; None unless `type` is `NVMe`."""
     replica_num: int
     """Number of replicas of the data."""
     thin_provision: bool

@@ -56,7 +56,7 @@ class LogCollection(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     size: int
     """Size of the log archive in bytes."""
     started_at: str
-    """Start time as an ISO 8601 UTC string; None before the start."""
+    """Time at which the collection started, as an ISO 8601 UTC string."""
     status: LogCollectionStatus
     """State of the collection: `EXECUTING`, `STOPPING`, `SUCCESSED` or `FAILED`."""
     witness: NestedWitness | None = None

@@ -91,7 +91,7 @@ class ReplicaVm(
     inbound: bool | None = None
     """Whether the replication comes in from another CloudTower."""
     iscsi_lun: NestedIscsiLun | None = None
-    """Replica LUN; None for other types."""
+    """Replica LUN; None unless `type` is `ISCSI_LUN`."""
     last_out_of_sync_at: str | None = None  # since 4.9.0
     """Time when synchronous replication last lost synchronization, as an ISO 8601 UTC string; can be None."""
     last_out_of_sync_reason: str | None = None  # since 4.9.0
@@ -103,11 +103,11 @@ class ReplicaVm(
     object_descriptor: NestedReplicationObjectDescriptor | None = None
     """Name and local id of the replica; can be None."""
     origin_iscsi_lun: NestedIscsiLun | None = None
-    """Original LUN; None for other types, and possibly for objects of another CloudTower."""
+    """Original LUN; None unless `type` is `ISCSI_LUN`. Can be None for objects of another CloudTower."""
     origin_object_descriptor: NestedReplicationObjectDescriptor
     """Name and local id of the original object."""
     origin_vm: NestedVm | None = None
-    """Original VM; None for other types, and possibly for objects of another CloudTower."""
+    """Original VM; None unless `type` is `VM`. Can be None for objects of another CloudTower."""
     origin_vm_cluster_local_id: str | None = None
     """Local id of the original VM's cluster."""
     origin_vm_cluster_name: str | None = None

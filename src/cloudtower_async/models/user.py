@@ -98,13 +98,13 @@ class User(EntityWithSecrets, kw_only=True, frozen=True, gc=False):
     password_updated_at: str | None = None
     """Time of the last password change as an ISO 8601 UTC string; None if unknown."""
     role: UserRole | None = None
-    """Preset role: `ROOT`, `ADMIN` or `READ_ONLY`; None if only `roles` applies."""
+    """Preset role: `ROOT`, `ADMIN` or `READ_ONLY`; None if the user has only the roles in `roles`."""
     roles: list[NestedUserRoleNext] | None = None
     """Roles of the user."""
     source: UserSource
     """Where the user is authenticated: `LOCAL`, `LDAP`, `AUTHN` (directory or single sign-on) or `SSO`."""
     username: str
-    """Name to log in with. No two users have the same `username`, `display_username` and `auth_config_id`."""
+    """Name to log in with. The combination of `username`, `display_username` and `auth_config_id` is unique."""
 
 
 class UserAuditLog(Entity, kw_only=True, frozen=True, gc=False, rename={"created_at": "createdAt"}):

@@ -185,9 +185,9 @@ class NestedVirtualPrivateCloudNetworkPolicyRule(Struct, kw_only=True, frozen=Tr
     ports: list[NestedVirtualPrivateCloudNetworkPolicyRulePort] | None = None
     """Protocols and ports that the rule matches."""
     security_group: NestedVirtualPrivateCloudSecurityGroup | None = None
-    """Security group whose VMs the rule matches; None for other types."""
+    """Security group whose VMs the rule matches; None unless `type` is `SECURITY_GROUP`."""
     security_group_id: str | None = None
-    """Id of the security group whose VMs the rule matches; None for other types."""
+    """Id of the security group whose VMs the rule matches; None unless `type` is `SECURITY_GROUP`."""
     selector: list[NestedLabel] | None = None
     """Labels that select VMs; used only when the `type` is `SELECTOR`."""
     selector_ids: list[str] | None = None

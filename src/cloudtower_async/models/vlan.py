@@ -39,7 +39,7 @@ class Vlan(
     network_ids: list[str]
     """VLAN IDs of a trunk: single ids such as `1`, or ranges such as `0-100`; `0-4095` allows all."""
     qos_burst: float | None = None  # since 4.4.0
-    """Burst allowance of the QoS policy; None means no burst. The unit is not documented. Calls that set the allowance use bytes by default."""
+    """Burst allowance of the QoS policy; None means no burst. The unit is not documented, but `create_vm_vlan` takes bytes by default."""
     qos_max_bandwidth: float | None = None
     """Maximum bandwidth of the QoS policy in bytes per second; None if not set."""
     qos_min_bandwidth: float | None = None

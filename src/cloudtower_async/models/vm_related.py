@@ -216,7 +216,7 @@ class VmEntityFilterResult(
     id: str
     """Identifier in CloudTower. Use it in filters and as an argument of other calls."""
     result: list[float]
-    """Value of each condition for the VM; units depend on the metrics of the rule."""
+    """Measured values of the VM, one for each condition of the rule; units depend on the metrics."""
     vm: NestedVm
     """VM that the rule found."""
 
@@ -604,7 +604,7 @@ class VmVolumeSnapshot(
     size: float | None = None
     """Size of the snapshot in bytes; can be a fraction. None if not reported."""
     type: VmVolumeSnapshotType
-    """Kind of volume snapshot."""
+    """Kind of volume snapshot: `KVM_VOLUME_SNAPSHOT` or `KVM_VOLUME_ISCSI_SNAPSHOT`."""
     unique_size: float | None = None
     """Space that only the snapshot uses, in bytes; None if not reported."""
     vm_volume: NestedVmVolume | None = None

@@ -21,7 +21,7 @@ class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
-    """Active alerts by severity, newest first.
+    """Active alerts: their number, and a list for each severity with the newest alert first.
 
     If the caller chose clusters, alerts that belong to no cluster are missing.
     """
@@ -41,8 +41,8 @@ class DiskSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         warning: Disks that are not mounted, or only partly mounted.
         error: Disks that are unhealthy or subhealthy, or whose SMART or software RAID reports a
             failure.
-        unknown: Disks whose health the server does not report, or whose health is a value unknown
-            to this version.
+        unknown: Disks whose health the server does not report, or whose health is a value that
+            this version of the package does not know.
         total: All disks of the type.
     """
 
@@ -127,8 +127,8 @@ class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
         clusters: Clusters, sorted by name.
         alerts: Active alerts.
         disks: Summary of the disks by type. The keys are the API's names of the types: ``"HDD"``,
-            ``"SSD"``, ``"NVMe_SSD"``, … The dict has every type that this version knows, and every
-            further type that the server reports.
+            ``"SSD"``, ``"NVMe_SSD"``, … The dict has every type that this version of the
+            package knows, and every further type that the server reports.
         cpu: CPU of all SMTX OS clusters together.
         memory: Memory of all ELF clusters, and of SMTX OS clusters on VMware, together.
         storage: Storage of all clusters that have storage, together.

@@ -92,7 +92,7 @@ class Telling:
 
     @contextmanager
     def about(self, subject: str) -> Generator[None]:
-        """Run a block, then report that a subject has finished, successfully or with an error."""
+        """Report that a subject has finished when the ``with`` block ends, also after an error."""
         try:
             yield
         except Exception as error:

@@ -141,8 +141,8 @@ async def create_vm_from_template(
         memory: Memory in bytes. None means the memory in the template.
         new_disks: Disks to add to the disks of the template. The added disks come last in the boot
             order.
-        change_disks: Changes of the bus or volume of template disks. Each change has the index of a
-            disk, counted from 0.
+        change_disks: Changes of the bus of template disks. Each change has the index of a disk,
+            counted from 0.
         remove_disks: Indexes of template disks to leave out, counted from 0.
         nics: NICs that replace the NICs of the template. None means the NICs of the template.
         cloud_init: Configuration for the first boot of the guest: host name, networks, keys and

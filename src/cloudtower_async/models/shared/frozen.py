@@ -23,7 +23,7 @@ class NestedFrozenDisks(Struct, kw_only=True, frozen=True, gc=False):
     image_name: str | None = None
     """Name of the ISO image in the drive; None if not set."""
     index: int
-    """Position in the list. Internal field of the server."""
+    """Position of the disk or drive in the list of disks. Internal field of the server."""
     key: int | None = None
     """Key that identifies the disk in its VM; None if unknown."""
     max_bandwidth: int | None = None

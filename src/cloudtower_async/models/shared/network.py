@@ -33,9 +33,9 @@ class NestedNetworkPolicyRule(Struct, kw_only=True, frozen=True, gc=False):
     ports: list[NestedNetworkPolicyRulePort] | None = None
     """Protocols and ports that the rule matches."""
     security_group: NestedSecurityGroup | None = None  # since 4.4.0
-    """Security group whose VMs the rule matches; None for other types."""
+    """Security group whose VMs the rule matches; None unless `type` is `SECURITY_GROUP`."""
     security_group_id: str | None = None  # since 4.4.0
-    """Id of the security group whose VMs the rule matches; None for other types."""
+    """Id of the security group whose VMs the rule matches; None unless `type` is `SECURITY_GROUP`."""
     selector: list[NestedLabel] | None = None
     """Labels that select VMs; used only when the `type` is `SELECTOR`."""
     selector_ids: list[str] | None = None

@@ -118,7 +118,8 @@ async def ensure_labels(
     Raises:
         Ambiguous: Several labels have the same key and value.
         TaskError: A task failed, or a label was not created or attached within `timeout`.
-        OutcomeUnknown: The effect of a call did not show within `reconcile_timeout`.
+        OutcomeUnknown: A label did not appear, or was not attached, within `reconcile_timeout`
+            after the last request.
         EmptyFilter: A filter is empty, or could match every resource.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.

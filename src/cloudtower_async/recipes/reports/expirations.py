@@ -243,7 +243,7 @@ def _expiration(row: _Dates, kind: ExpirationKind, text: str, now: datetime) -> 
 
 
 async def _certificate(endpoint: str, timeout: float, now: datetime) -> list[Expiration]:
-    """Return the expiration of the endpoint's certificate, or an empty list for plain HTTP."""
+    """Return a list with the expiration of the endpoint's certificate; empty for plain HTTP."""
     address = urlsplit(endpoint)
     if address.scheme != "https" or address.hostname is None:
         return []
