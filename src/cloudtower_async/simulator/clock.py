@@ -15,8 +15,8 @@ class Clock:
         started_at: Date at the start of the clock. The default is 2026-01-01 in UTC.
         running: Whether the clock runs at the speed of real time. If False, only ``advance`` and
             ``per_request`` move the clock.
-        per_request: Seconds by which each request advances the clock. With a value above 0, tasks
-            complete after enough polls, without real waiting.
+        per_request: Seconds by which each request advances the clock. With a value above 0, each
+            poll of a task advances the clock, so the task completes without real waiting.
     """
 
     def __init__(

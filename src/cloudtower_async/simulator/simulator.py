@@ -346,7 +346,8 @@ class Simulator:
     def add_alert(self, about: str | None = None, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
         """Add an alert, and return the alert.
 
-        The alert starts now, or at the time that you pass, such as ``create_time``.
+        By default, the alert starts now. If `fields` contains a time, for example ``create_time``,
+        the alert starts at this time.
 
         Args:
             about: Id of the VM, host, disk or cluster that the alert concerns. The default is the

@@ -50,7 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail the test if its marker ``tower`` would have no effect."""
+    """Fail a test that has the marker ``tower`` but uses a shared simulator.
+
+    A shared simulator ignores the markers of single tests and classes. A marker of a whole module
+    is allowed.
+    """
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
         for node, _ in item.iter_markers_with_node("tower"):

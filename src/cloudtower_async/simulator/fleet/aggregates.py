@@ -77,7 +77,7 @@ def refresh_around(store: Store, vm: Document) -> None:
 
 
 def add_written(store: Store, cluster: str, size: int) -> None:
-    """Add the size of new data in a cluster to ``used_data_space`` of the hosts.
+    """Increase the used space of a cluster and of its hosts by the size of new data.
 
     Args:
         store: Store with the cluster and the hosts.

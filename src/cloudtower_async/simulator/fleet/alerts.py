@@ -171,7 +171,10 @@ def add_alert(factory: Factory, about: str, subject: Document, *, ended: bool) -
 
 
 def alert_times(start: str, end: str = "") -> dict[str, str]:
-    """Return the times of an alert. `end` is empty if the alert has not ended."""
+    """Return the values for all time fields of an alert with this start and end.
+
+    If the alert has not ended, `end` is empty.
+    """
     return {
         "create_time": start,
         "local_create_time": start,

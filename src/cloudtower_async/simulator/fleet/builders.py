@@ -88,7 +88,11 @@ def build_alert(factory: Factory, about: str | None, fields: dict[str, Any]) -> 
 
 
 def _alert_times(factory: Factory, given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the times of an alert that starts at the first time in `given`, by default now."""
+    """Return the values for all time fields of an alert.
+
+    If `given` contains a time, for example ``create_time``, the alert starts at this time.
+    Otherwise, the alert starts now.
+    """
     now = factory.clock.timestamp()
     start = next((given[name] for name in alert_times(now) if given.get(name)), now)
     return alert_times(

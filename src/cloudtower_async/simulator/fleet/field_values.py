@@ -188,9 +188,9 @@ class FieldValues:
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
-        """Return a list with one item.
+        """Return a value for a list field: a list with one item of the type `item`.
 
-        For a list of strings, return an empty list, because the meaning of the strings is unknown.
+        If `item` is ``str``, return an empty list, because the meaning of the strings is unknown.
         """
         if item is str:
             return []

@@ -140,8 +140,8 @@ class ResourceGenerator:
     ) -> str | None:
         """Return the id of the target of a to-one relation, or None if there is no candidate.
 
-        If the relation points to the resource type of the parent document `home`, return its id.
-        Otherwise, choose one of the documents that ``near.of`` returns.
+        If the relation points to the resource type of the parent document `home`, return the id
+        of `home`. Otherwise, choose one of the documents that ``near.of`` returns.
         """
         if home is not None and relation.target == per:
             return str(home["id"])

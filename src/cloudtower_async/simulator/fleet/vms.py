@@ -117,9 +117,9 @@ def add_vm(
 
 
 def _address(number: int) -> str:
-    """Return the IP address with the given number.
+    """Convert a number to an IP address.
 
-    Numbers below 2**24 have different addresses.
+    Different numbers below 2**24 have different addresses.
     """
     if number < 250 * 250:
         return f"192.168.{number // 250}.{1 + number % 250}"

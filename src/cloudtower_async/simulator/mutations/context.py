@@ -161,8 +161,8 @@ def reject_locked(
         context: Context with the server version.
         documents: Documents that must not be locked.
         resource: Resource type of the documents.
-        owner: Field whose value the error shows as the id of the locked resource: ``id``, or for
-            snapshots ``vm``.
+        owner: Field that contains the id for the error message. By default, the message contains
+            the id of the document. For a snapshot, ``"vm"`` stands for the id of its VM.
 
     Raises:
         HttpError: A document is locked.

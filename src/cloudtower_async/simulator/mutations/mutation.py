@@ -138,7 +138,7 @@ def start_for_each(
     Each document gets its own task, unless `Mutation.together` is set.
 
     Raises:
-        HttpError: A document is a volume that another task has locked.
+        HttpError: The documents are volumes, and another task has locked one of them.
     """
     if mutation.resource == "VmVolume":
         reject_locked(context, documents, mutation.resource)

@@ -87,7 +87,7 @@ def _number(value: float) -> object:
 
 
 def _plain(text: str) -> str:
-    """Rewrite the text of a number without an exponent: ``0.000015`` for ``1.5e-05``."""
+    """Remove the exponent from the text of a number: ``0.000015`` for ``1.5e-05``."""
     digits, _, exponent = text.partition("e-")
     if not exponent:
         return text

@@ -29,7 +29,7 @@ class LabeledSeries:
     """Series of a metric, before its values are calculated.
 
     Args:
-        labels: Labels that identify the measured resource, mostly with its ``local_id``.
+        labels: Labels that identify the measured resource, for example with its ``local_id``.
         document: Document of the measured resource.
     """
 
@@ -65,7 +65,7 @@ class MetricGroup:
     echoes: bool = False
 
     def has_empty_series(self, name: str) -> bool:
-        """Return whether the response contains series without points for an unknown metric name."""
+        """Return whether the response contains an empty series for the unknown metric `name`."""
         return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:
@@ -139,7 +139,7 @@ def _itself(label: str, field: str = "local_id") -> _Expand:
 
 
 def _interfaces(label: str, resource: str, relation: str, named: tuple[str, str]) -> _Expand:
-    """Return a function for `MetricGroup.expand` that returns the series of network interfaces.
+    """Return a value for `MetricGroup.expand`: a function for the series of network interfaces.
 
     If the body contains the filter ``nics``, the function skips interfaces that do not match.
     """

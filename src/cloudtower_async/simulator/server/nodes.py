@@ -23,13 +23,14 @@ _STOPPING = 5.0  # seconds that the server waits for running requests when it st
 
 
 class Node:
-    """Node of the server, which listens on its own address.
+    """Node of the server. Each node listens on its own address.
 
     Args:
         handler: Function that handles requests while the node is active.
         nodes: All nodes of the server. A passive node redirects to the active node in this list.
-        state: Initial state of the node.
-        keep_requests: Maximum number of paths in ``turned_away``. With None, there is no maximum.
+        state: Initial state of the node: ``active``, ``passive`` or ``failing``.
+        keep_requests: Maximum number of paths in the list ``turned_away``. With None, there is no
+            maximum.
     """
 
     url: str

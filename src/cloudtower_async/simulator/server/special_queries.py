@@ -107,7 +107,7 @@ def _pinned(context: RequestContext) -> object:
 
 
 def _only(struct: type[msgspec.Struct], document: Document) -> dict[str, Any]:
-    """Return a document's fields whose names are also fields of a struct."""
+    """Return the fields of a document, without fields that the struct does not have."""
     return {name: document[name] for name, _ in fields_of(struct) if name in document}
 
 

@@ -44,7 +44,7 @@ class UploadRequest:
 
     @property
     def described(self) -> dict[str, Any]:
-        """Field values that all types of images have."""
+        """Values for the fields that all types of images have: name, size and path."""
         return {"name": self.name, "size": self.size, "path": f"images/{self.name}"}
 
     def cluster(self) -> Document:

@@ -151,7 +151,7 @@ class ChangeTracker:
     def touch(self, resource: str, document: TrackedDocument) -> None:
         """Record that a document is about to change.
 
-        Store its current state if the document is in the store.
+        If the document is in the store, the tracker keeps the current state of the document.
         """
         identifier = document["id"]
         if (followed := self._followed.get(resource)) is not None:

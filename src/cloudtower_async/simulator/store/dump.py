@@ -109,9 +109,9 @@ def _mentioned(
 
 
 def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
-    """Set the relations of a document in the store.
+    """Set the relations of a stored document to those of the same document in the dump.
 
-    The dump can contain a relation in both documents or in one of them.
+    A to-many relation also keeps the ids that it already contains.
     """
     identifier = document["id"]
     for relation in store.resources[resource].relations:

@@ -1,7 +1,7 @@
 """Indexes: they return the candidates for a filter without scanning all documents.
 
-The candidates include all matching documents. The candidates can also include other documents,
-because the predicate of the filter is applied to all candidates.
+The candidates include all matching documents, and can include other documents. Later, the predicate
+of the filter is applied to the candidates and removes the other documents.
 
 An index is built when it is first used. Documents that have changed since then are always
 candidates. When too many documents have changed, the index is rebuilt.

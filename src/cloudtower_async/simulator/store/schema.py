@@ -64,7 +64,7 @@ class Relation:
         field: Name of the field.
         target: Resource type to which the field refers.
         many: Whether the field contains a list of ids (to-many) or one id (to-one).
-        nested: Fields of the related documents that responses contain.
+        nested: Names of the fields that responses contain for each related document.
         inverse: Field of the target that refers back to the owner, or None.
         count: Field of the owner that contains the number of related documents, or None.
         needed: Whether the relation is required, so that every document has a related document.

@@ -363,7 +363,10 @@ class Store:
             raise DocumentNotFoundError(resource, identifier) from None
 
     def checked(self, resource: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Check values like ``change``, and return the values with each datetime as a text."""
+        """Check field values, and return the values with each datetime as a text.
+
+        For invalid values, raise the same errors as ``change``.
+        """
         values = _with_texts(resource, values)
         self._check(resource, values)
         return values
@@ -430,7 +433,7 @@ class Store:
                 self._forget(back, end, document["id"])
 
     def _forget(self, relation: Relation, identifier: str, end: str) -> None:
-        """Remove one related document from the relation of a document."""
+        """Remove the id `end` from a relation of the document `identifier`."""
         document = self._tables[relation.owner][identifier]
         if relation.many:
             document.touch()
@@ -477,9 +480,10 @@ def _ends(relation: Relation, document: Mapping[str, Any]) -> list[str]:
 
 
 def _count(relation: Relation, document: Document) -> None:
-    """Update the field with the number of related documents.
+    """Count the related documents, and store their number in the field `relation.count`.
 
-    If the document has a field ``total_num``, add the change of the number to this field.
+    If this number changes and the document has a field ``total_num``, change ``total_num`` by the
+    same amount.
     """
     if relation.count is None:
         return

@@ -97,13 +97,13 @@ def complete(context: Context, resource: str, values: Fields) -> Document:
 
 
 def _inherited(context: Context, resource: str, document: Document, target: str) -> str:
-    """Find a required id that the request for a new document does not contain.
+    """Return the id for a required relation to `target` that the request does not set.
 
-    The id is that of a resource of type `target`. It is taken from a resource to which the document
-    refers. For example, the cluster of a new LUN is the cluster of its iSCSI target.
+    The id is copied from another document to which the new document refers. For example, the
+    cluster of a new LUN is the cluster of its iSCSI target.
 
     Raises:
-        HttpError: No resource to which the document refers has such an id.
+        HttpError: No document to which the new document refers has a relation to `target`.
     """
     store = context.store
     for relation in store.resources[resource].relations:

@@ -81,7 +81,10 @@ def ignored(context: Context, resource: str, data: Mapping[str, Any], value: obj
 
 
 def renamed(field: str) -> FieldRule:
-    """Return the rule for a body key that sets the field `field`, which has a different name."""
+    """Return the rule for a body key that sets the field `field`.
+
+    The key has another name: for example, ``smtp_server_id`` sets ``smtp_server_config``.
+    """
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         found = cast("FieldRule", rule_by_name(resource, field))
@@ -91,7 +94,10 @@ def renamed(field: str) -> FieldRule:
 
 
 def listed(field: str) -> FieldRule:
-    """Return the rule for a body key that sets the list `field` to one item, the key's value."""
+    """Return the rule for a body key that sets a list field.
+
+    The list gets one item: the value of the key.
+    """
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         return renamed(field)(context, resource, data, [value])
@@ -100,7 +106,12 @@ def listed(field: str) -> FieldRule:
 
 
 def member_of(field: str, name: str) -> FieldRule:
-    """Return the rule for a key that sets the member `name` of the object in the field `field`."""
+    """Return the rule for a body key that sets one member of an object.
+
+    Args:
+        field: Field that contains the object.
+        name: Name of the member.
+    """
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
         del context, resource, data
@@ -154,10 +165,9 @@ def _set_relation(
 
 
 def _without_ids(key: str) -> tuple[str, ...]:
-    """Return possible names of the relation for a key that contains ids.
+    """Return the relation names that a key with the suffix ``_ids`` or ``Ids`` can stand for.
 
-    Examples are ``vms`` for ``vm_ids`` and ``iscsi_luns`` for ``iscsi_luns_ids``. For other keys,
-    the result is empty.
+    For example, ``vm_ids`` can stand for ``vm`` or ``vms``. For other keys, the result is empty.
     """
     name = key.removesuffix("_ids").removesuffix("Ids")
     return (name, f"{name}s") if name != key else ()

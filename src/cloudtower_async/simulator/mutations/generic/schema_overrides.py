@@ -113,7 +113,7 @@ def _services(
 ) -> Fields:
     """Convert service groups from a list to the object that responses contain.
 
-    In addition, list the names of the groups in ``groups``, and all services in ``services``.
+    In addition, return the names of the groups as ``groups``, and all services as ``services``.
     """
     del context, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}

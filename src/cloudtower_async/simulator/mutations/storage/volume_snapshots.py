@@ -25,9 +25,9 @@ class SnapshotKind:
         resource: Resource type of the snapshots.
         source: Resource type of the sources.
         field: Relation of a snapshot to its source.
-        asked: Path of the flag in the body that deletes the snapshots together with their source.
-            For example, ``("data", "remove_snapshot")`` stands for
-            ``body["data"]["remove_snapshot"]``.
+        asked: Path of a flag in the body. For example, ``("data", "remove_snapshot")`` stands for
+            ``body["data"]["remove_snapshot"]``. If the flag is set, deleting a source also deletes
+            its snapshots.
         others: Fields with different names in the snapshot and in the source. The keys are the
             names in the snapshot, and the values are the names in the source.
     """

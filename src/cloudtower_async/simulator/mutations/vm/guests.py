@@ -1,4 +1,4 @@
-"""Guests of VMs: their reaction to power operations, and the delays until the server notices.
+"""Guests of VMs: they react to power operations, and report to the server after delays.
 
 A starting guest first runs its VM tools. Later, its NICs get their IP addresses one after another.
 If a NIC has a static address, the NIC keeps this address. For other NICs, the address comes from

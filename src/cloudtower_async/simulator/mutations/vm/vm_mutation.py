@@ -84,13 +84,14 @@ def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
 
 
 def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
-    """Apply `Behavior.running_vms` to an operation that expects a stopped VM.
+    """Check that a VM is stopped before an operation such as ``delete-vm``.
 
-    Return the failure of the task if the VM is not stopped and the task must fail. Return None if
-    the task can succeed.
+    If the VM is stopped, return None. If the VM is not stopped, the result depends on
+    `Behavior.running_vms`. For ``"accepted"``, return None. For ``"task_fails"``, return the
+    failure of the task.
 
     Raises:
-        HttpError: The VM is not stopped, and the request must fail.
+        HttpError: The VM is not stopped, and `Behavior.running_vms` is ``"refused"``.
     """
     choice = context.factory.behavior.running_vms
     if choice == "refused":
