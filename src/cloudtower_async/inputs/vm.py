@@ -221,7 +221,7 @@ class DiskOperateModifyDisk(TypedDict, total=False):
     disk_index: Required[int]
     """Position of the disk in the template's list of disks."""
     vm_volume_id: str
-    """Id of the disk's volume, which cannot be changed."""
+    """Id of the disk's volume. Whether the volume can be changed is not documented."""
 
 
 class GetVmsRequestBody(TypedDict, total=False):
@@ -802,7 +802,7 @@ class VmDiskOperate(TypedDict, total=False):
     """Since CloudTower 3.0.0."""
 
     modify_disks: "Sequence[DiskOperateModifyDisk]"
-    """Disks of the template to change; only the bus can be changed."""
+    """Disks of the template to change; only changes of the bus are documented."""
     new_disks: "VmDiskParams"
     """Disks and CD-ROM drives to add."""
     remove_disks: "VmDiskOperateRemoveDisks"
