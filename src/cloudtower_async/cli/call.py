@@ -169,7 +169,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
 
 
 def _widen(record: Record, given: object) -> None:
-    """Replace each filter in `given` that matches everything with `EVERYTHING`."""
+    """If a filter in `given` matches everything, replace the filter with `EVERYTHING`."""
     if not isinstance(given, dict):
         return
     fields = cast("dict[str, object]", given)

@@ -117,11 +117,11 @@ class CommandChange:
         destructive: Whether the user must type the number of resources, instead of yes, to confirm
             a change of more than 10 resources.
         deletes: Whether the change deletes the resources.
-        send: Function that sends the mutation for one target and returns the answer of the
-            mutation, or None. Used with --no-wait, and if `run` is None.
-        run: Function that carries out the change with a recipe, or None.
-        sends: Name of the recipe's last mutation. With --no-wait and without `send`, the recipe is
-            stopped after this mutation. If `sends` is empty, too, --no-wait is rejected.
+        send: Function that sends the mutation for one target, and returns its answer. The function
+            is used with --no-wait, and if `run` is None.
+        run: Function that carries out the change with a recipe. None means that `send` is used.
+        sends: Name of the last mutation that `run` sends. If `send` is None, --no-wait stops `run`
+            after this mutation. If `send` is None and `sends` is empty, --no-wait is rejected.
         read: Function that reads the resources to print after the change. None means that the
             resources in the answer of the mutation are printed.
     """
@@ -285,10 +285,7 @@ class _Work:
         return await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
 
     async def _until_sent(self, change: CommandChange) -> list[ChangeOutcome]:
-        """For each target, run the recipe until the mutation `change.sends` has been sent.
-
-        After this mutation, the recipe would only wait for tasks.
-        """
+        """For each target, run `change.run` until the mutation `change.sends` has been sent."""
         outcomes: list[ChangeOutcome] = []
         for target in change.targets:
             with anyio.CancelScope() as scope:
@@ -394,7 +391,7 @@ def _names(change: CommandChange) -> dict[str, str]:
 
 
 async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTask[Any]]:
-    """Send the mutation for a target and return its answers. Without any answer, raise an error."""
+    """Send the mutation for a target and return its answers. Raise an error if there are none."""
     assert change.send is not None  # noqa: S101
     answers = await change.send(target)
     if not answers:

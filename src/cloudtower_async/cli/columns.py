@@ -248,9 +248,10 @@ def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field, but with the struct ``narrowed(X, paths)`` in place of ``X``.
+    """Return the type of a field, with the struct in the type narrowed to `paths`.
 
-    The type is ``X``, ``X | None`` or ``list[X]``, where ``X`` is a struct.
+    The type is ``X``, ``X | None`` or ``list[X]``. ``narrowed(X, paths)`` replaces the struct
+    ``X``.
     """
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]

@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "report:report": "Report unused resources, NIC errors, storage forecasts and expiration dates.",
     "resources_command:resources": (
-        "List the resources that get can show, or the columns of one. Needs no server."
+        "List the kinds of resources, or the columns of one kind. Needs no server."
     ),
     "simulate:simulate": "Serve a simulated CloudTower on this machine, until SIGTERM or Ctrl-C.",
     "snapshot:snapshot": "Take, list, revert to and delete snapshots of VMs.",

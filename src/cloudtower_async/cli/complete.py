@@ -269,7 +269,10 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the kind of resource that an argument or option names, or None."""
+    """Return the kind of resource whose names an argument or option accepts.
+
+    For ``--cluster``, return ``"clusters"``. Return None if no names of resources are accepted.
+    """
     group = typed.path.partition(" ")[0]
     # The option ``--source`` is an authentication source. The argument ``source`` is a VM.
     if (typed.path, name) in _NEW or name == "--source":

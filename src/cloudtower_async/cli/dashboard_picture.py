@@ -180,7 +180,10 @@ def _use_color(percent: float) -> str:
 
 
 def _percent(usage: Amount) -> Meter:
-    """Return a bar with a short text for a table cell. ``≈`` marks an incomplete percentage."""
+    """Return a bar with a percentage for a table cell.
+
+    ``≈`` before the percentage means that it leaves out hosts or clusters with unknown values.
+    """
     if usage.value is None:
         return Meter(None, usage.text)
     about = "≈" if usage.unknown else ""

@@ -230,7 +230,7 @@ def _change(
     step: str,
     send: Callable[[ChangeTarget], Awaitable[Sequence[WithTask[Any]]]],
 ) -> CommandChange:
-    """Return a change of a VM's disks. After the change, the disks are printed."""
+    """Return a `CommandChange` for the disks of a VM."""
     return CommandChange(
         ask=ask,
         noun="VM",

@@ -65,8 +65,8 @@ def serve(
     process works. The metrics of each Tower are collected independently in the background.
 
     Args:
-        profiles: Comma-separated profiles of the Towers, or all. The label tower has the name of
-            the profile. [default: one Tower, from the connection options]
+        profiles: Comma-separated profiles of the Towers, or all. The value of the label `tower` is
+            the name of the profile. [default: one Tower, from the connection options]
         port: Port to listen on. 0 means any free port.
         host: Address to listen on. 0.0.0.0 or :: means all addresses of the machine.
         interval: Seconds between the starts of two collections.

@@ -85,7 +85,12 @@ def filter_values(resource: str, key: str) -> list[str]:
 
 
 def inner_names(part: str) -> list[str]:
-    """Return all fields or arguments for the typed text ``vm.me``: ``vm.name``, ``vm.memory``."""
+    """Return all fields of a resource, or all arguments of an operation.
+
+    Args:
+        part: The typed text. Text after the last dot is ignored: ``vm.me`` returns ``vm.name``,
+            ``vm.memory`` and all other fields of VMs.
+    """
     *path, _ = part.split(".")
     before = ".".join(path)
     method = find_method(path[0])
@@ -101,7 +106,7 @@ def inner_names(part: str) -> list[str]:
 
 
 def _ends(key: str) -> list[int]:
-    """Return where the field name of a key may end: the index of each underscore."""
+    """Return the indexes of the underscores in a key. A field name may end before any of them."""
     return [place for place, character in enumerate(key) if character == "_"]
 
 

@@ -66,7 +66,8 @@ def worker(
         concurrency: Maximum number of items that the worker processes concurrently.
         grace: Seconds to wait before a request with an unknown outcome may be sent again. Until
             then, the request can still reach the Tower.
-        lost: Seconds until the items of a worker that has died go to another worker.
+        lost: Seconds without contact to Redis after which a worker counts as dead. Its items then
+            go to another worker.
         drain: Seconds to finish items after Ctrl-C or SIGTERM. Unfinished items then go to another
             worker.
         item_timeout: Time-out in seconds for each item.

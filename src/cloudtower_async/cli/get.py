@@ -18,8 +18,8 @@ def get(
     """Show resources: vms, hosts, vm-snapshots, content-library-images, …
 
     Args:
-        resource: Kind of resource, singular or plural: vm, vms, content-library-vm-template. The
-            command resources lists all kinds.
+        resource: Kind of resource, singular or plural, such as vm, vms or
+            content-library-vm-template. The `resources` command lists all kinds.
         listing: Options such as --where.
         output: Output options.
         connection: Connection options.

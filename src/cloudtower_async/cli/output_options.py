@@ -32,7 +32,7 @@ class OutputOptions:
 
     columns: str | None = None
     """Comma-separated fields to show, also of related resources: name,memory,cluster.name. Tables
-    also accept their headings, such as age. The command resources lists all columns. [default:
+    also accept their headings, such as age. The `resources` command lists all columns. [default:
     selected fields for table, wide and csv; all fields for other formats]"""
 
     sort: str | None = None

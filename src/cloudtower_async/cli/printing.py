@@ -99,8 +99,8 @@ class Printer:
 
         Args:
             rows: Resources to print.
-            limit: Maximum number of resources to print, if the printer sorts the resources.
-                Otherwise, all `rows` are printed.
+            limit: Maximum number of resources to print after sorting. Without ``--sort``, `limit`
+                is ignored, and all `rows` are printed.
         """
         if self.order is not None:
             rows = each(self.order.sort([row async for row in rows])[:limit])

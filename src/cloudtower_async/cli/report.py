@@ -146,8 +146,8 @@ def capacity(
     Args:
         clusters: Name or id of a cluster. Repeat the option for several clusters. [default: all
             clusters]
-        range_: Time range up to now for the forecast: a number with the unit s, m, h, d or w, such
-            as 7d.
+        range_: Time range of past measurements to use for the forecast: a number with the unit s,
+            m, h, d or w, such as 7d.
         output: Output options.
         connection: Connection options.
     """

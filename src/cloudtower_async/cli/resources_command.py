@@ -15,11 +15,10 @@ from .views import table_headings
 
 
 def resources(resource: str | None = None, /) -> None:
-    """List the resources that get can show, or the columns of one. Needs no server.
+    """List the kinds of resources, or the columns of one kind. Needs no server.
 
     Args:
-        resource: Kind of resource whose columns are listed: vm, content-library-images. [default:
-            list all resources]
+        resource: Kind of resource whose columns are listed, such as vm. [default: list all kinds]
     """
     if resource is None:
         write_output(format_table(["resource"], [[name] for name in resource_names()]))

@@ -206,7 +206,7 @@ def _read(file: Path) -> dict[str, Known]:
 
 
 def _write(file: Path, kinds: Mapping[str, Known]) -> None:
-    """Write the names that are not too old to the cache file, and delete old cache files."""
+    """Write recent names to the cache file, and delete old cache files."""
     now = time.time()
     fresh = {
         name: known

@@ -38,8 +38,8 @@ def sigterm_as_interrupt() -> Generator[list[int]]:
 
     Each received SIGTERM is appended to the list.
 
-    On SIGINT, asyncio cancels the main task. A handler that raises an exception would not be
-    reliable: the exception could occur where exceptions are ignored.
+    On SIGINT, asyncio cancels the main task. If the handler of SIGTERM raised an exception instead,
+    the exception could occur in code where Python ignores exceptions.
     """
     received: list[int] = []
 

@@ -62,7 +62,7 @@ def simulate(
 
     Args:
         port: Port to listen on. 0 means any free port.
-        size: Size of the fleet: "3 clusters", "200 hosts, 20,000 VMs".
+        size: Size of the fleet, such as "3 clusters" or "200 hosts, 20,000 VMs".
         seed: Seed of the fleet and the faults. The same seed results in the same fleet and the same
             faults.
         preset: Durations. With realistic, tasks take 5 s and guests take minutes to start. With

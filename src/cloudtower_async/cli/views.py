@@ -193,7 +193,10 @@ class View:
         return SortOrder(column.paths, column.key, descending=direction == "desc")
 
     def _as_in_order_by(self, name: str) -> str:
-        """Return text that suggests ``name:desc`` for ``name_DESC``, a value of ``--order-by``."""
+        """If `name` is a value of ``--order-by``, return text that suggests a value of ``--sort``.
+
+        For ``name_DESC``, suggest ``name:desc``. For other names, return an empty text.
+        """
         field, _, way = name.rpartition("_")
         known = way in ("ASC", "DESC") and has_column(self.kind, field)
         return may_mean([f"{field}:{way.lower()}"]) if known else ""

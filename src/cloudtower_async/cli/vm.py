@@ -109,8 +109,8 @@ def stop(
         vms: Names or ids of the VMs.
         where: Filter that selects the VMs, as in `list --where`. Use it instead of names or ids.
         force: Power off the VMs at once, without shutting down the guests.
-        force_after: Shut down the guests, and power off VMs that are still running after this time:
-            2m.
+        force_after: Shut down the guests, and power off VMs that are still running after this time,
+            such as 2m.
         change: Options such as --yes.
         output: Output options.
         connection: Connection options.

@@ -31,8 +31,9 @@ def parse_where(texts: Sequence[str], operation: Operation[object]) -> dict[str,
         The filter, or None if `texts` is empty.
 
     Raises:
-        UsageError: A text is neither JSON nor ``key=value``, compares a resource instead of one of
-            its fields, or has an unknown key or an invalid value.
+        UsageError: A text is neither JSON nor ``key=value``, has a resource as its key
+            (``cluster=prod`` instead of ``cluster.name=prod``), or has an unknown key or an invalid
+            value.
     """
     filters = cast(ArgType, member(arguments_of(operation).record, "where"))
     parts = [_checked(_parse_one(text, filters), operation) for text in texts]

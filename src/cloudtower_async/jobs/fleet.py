@@ -245,7 +245,7 @@ class _Caller:
         return self._state
 
     async def _list(self, profile: str) -> None:
-        """List the items of a Tower. An error only ends the run on this Tower."""
+        """List the items of a Tower. If that fails, store the error in the state of the Tower."""
         tower = self._towers[profile]
         try:
             async with await open_profile(profile) as session:

@@ -151,10 +151,11 @@ def result_key(task_id: str) -> str:
 
 
 class FleetBroker(AsyncBroker):
-    """Taskiq broker with one Redis stream per job. A message is not queued twice.
+    """Taskiq broker with one Redis stream per job. Each message asks a worker to process one item.
 
-    Messages and results are JSON. A message is deleted when its item is finished. If a worker has
-    not contacted Redis for `lost` seconds, other workers take over its messages.
+    Messages and results are JSON. A message is not queued twice. It is deleted when the item has
+    been processed. If a worker has not contacted Redis for `lost` seconds, other workers take over
+    its messages.
 
     Args:
         url: Address of Redis.

@@ -48,10 +48,11 @@ class FleetJob:
     Args:
         list_items: Async function that takes a session with a Tower, and returns the items of work.
         work: Async function that takes a session, an item and a journal, and works on the item. The
-            function may be called again for the same item, even by two workers at the same time. So
-            it should only change the Tower through `once`, with the journal that it gets. The
-            journal belongs to one job, run and Tower. So the key of the item can be used as the key
-            in the journal. The return value is stored in Redis as JSON for a week.
+            function may be called again for the same item, even by two workers at the same time.
+            Therefore, the function should change the Tower only through `once`, and pass the
+            journal to `once`. The journal belongs to one job, run and Tower. Therefore, the key of
+            the item can be used as the key in the journal. The return value is stored in Redis as
+            JSON for a week.
 
     Raises:
         InvalidInput: An argument is not an async function.

@@ -211,7 +211,7 @@ class _Attempt(Generic[T]):
             raise
 
     async def _answered(self, answer: WithTask[Any] | Iterable[WithTask[Any]]) -> JournalEntry:
-        """Store the task of an answer in the journal, and return the new entry."""
+        """Store the task of the mutation in the journal, and return the new entry."""
         answers = answers_in("once", answer)
         if not answers:  # the filter of the mutation matched nothing
             await self._journal.forget(self._key, self._owner)

@@ -1,4 +1,4 @@
-"""Collect metrics of many resources, and assign each curve to its resource."""
+"""Collect metrics of many resources, and assign each series to its resource."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _LABELS = [
 
 
 class MetricSubjects(NamedTuple):
-    """The kind of resource that an operation measures, and how its curves identify the resource.
+    """Resources that an operation measures, and the label of a series that identifies the resource.
 
     Args:
-        argument: Name of the argument that filters the resources.
-        resource: Type of the resources that the filter matches.
-        label: Curve label that identifies the resource.
-        field: Resource field whose value equals the value of the label.
+        argument: Name of the operation's argument that filters the resources: ``"vms"``.
+        resource: Type of the resources: ``"Vm"``.
+        label: Label whose value identifies the resource: ``"_vm"``.
+        field: Field of the resource with the same value as the label: ``"local_id"``.
         alone: Whether each resource needs a separate request, because the labels do not identify
             the resource.
     """
@@ -233,11 +233,11 @@ def _subject(resource: Resource) -> Subject:
 
 
 class _Owners:
-    """Finds the resource of a curve. A curve has the values of one metric over time.
+    """Finds the resource of a series by the labels of the series.
 
     Args:
         family: Kind of the measured resources.
-        keys: For each resource, the value of the curve label that identifies the resource.
+        keys: Value of the label `family.label` for each resource.
     """
 
     def __init__(self, family: MetricSubjects, keys: Mapping[Subject, object]) -> None:
@@ -249,10 +249,10 @@ class _Owners:
             self._owners[key] = None if key in self._owners else subject
 
     def of(self, labels: Mapping[str, str], only: Subject | None) -> Subject | None:
-        """Return the resource that a curve belongs to, or None if it is unknown.
+        """Return the resource that a series belongs to, or None if the resource is unknown.
 
         Args:
-            labels: Labels of the curve.
+            labels: Labels of the series.
             only: The requested resource, if only one resource was requested; otherwise None.
         """
         named = labels.get(self._family.label)
@@ -266,7 +266,7 @@ class _Owners:
 
 
 class _Reading:
-    """Collects the answers of one measurement.
+    """Collects the series from all responses to one call of `measure` or `top_n`.
 
     Args:
         operation: Name of the operation, for warnings.
@@ -287,12 +287,12 @@ class _Reading:
         owner: Callable[[Mapping[str, str]], Subject | None],
         subjects: Sequence[Subject] = (),
     ) -> None:
-        """Add the series in the answer to one request.
+        """Add the series of one response.
 
         Args:
-            answers: The items of the answer, one item per metric.
-            owner: Function that takes the labels of a curve, and returns its resource or None.
-            subjects: Resources that the answer should contain. For a ranking, the list is empty.
+            answers: The items of the response, one item per metric.
+            owner: Function that takes the labels of a series, and returns its resource or None.
+            subjects: Resources that were requested. For a ranking, the list is empty.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # the server may violate the schema
@@ -331,7 +331,7 @@ class _Reading:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)
 
     async def look_up(self, executor: Executor, options: Mapping[str, Any]) -> None:
-        """Read the resources that the labels of the curves name, and assign the curves to them."""
+        """For each series without a resource, find the resource by the labels of the series."""
         for label, resource, field in _NAMED:
             unknown = [one for one in chain(*self._series.values()) if one.subject is None]
             named = sorted({one.labels[label] for one in unknown if label in one.labels})
@@ -427,7 +427,7 @@ class _Times:
         self._absurd: dict[str, None] = {}
 
     def curve(self, metric: str, points: Sequence[DataPoint]) -> tuple[array[int], array[float]]:
-        """Return the times and values of a curve as arrays, which need less memory than lists."""
+        """Return the times and values of a series as arrays, which need less memory than lists."""
         # A time may be missing if the server violates the schema.
         timed = [one for one in points if isinstance(one.t, float)]  # pyright: ignore[reportUnnecessaryIsInstance]
         known = [one for one in timed if 0 <= one.t <= _LATEST]

@@ -224,7 +224,7 @@ async def collect_alerts(tower: Cloudtower, samples: Samples) -> None:
 
 
 async def collect_tasks(tower: Cloudtower, samples: Samples) -> None:
-    """Add one sample per status: the number of tasks with that status. The server counts them."""
+    """Add one sample per status: the number of tasks with that status."""
 
     async def count(status: str) -> None:
         where: Any = {"status": status}

@@ -61,7 +61,8 @@ class _Collected:
     Attributes:
         succeeded: Whether the last run succeeded.
         lines: Lines of each metric, from the last run that succeeded.
-        at: Start of that run, by the clock of the event loop; None if there are no figures.
+        at: Start of the last run that succeeded, by the clock of the event loop. None if there are
+            no figures.
     """
 
     succeeded: bool = False
@@ -248,7 +249,7 @@ class Exporter:
         This is the collection in progress, or the next collection if none is in progress.
 
         Raises:
-            CloudtowerError: The exporter is not entered.
+            CloudtowerError: The exporter was not entered with ``async with``.
         """
         if self._group is None:
             raise CloudtowerError("the exporter is not entered: use it with `async with`")

@@ -88,7 +88,7 @@ class Passwords:
     """Checks the ``Authorization`` header of requests.
 
     Hashing is slow on purpose, so it runs in a thread, one password at a time. Correct credentials
-    are remembered as a keyed digest.
+    are remembered as a keyed digest, and are then checked without the slow hash.
 
     Args:
         users: Password hashes by user name.

@@ -75,7 +75,7 @@ def rendered(*metrics: Metric) -> bytes:
 
 
 class _Ready(Collector):
-    """Adapter that offers existing metrics as a collector of the Prometheus client."""
+    """Collector of the Prometheus client that returns the metrics passed to the constructor."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._metrics = metrics
