@@ -177,7 +177,11 @@ class WithTask(msgspec.Struct, Generic[T_co], kw_only=True, frozen=True, gc=Fals
 
 
 class Aggregate(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Aggregate values over all matching resources."""
+    """The part of a `Connection` that has the number of matching resources.
+
+    Attributes:
+        count: Number of matching resources.
+    """
 
     count: int
 

@@ -40,7 +40,7 @@ class InvalidInput(CloudtowerError, ValueError):
 
 
 class EmptyFilter(InvalidInput):
-    """A filter of a mutation, or a required filter of a query, may match everything.
+    """A filter of a mutation or of a metrics query may match everything.
 
     No request was sent. Pass `EVERYTHING` to match all resources on purpose.
     """

@@ -300,7 +300,9 @@ class PagingFailed(ResponseDecodeError):
     be missing.
     """
 
-    default_hint = "Report this error with the name of the operation. A filter may avoid the error."
+    default_hint = (
+        "Report this error with the name of the operation. A narrower filter may avoid the error."
+    )
 
 
 class StatusError(CallError):

@@ -11,12 +11,12 @@ class NoChangeFeed(CloudtowerError):
 
 
 class Resync(CloudtowerError):
-    """The change feed no longer has all changes since a revision, so changes were missed.
+    """The change feed cannot return all changes since a revision, so changes were missed.
 
-    There are two causes: the server has dropped old changes (compaction), or a newly installed
-    server has started its revision numbers over. Read the resources again. After that, continue
-    with the same iterator, or with ``tower.changes(since=error.revision)``. Both yield all changes
-    after ``revision``.
+    Possible causes: the server deleted old changes, the server was reinstalled or restored from a
+    backup, or more than 1,000 changes have the same revision. Read the resources again. After that,
+    continue with the same iterator, or with ``tower.changes(since=error.revision)``. Both yield all
+    changes after ``revision``.
 
     Attributes:
         since: Revision after which changes were requested.

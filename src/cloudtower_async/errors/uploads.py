@@ -145,9 +145,9 @@ class UploadInterrupted(UploadError):
 class UploadFailed(UploadError):
     """The upload failed and cannot be resumed.
 
-    Possible causes: the server ended the upload, the server refused a chunk, the upload was
-    cancelled on the server, or it is unknown which chunks the server has received. In the last
-    case, the message has the word "unknown".
+    Possible causes: the server ended the upload, a chunk was too large for the server or a proxy
+    (HTTP 413), the server requested an invalid chunk size, the upload was cancelled on the server,
+    or it is unknown which chunks the server has received.
 
     This package then cancels the upload task on the server, unless the error occurred at the start
     of a resumed upload.
