@@ -849,8 +849,8 @@ class Cloudtower(Namespaces):
             you can continue the iteration.
 
         Raises:
-            Resync: The server no longer has all changes since the revision, or its revision numbers
-                started over. Iterate again to continue after the gap.
+            Resync: Changes were missed, for example because the server deleted old changes. Read
+                the resources again, and continue with the same iterator.
             NoChangeFeed: The server has no change feed, or the session lacks the option
                 ``change_feed``.
             InvalidInput: An argument is invalid.
