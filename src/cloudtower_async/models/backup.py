@@ -557,7 +557,7 @@ class VmNicMetaData(Struct, kw_only=True, frozen=True, gc=False):
     ingress_rate_limit_max_rate_in_bitps: float | None = None
     """Limit of incoming traffic in bits per second."""
     local_id: str | None = None
-    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
+    """UUID of the NIC on its cluster."""
     mac_address: str | None = None
     """MAC address of the NIC."""
     mirror: bool | None = None
@@ -614,7 +614,7 @@ class VmMetaData(Struct, kw_only=True, frozen=True, gc=False):
     io_policy: VmDiskIoPolicy | None = None
     """Scope of the I/O limits: `RESTRICT_WHOLE_VM` (all disks together) or `RESTRICT_EACH_DISK`; None means no limits."""
     local_id: str | None = None
-    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
+    """UUID of the VM on its cluster."""
     max_bandwidth: float | None = None
     """I/O bandwidth limit in bytes per second; None means no limit."""
     max_bandwidth_policy: VmDiskIoRestrictType | None = None

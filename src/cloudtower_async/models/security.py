@@ -45,9 +45,9 @@ class NestedSecurityPolicyApply(Struct, kw_only=True, frozen=True, gc=False):
     security_group_id: str | None = None  # since 4.4.0
     """Id of the security group whose VMs are protected."""
     selector: list[NestedLabel]
-    """Labels that select VMs; used only when the `type` is `SELECTOR`."""
+    """Labels that select the protected VMs."""
     selector_ids: list[str]
-    """Ids of the labels that select VMs; used only when the `type` is `SELECTOR`."""
+    """Ids of the labels that select the protected VMs."""
 
 
 class PolicyMode(OpenEnum):

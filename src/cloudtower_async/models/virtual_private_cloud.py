@@ -35,7 +35,7 @@ class BatchCreateVirtualPrivateCloudFloatingIp(Struct, kw_only=True, frozen=True
     """Since CloudTower 4.6.0."""
 
     local_id: str
-    """UUID of the resource on its cluster. It differs from `id`, the identifier in CloudTower."""
+    """UUID of the floating IP outside CloudTower."""
 
 
 class DeleteVirtualPrivateCloud(Entity, kw_only=True, frozen=True, gc=False):
