@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...http_errors import HttpError
 from ...tasks import Failure, Work
@@ -18,7 +18,7 @@ from .clone_sources import (
     nics_of_vm,
     settings_of,
 )
-from .vm_body import cd_rom_drafts, complete, disk_drafts, mountable, nic_drafts, settings
+from .vm_body import cd_rom_drafts, complete, disk_drafts, nic_drafts, settings
 from .vm_builder import VmDraft, check_drafts, create_vm, plan_creation
 from .vm_mutation import checked, get_document
 
@@ -157,10 +157,9 @@ def _operated(
     disks = dict(enumerate(draft.disks))
     for change in operate.get("modify_disks") or ():
         disk = _at(disks, change["disk_index"])
-        changed: dict[str, Any] = {"bus": change.get("bus", disk.bus)}
-        if "vm_volume_id" in change:
-            changed["volume"] = mountable(context, change["vm_volume_id"], draft.cluster)["id"]
-        disks[change["disk_index"]] = dataclasses.replace(disk, **changed)
+        # Servers change the bus only: `vm_volume_id` has no effect.
+        bus = change.get("bus", disk.bus)
+        disks[change["disk_index"]] = dataclasses.replace(disk, bus=bus)
     for index in part(operate, "remove_disks").get("disk_index", ()):
         _at(disks, index)
         del disks[index]
