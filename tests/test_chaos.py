@@ -9,7 +9,7 @@ from benchmarks.chaos import ours
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
 
 
-async def test_no_mutation_is_done_twice_or_told_otherwise() -> None:
+async def test_no_mutation_is_executed_twice_or_reported_wrongly() -> None:
     tally = await ours(seed=7, calls=600, faults=0.2)
     assert tally.sound(), tally
     assert tally.queries_right

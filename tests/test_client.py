@@ -119,7 +119,7 @@ async def test_entering_a_closed_session_is_a_clear_error(tower: Tower) -> None:
                 raise AssertionError
 
 
-async def test_opening_first_is_no_entering(tower: Tower) -> None:
+async def test_an_opened_session_can_be_entered(tower: Tower) -> None:
     async with serve(tower) as url:
         session = await Cloudtower(url, username="root", password=PASSWORD).open()
         async with session:
@@ -150,7 +150,7 @@ async def test_closing_from_another_task_ends_the_calls_under_way() -> None:
 
 
 @pytest.mark.parametrize("given", ["nothing", "connector", "session"])
-async def test_closing_ends_those_who_wait_for_a_connection_and_those_over_what_was_given(
+async def test_closing_ends_waiters_also_with_a_given_connector_or_session(
     given: str,
 ) -> None:
     arrived = anyio.Event()
@@ -188,7 +188,7 @@ async def test_closing_ends_those_who_wait_for_a_connection_and_those_over_what_
         assert not own.closed
 
 
-async def test_closing_ends_those_who_wait_for_a_name() -> None:
+async def test_closing_ends_calls_that_wait_for_name_resolution() -> None:
     class Resolver(aiohttp.abc.AbstractResolver):
         asked = anyio.Event()
 
@@ -236,7 +236,7 @@ async def test_closing_ends_opening() -> None:
             await session.close()
 
 
-async def test_closing_ends_those_who_wait_for_the_login() -> None:
+async def test_closing_ends_calls_that_wait_for_the_login() -> None:
     arrived = anyio.Event()
 
     async def handler(_: web.Request) -> web.Response:
@@ -273,7 +273,7 @@ async def test_leaving_by_cancellation_closes(tower: Tower) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated and will be removed:DeprecationWarning")
-async def test_a_session_of_the_caller_has_no_credentials_of_its_own() -> None:
+async def test_an_aiohttp_session_with_credentials_is_rejected() -> None:
     auth = aiohttp.BasicAuth("someone", "else")
     async with aiohttp.ClientSession(auth=auth) as own:
         with pytest.raises(

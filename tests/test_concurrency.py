@@ -13,7 +13,7 @@ from cloudtower_async.concurrency import map_concurrently
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_first_error_comes_out_as_it_is_and_ends_the_others() -> None:
+async def test_the_first_error_is_raised_unchanged_and_ends_the_others() -> None:
     ended: list[str] = []
 
     async def work(item: str) -> None:
@@ -44,7 +44,7 @@ async def test_a_cancellation_is_not_lost_when_a_call_fails_at_the_same_moment()
         assert running.cancelled()
 
 
-async def test_results_come_in_order_and_no_more_work_than_may() -> None:
+async def test_results_are_in_order_and_concurrency_stays_within_the_limit() -> None:
     at_work: list[int] = []
     most: list[int] = []
 

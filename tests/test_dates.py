@@ -37,7 +37,7 @@ def test_a_date_without_time_of_day_is_midnight_in_utc() -> None:
 
 
 @pytest.mark.parametrize("text", ["", None])
-def test_no_text_is_no_moment(text: str | None) -> None:
+def test_parse_time_of_an_empty_text_or_none_is_none(text: str | None) -> None:
     assert parse_time(text) is None
 
 

@@ -184,7 +184,7 @@ def test_an_app_on_its_page_is_the_example(name: str, example: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is_ready(
+async def test_an_app_with_an_unentered_session_reports_whether_the_tower_is_ready(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("httpx2")
@@ -206,7 +206,7 @@ async def test_an_app_that_does_not_enter_its_session_tells_whether_the_tower_is
 
 
 @pytest.mark.anyio
-async def test_the_status_url_tells_of_tasks_that_run_end_fail_and_are_gone(
+async def test_the_status_url_reports_running_ended_failed_and_missing_tasks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     httpx2 = pytest.importorskip("httpx2")
@@ -257,7 +257,7 @@ async def test_the_status_url_tells_of_tasks_that_run_end_fail_and_are_gone(
 
 
 @pytest.mark.subprocess
-def test_the_program_that_serves_trouble_says_where() -> None:
+def test_the_program_with_faults_prints_its_endpoint() -> None:
     [block] = [block for block in blocks(DOCS / "testing.md", "python") if "# fl" in block.text]
     text = block.text.replace("port=8081", "port=0")
     command = [sys.executable, "-c", text]

@@ -23,7 +23,7 @@ FULL = {
 }
 
 
-def test_a_call_error_is_one_line_with_all_there_is() -> None:
+def test_a_call_error_is_one_line_with_all_details() -> None:
     error = errors.BadRequest("refused", **FULL)  # type: ignore[arg-type]
     assert str(error) == (
         "vm.start_vm: refused: it is not so "
@@ -55,7 +55,7 @@ def test_a_long_server_message_is_cut_in_the_line_only() -> None:
         ("TaskTimeout", TimeoutError),
     ],
 )
-def test_the_builtin_that_fits_catches_it_too(name: str, builtin: type[Exception]) -> None:
+def test_errors_are_caught_by_their_builtin_base_class(name: str, builtin: type[Exception]) -> None:
     assert issubclass(getattr(errors, name), builtin)
 
 
@@ -134,7 +134,7 @@ def test_props_of_another_shape_lock_nothing(props: object) -> None:
     assert errors.ResourceLocked("locked", props=props).locked_resources == []
 
 
-def test_task_errors_say_which_and_what_next() -> None:
+def test_task_errors_name_the_tasks_and_the_next_step() -> None:
     assert str(errors.TaskFailed("t", "CODE", "EC", "it\nbroke")) == (
         "task t failed: it broke [CODE, EC]"
     )

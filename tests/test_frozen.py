@@ -99,7 +99,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.mark.anyio
-async def test_a_zipapp_runs_where_what_it_needs_is_installed(
+async def test_a_zipapp_runs_where_its_dependencies_are_installed(
     archive: Path, tmp_path: Path
 ) -> None:
     package, clusters = await call([sys.executable, archive], tmp_path)

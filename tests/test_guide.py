@@ -75,7 +75,9 @@ async def test_create_an_instance_over_tls(tmp_path: Path) -> None:
             assert await tower.vm.get_vms(first=1)
 
 
-async def test_log_in_by_hand_and_go_on_with_the_token(sim: Simulator, tower: Cloudtower) -> None:
+async def test_log_in_by_hand_and_continue_with_the_token(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     answer = await tower.user.login(username=sim.username, password=sim.password, source="LOCAL")
     async with Cloudtower(sim.url, token=answer.data.token) as by_token:
         assert await by_token.vm.get_vms(first=1)

@@ -113,7 +113,7 @@ def test_several_endpoints_are_each_brought_into_one_form() -> None:
         (["a.example", "ftp://b.example"], "the scheme is 'ftp'"),
     ],
 )
-def test_several_endpoints_have_to_be_that(wrong: object, why: str) -> None:
+def test_an_invalid_list_of_endpoints_is_rejected(wrong: object, why: str) -> None:
     with pytest.raises(InvalidSettings, match=f"^endpoint: {why}") as info:
         settings_of(endpoint=wrong, token=TOKEN)
     assert info.value.option == "endpoint"
@@ -122,7 +122,7 @@ def test_several_endpoints_have_to_be_that(wrong: object, why: str) -> None:
 @given(st.text() | st.from_regex(r"(https?://)?[a-zA-Z0-9.\[\]:@%-]+(:[0-9]+)?(/[a-z.%/]*)?"))
 @example("::ffff:1.2.3.4")
 @example("fe80::1%eth0")
-def test_any_text_is_normal_in_the_end_or_refused(text: str) -> None:
+def test_any_endpoint_is_normalized_or_rejected(text: str) -> None:
     try:
         normal = normalise_endpoint(text)
     except InvalidSettings:
@@ -433,7 +433,7 @@ def test_none_counts_as_not_given() -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_nobody_of_the_environment_is_taken_beside_a_function_for_credentials() -> None:
+def test_a_credentials_function_overrides_credentials_of_the_environment() -> None:
     found = from_environment({"credentials": print})
     assert not {"username", "password", "token"} & found.keys()
 
@@ -473,7 +473,7 @@ def test_a_variable_that_cannot_be_used_is_named(
         from_environment({})
 
 
-def test_an_endpoint_must_come_from_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_endpoint_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLOUDTOWER_ENDPOINT", raising=False)
     with pytest.raises(InvalidSettings, match="CLOUDTOWER_ENDPOINT"):
         from_environment({"token": "t"})

@@ -374,7 +374,7 @@ def test_a_name_is_one_word() -> None:
         save_profile("a]b", STORED, "t")
 
 
-def test_a_place_where_nothing_can_be_written_is_named(home: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(home: Path) -> None:
     (home / "cloudtower-async").write_text("a file")
     with pytest.raises(InvalidSettings, match="cloudtower-async"):
         save_profile("prod", STORED, "t")

@@ -129,7 +129,7 @@ def _is_literal(home: str | None, name: str) -> bool:
 
 
 @pytest.mark.parametrize("module", [cloudtower_async, cloudtower_async.recipes])
-def test_help_can_read_what_a_class_is_made_with(module: ModuleType) -> None:
+def test_every_struct_has_a_signature_for_help(module: ModuleType) -> None:
     for name in module.__all__:
         value = getattr(module, name)
         if isinstance(value, type) and issubclass(value, msgspec.Struct):

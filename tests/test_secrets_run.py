@@ -154,7 +154,9 @@ def with_secrets(tower: Cloudtower, template: str = "t", cluster: str = "c") -> 
     ]
 
 
-async def test_calls_that_go_well_or_wrong_in_every_way(sim: Simulator, emitted: Emitted) -> None:
+async def test_calls_that_succeed_or_fail_with_every_fault(
+    sim: Simulator, emitted: Emitted
+) -> None:
     async with session(sim.url, timeout=0.2) as tower:
         templates = await tower.content_library_vm_template.get_content_library_vm_templates()
         cluster = (await tower.cluster.get_clusters())[0].id

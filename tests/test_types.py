@@ -37,7 +37,7 @@ def test_an_unknown_value_survives_copying_and_pickling() -> None:
     assert pickle.loads(pickle.dumps(status)) == copy.deepcopy(status) == "NEW"  # noqa: S301
 
 
-def test_unknown_values_do_not_pile_up() -> None:
+def test_unknown_values_are_not_stored() -> None:
     before = len(Status.__members__)
     Status("ONE")
     assert len(Status.__members__) == before

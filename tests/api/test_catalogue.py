@@ -48,7 +48,7 @@ def _methods(name: str) -> dict[str, Callable[..., Any]]:
     return {n: f for n, f in vars(_namespace(name)).items() if inspect.iscoroutinefunction(f)}
 
 
-def test_there_is_a_namespace_for_each_that_the_catalogue_names() -> None:
+def test_every_namespace_of_the_catalogue_exists() -> None:
     assert set(NAMES) == {name.partition(".")[0] for name in OPERATIONS.values()}
     assert len(NAMES) > 100
 
@@ -71,7 +71,7 @@ def test_catalogue_constants_and_methods_agree(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_method_takes_the_keys_of_its_body_and_what_every_call_takes(name: str) -> None:
+def test_a_method_takes_the_keys_of_its_body_and_the_common_arguments(name: str) -> None:
     constants = _constants(name)
     for method, function in _methods(name).items():
         operation = constants[method.upper()]
@@ -93,7 +93,7 @@ def test_a_method_takes_the_keys_of_its_body_and_what_every_call_takes(name: str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_method_says_its_path_and_since_when(name: str) -> None:
+def test_every_method_documents_its_path_and_first_version(name: str) -> None:
     constants = _constants(name)
     for method, function in _methods(name).items():
         operation = constants[method.upper()]
@@ -131,13 +131,13 @@ def _static_names() -> dict[str, Any]:
     }
 
 
-def test_what_may_answer_304_answers_with_a_list() -> None:
+def test_operations_that_may_return_304_return_a_list() -> None:
     found = [op for name in NAMES for op in _constants(name).values() if op.not_modified]
     assert len(found) == 27
     assert all(typing.get_origin(operation.answer()) is list for operation in found)
 
 
-def test_forms_are_uploads_and_only_two_calls_are_no_posts() -> None:
+def test_forms_are_uploads_and_all_but_two_operations_use_post() -> None:
     every = [op for name in NAMES for op in _constants(name).values()]
     forms = {op.path for op in every if op.carries is Carries.FORM}
     assert forms == {op.path for op in every if op.kind is Kind.UPLOAD}
@@ -145,7 +145,7 @@ def test_forms_are_uploads_and_only_two_calls_are_no_posts() -> None:
     assert {op.path for op in every if op.method != "POST"} == {"/get-version", "/resource-changes"}
 
 
-def test_what_only_reads_is_a_query_and_nothing_else() -> None:
+def test_exactly_the_operations_that_only_read_are_queries() -> None:
     every = [op for name in NAMES for op in _constants(name).values()]
     changing = [
         op.path for op in every if op.path.startswith("/get-") and op.kind is not Kind.QUERY

@@ -45,14 +45,14 @@ async def test_every_operation_of_a_double_can_be_awaited(double: Double) -> Non
             assert await method(**_required(method)) == operation.name
 
 
-async def test_a_double_answers_with_what_it_is_given(double: Double) -> None:
+async def test_a_double_returns_the_configured_value(double: Double) -> None:
     web = make(models.Vm, name="web-1")
     double.vm.get_vms.return_value = [web]
     assert await double.vm.get_vms(where={"name": "web-1"}) == [web]
     double.vm.get_vms.assert_awaited_once_with(where={"name": "web-1"})
 
 
-def test_a_double_refuses_what_a_session_has_not(double: Double) -> None:
+def test_a_double_rejects_attributes_that_a_session_lacks(double: Double) -> None:
     with pytest.raises(AttributeError):
         _ = double.vmm
     with pytest.raises(AttributeError):
@@ -61,6 +61,6 @@ def test_a_double_refuses_what_a_session_has_not(double: Double) -> None:
         double.vm.get_vms(wher={})
 
 
-def test_a_double_is_an_instance_of_what_it_stands_for(double: Double) -> None:
+def test_a_double_is_an_instance_of_the_mocked_class(double: Double) -> None:
     assert isinstance(double, Cloudtower)
     assert isinstance(double.vm, VmNamespace)

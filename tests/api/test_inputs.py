@@ -54,7 +54,9 @@ def bodies(maker: Maker, operation: Raw, shape: Shape) -> Iterator[Any]:
 
 @pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_nothing_that_a_server_takes_is_refused(version: str, tell: Callable[[str], None]) -> None:
+def test_arguments_that_a_server_accepts_are_never_rejected(
+    version: str, tell: Callable[[str], None]
+) -> None:
     document = spec(version)
     maker = Maker(document)
     checked = wide = 0

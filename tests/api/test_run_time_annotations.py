@@ -53,7 +53,7 @@ def _holds_text(hint: object) -> bool:
     return isinstance(hint, str | ForwardRef) or any(map(_holds_text, get_args(hint)))
 
 
-def test_what_help_shows_for_arguments_that_may_be_omitted_is_none() -> None:
+def test_help_shows_none_as_default_of_optional_arguments() -> None:
     tower = Cloudtower("127.0.0.1", token="t")
     for namespace, method in (name.split(".") for name in OPERATIONS.values()):
         parameters = inspect.signature(getattr(getattr(tower, namespace), method)).parameters
@@ -70,7 +70,7 @@ def test_a_filter_inside_a_filter_evaluates_to_the_full_filter() -> None:
     assert hints["vm_nics_some"] == inputs.VmNicWhereInput
 
 
-def test_annotations_name_what_json_has_of_several_types() -> None:
+def test_annotations_of_several_types_evaluate_to_the_json_type() -> None:
     hints = get_type_hints(inputs.VmWhereInput)
     assert hints["status"] == inputs.VmStatus | None
     assert get_origin(inputs.VmStatus) is Literal
@@ -90,7 +90,7 @@ def test_every_argument_and_answer_has_a_json_schema(package: ModuleType) -> Non
         assert len(described) == len(record.__annotations__)
 
 
-def test_the_schema_of_an_argument_tells_right_from_wrong_values() -> None:
+def test_the_schema_of_an_argument_rejects_invalid_values() -> None:
     schema: Any = jsonschema.Draft202012Validator(msgspec.json.schema(inputs.VmWhereInput))
     right = {
         "name_contains": "web",

@@ -98,7 +98,9 @@ def test_an_argument_that_is_a_date_takes_a_datetime(operation: Operation[Any], 
         ({"status": MOMENT}, "where.status: expected a string, got datetime"),
     ],
 )
-def test_another_date_is_refused_with_its_place(where: dict[str, Any], message: str) -> None:
+def test_an_invalid_date_is_rejected_with_its_field_path(
+    where: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InvalidInput) as caught:
         check(GET_VMS, {"where": where}, validate=True)
     assert str(caught.value) == f"vm.get_vms: {message}"
@@ -129,7 +131,7 @@ def test_values_of_any_kind_are_searched_for_dates(wrap: Any) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("operation", [GET_VMS, START_VM])
-def test_without_validation_dates_are_spelled_all_the_same(operation: Operation[Any]) -> None:
+def test_dates_are_converted_without_validation_too(operation: Operation[Any]) -> None:
     where: dict[str, Any] = {"id": "vm", "no_such_key": {"at": MOMENT}}
     checked = check(operation, {"where": where}, validate=False)
     assert checked == {"where": {"id": "vm", "no_such_key": {"at": TEXT}}}
@@ -138,7 +140,7 @@ def test_without_validation_dates_are_spelled_all_the_same(operation: Operation[
         check(operation, {"where": where}, validate=False)
 
 
-def test_a_date_is_no_name_of_a_field() -> None:
+def test_a_date_as_a_key_is_rejected() -> None:
     arguments = {"where": {"id": "t"}, "data": {"args": {MOMENT: 1}}}
     with pytest.raises(InvalidInput, match="got a date as the name of a field; use a string"):
         check(UPDATE_TASK, arguments, validate=True)

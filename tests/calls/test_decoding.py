@@ -104,7 +104,7 @@ def vm(**fields: object) -> dict[str, object]:
     return {"id": "v", "vcpu": 2, **fields}
 
 
-def test_a_right_answer_is_decoded_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_valid_answer_is_decoded_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     body = [vm(status="NEW", ioPolicy="x", future=1)]
     assert decoded(VMS, body) == [Vm(id="v", vcpu=2, status=Status("NEW"), io_policy="x")]
     assert not caplog.records
@@ -123,7 +123,7 @@ def test_a_right_answer_is_decoded_without_a_word(caplog: pytest.LogCaptureFixtu
         (vm(host="h"), "host", "$[1].host"),
     ],
 )
-def test_what_is_wrong_becomes_none_and_the_rest_is_kept(
+def test_an_invalid_value_becomes_none_and_the_others_are_decoded(
     broken: object, field: str, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, bad, also_good = decoded(VMS, [vm(), broken, vm()])
@@ -167,7 +167,7 @@ def test_a_float_without_a_fraction_is_an_integer(
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_name_cut_within_an_emoji_is_kept_without_a_word(
+def test_a_name_cut_within_an_emoji_is_decoded_without_a_warning(
     caplog: pytest.LogCaptureFixture, strict: bool
 ) -> None:
     body = rb'[{"id": "1", "vcpu": 1, "host": {"id": "h", "name": "cut \ud83d"}}]'
@@ -179,7 +179,7 @@ def test_a_name_cut_within_an_emoji_is_kept_without_a_word(
 @pytest.mark.parametrize(
     ("number", "rounded"), [(2.9, 3), (107374182400.5, 107374182400), (-1.2, -1)]
 )
-def test_a_fraction_is_rounded_without_a_word(
+def test_a_fraction_is_rounded_without_a_warning(
     number: float, rounded: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     (found,) = decoded(VMS, [vm(vcpu=number)])
@@ -218,7 +218,7 @@ LONG: list[tuple[Operation[Any], bytes]] = [
 
 
 @pytest.mark.parametrize(("operation", "body"), LONG, ids=range(len(LONG)))
-def test_taking_a_large_answer_apart_lets_other_tasks_run(
+def test_repairing_a_large_answer_lets_other_tasks_run(
     operation: Operation[Any], body: bytes
 ) -> None:
     found = decode(operation, Answer(200, body, None), "https://t", strict=False)
@@ -261,7 +261,9 @@ def test_a_slice_ends_when_the_call_is_cancelled() -> None:
         reading.throw(asyncio.CancelledError())
 
 
-def test_faults_in_a_large_answer_have_the_same_places(caplog: pytest.LogCaptureFixture) -> None:
+def test_faults_in_a_large_answer_have_the_same_field_paths(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     found = decoded(VMS, large(b'{"id":"w","vcpu":null}', b"5"))
     assert len(found) == 140_001
     assert found[70_000] == Vm(id="w", vcpu=None)  # type: ignore[arg-type]
@@ -272,7 +274,7 @@ def test_faults_in_a_large_answer_have_the_same_places(caplog: pytest.LogCapture
 
 
 @pytest.mark.anyio
-async def test_taking_an_answer_apart_ends_at_the_deadline_of_the_call() -> None:
+async def test_repairing_an_answer_ends_at_the_deadline_of_the_call() -> None:
     body = b"[%s]" % b",".join([b"{}"] * 2_000_000)  # takes seconds on any machine
 
     async def answer(_: web.Request) -> web.Response:
@@ -285,7 +287,7 @@ async def test_taking_an_answer_apart_ends_at_the_deadline_of_the_call() -> None
             await tower.vm.start_vm(where={"id": "v"}, timeout=0.5)
 
 
-def test_only_rows_that_fail_are_taken_apart(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_rows_that_fail_to_decode_are_repaired(caplog: pytest.LogCaptureFixture) -> None:
     odd = b'{"id": "a", "vcpu": 1, "unknown": "\xff"}'  # unknown fields are not read
     assert decoded(VMS, b'[%s, {"id": "b", "vcpu": null}]' % odd)[0] == Vm(id="a", vcpu=1)
     assert "at $[1].vcpu;" in caplog.messages[0]
@@ -293,7 +295,7 @@ def test_only_rows_that_fail_are_taken_apart(caplog: pytest.LogCaptureFixture) -
     assert "not JSON" in str(refused(VMS, b'[%s, {"id": "b", "vcpu": 1e999}]' % odd))
 
 
-def test_faults_are_repaired_as_deep_as_they_lie(caplog: pytest.LogCaptureFixture) -> None:
+def test_faults_are_repaired_at_any_depth(caplog: pytest.LogCaptureFixture) -> None:
     body = vm(
         host={"id": 5, "name": "h"}, disks=[{"id": "d"}, None, {"id": None}], labels={"a": "x"}
     )
@@ -315,7 +317,7 @@ def test_generic_answers_are_repaired_too() -> None:
     assert started == WithTask(data=Vm(id="v", vcpu=None), task_id="t")  # type: ignore[arg-type]
 
 
-def test_the_warning_names_a_few_places_and_counts_the_rest(
+def test_the_warning_names_a_few_field_paths_and_counts_the_rest(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     decoded(VMS, [vm(vcpu=None)] * 100)
@@ -324,7 +326,7 @@ def test_the_warning_names_a_few_places_and_counts_the_rest(
 
 
 @pytest.mark.parametrize("body", [{}, "x", 5, None, ["x"], [None, None], [{}], [{"error": "x"}]])
-def test_an_answer_of_which_nothing_is_left_is_refused(body: object) -> None:
+def test_an_answer_without_a_usable_row_is_rejected(body: object) -> None:
     assert refused(VMS, body).place.startswith("$")
 
 
@@ -355,7 +357,9 @@ def test_strict_refuses_the_first_fault_and_quotes_it() -> None:
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_what_is_no_json_is_told_apart(body: bytes, said: str, strict: bool) -> None:
+def test_the_error_distinguishes_kinds_of_invalid_json(
+    body: bytes, said: str, strict: bool
+) -> None:
     error = refused(VMS, body, strict=strict)
     assert said in str(error)
     assert error.place == "$"
@@ -371,7 +375,7 @@ def test_excerpts_hide_secrets() -> None:
 
 @pytest.mark.parametrize("kind", [b"[%b]", b'{"a": %b}'])
 @pytest.mark.parametrize("strict", [False, True])
-def test_what_is_wrong_may_be_nested_deeply(kind: bytes, strict: bool) -> None:
+def test_invalid_values_may_be_nested_deeply(kind: bytes, strict: bool) -> None:
     nested = b"1"
     for _ in range(500):
         nested = kind.replace(b"%b", nested)
@@ -391,7 +395,7 @@ JSON = st.recursive(
 
 @pytest.mark.parametrize("operation", [VMS, ONE, TASK, TEXT, FILE, SECRET])
 @given(body=st.binary() | JSON.map(lambda value: json.dumps(value).encode()), strict=st.booleans())
-def test_nothing_but_our_error_comes_out(
+def test_any_body_is_decoded_or_raises_our_error(
     operation: Operation[object], body: bytes, strict: bool
 ) -> None:
     try:
@@ -401,7 +405,7 @@ def test_nothing_but_our_error_comes_out(
 
 
 @given(JSON)
-def test_what_is_no_list_of_objects_is_never_read_as_no_vms(value: object) -> None:
+def test_only_an_empty_list_is_decoded_as_no_vms(value: object) -> None:
     try:
         found = decoded(VMS, value)
     except ResponseDecodeError:
@@ -413,12 +417,12 @@ def test_what_is_no_list_of_objects_is_never_read_as_no_vms(value: object) -> No
 @pytest.mark.parametrize(
     ("body", "text"), [(b'"4.9.0"', "4.9.0"), (b"4.9.0\n", "4.9.0"), (b'""', ""), (b"5", "5")]
 )
-def test_a_text_may_come_bare(body: bytes, text: str) -> None:
+def test_a_text_may_be_sent_without_json_quotes(body: bytes, text: str) -> None:
     assert decoded(TEXT, body) == text
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"<html>"])
-def test_a_page_or_nothing_is_no_text(body: bytes) -> None:
+def test_html_null_and_an_empty_body_are_rejected_as_text(body: bytes) -> None:
     refused(TEXT, body)
 
 
@@ -432,9 +436,9 @@ def test_a_page_or_nothing_is_no_text(body: bytes) -> None:
         (b"", b""),
     ],
 )
-def test_a_file_may_come_as_base64_or_as_it_is(body: bytes, content: bytes) -> None:
+def test_a_file_may_be_base64_or_raw(body: bytes, content: bytes) -> None:
     assert decoded(FILE, body) == content
 
 
-def test_a_page_is_no_file() -> None:
+def test_an_html_page_is_rejected_as_a_file() -> None:
     refused(FILE, b"<!doctype html>")

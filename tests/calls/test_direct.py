@@ -143,7 +143,7 @@ async def test_request_takes_paths_with_or_without_the_slash_and_the_root(
     assert seen.headers["content-language"] == "en-US"
 
 
-async def test_request_leaves_a_path_alone_that_only_looks_like_the_root(tower: Tower) -> None:
+async def test_request_keeps_a_path_that_only_starts_like_the_root(tower: Tower) -> None:
     async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:
         await session.request("v2/apis")
     assert tower.targets == ["/v2/api/v2/apis"]
@@ -162,7 +162,7 @@ async def test_request_returns_plain_values_and_names_its_path_in_errors(tower: 
     assert tower.targets == ["/v2/api/things?a=1", "/v2/api/things"]
 
 
-async def test_request_tells_a_login_that_is_not_found_from_its_path() -> None:
+async def test_request_reports_a_404_of_the_login_as_an_error_of_the_login() -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(status=404)
 
@@ -205,7 +205,7 @@ async def test_request_takes_a_dict_as_query() -> None:
 # raw
 
 
-async def test_raw_returns_status_headers_and_bytes_whatever_they_are(tower: Tower) -> None:
+async def test_raw_returns_any_status_headers_and_bytes(tower: Tower) -> None:
     packed = gzip.compress(b"id,name\n1,\xff\n")
     tower.answers = [
         web.Response(status=201, body=b"<html>", headers={"X-Size": "5"}),
@@ -245,7 +245,7 @@ async def test_raw_sends_json_bytes_or_a_form_and_a_query(tower: Tower) -> None:
     assert bare.body == b""
 
 
-async def test_raw_sends_the_credential_that_it_is_told(tower: Tower) -> None:
+async def test_raw_sends_the_selected_credential(tower: Tower) -> None:
     basic = "Basic " + b64encode("öbs:pässwörd:1".encode()).decode()
     async with serve(tower) as url:
         session = Cloudtower(url, username="root", password=PASSWORD)
@@ -315,7 +315,7 @@ async def test_raw_logs_in_again_for_the_token_only(tower: Tower) -> None:
             assert tower.targets == ["/x"]
 
 
-async def test_raw_keeps_to_its_time_out() -> None:
+async def test_raw_respects_its_time_out() -> None:
     async with serve_bytes(hang=True) as url, Cloudtower(url, token=TOKEN) as session:
         with pytest.raises(errors.CallTimeout, match=r"no answer within 0\.05 s"):
             await session.raw("GET", "/x", timeout=0.05)
@@ -349,7 +349,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("wrong", "said"), WRONG, ids=[said for _, said in WRONG])
-async def test_raw_refuses_wrong_arguments_and_tells_no_secret(
+async def test_raw_rejects_wrong_arguments_without_revealing_a_secret(
     tower: Tower, wrong: dict[str, Any], said: str
 ) -> None:
     async with serve(tower) as url, Cloudtower(url, token=TOKEN) as session:

@@ -54,7 +54,9 @@ ROWS = rows()
 
 
 @pytest.mark.parametrize(("text", "matches", "outcome"), ROWS, ids=[row[0] for row in ROWS])
-def test_the_table_is_true(text: str, matches: str, outcome: str) -> None:
+def test_each_row_of_the_table_has_the_documented_outcome(
+    text: str, matches: str, outcome: str
+) -> None:
     where = value_of(text)
     if outcome == "refused":
         with pytest.raises(EmptyFilter, match=r"^vm\.start_vm: where: .* or pass EVERYTHING$"):
@@ -70,7 +72,7 @@ def test_the_table_is_true(text: str, matches: str, outcome: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_the_table_says_is_what_the_simulator_matches() -> None:
+async def test_the_matches_in_the_table_are_those_of_the_simulator() -> None:
     async with Simulator() as sim:
         every = {vm["id"] for vm in sim.store.select("Vm")}
         for text, matches, _ in ROWS:
@@ -86,7 +88,7 @@ async def test_what_the_table_says_is_what_the_simulator_matches() -> None:
                 assert found == every or (matches == "everything on a host" and found), text
 
 
-def test_the_table_is_long_and_nothing_stands_in_it_twice() -> None:
+def test_the_table_is_long_and_has_no_duplicates() -> None:
     assert len({text for text, _, _ in ROWS}) == len(ROWS) > 45
 
 
@@ -160,7 +162,7 @@ def matches_whatever_is_set(where: Where) -> bool:
 
 @settings(max_examples=1000)
 @given(where=wheres("Vm", CONSTANT + NULLS))
-def test_a_filter_that_matches_everything_for_how_it_is_built_is_refused(where: Where) -> None:
+def test_a_filter_that_matches_everything_by_its_structure_is_detected(where: Where) -> None:
     own = with_own_flags(where, itertools.chain(FLAGS, itertools.repeat("more")))
     assume("more" not in repr(own))
     if matches_whatever_is_set(own):
@@ -184,7 +186,7 @@ WITH_FILTERS = [
 
 
 @pytest.mark.anyio
-async def test_no_operation_that_changes_anything_lets_an_empty_filter_out(
+async def test_every_mutation_rejects_an_empty_filter(
     tell: Callable[[str], None],
 ) -> None:
     async with Simulator() as sim, our_client(sim) as tower:
@@ -291,7 +293,7 @@ def test_a_lost_value_is_found_with_and_without_validation(part: object, validat
         check(START_VM, {"where": where}, validate=validate)
 
 
-def test_what_was_judged_is_what_is_sent() -> None:
+def test_the_checked_filter_is_the_one_that_is_sent() -> None:
     where = {"cluster": ClusterFilter(name="c"), "id_in": msgspec.Raw(b'["a"]')}
     sent = {"where": {"cluster": {"name": "c"}, "id_in": ["a"]}}
     assert check(START_VM, {"where": where}, validate=False) == sent
@@ -318,7 +320,7 @@ def test_a_key_that_is_a_member_of_an_enum_is_sent_by_its_value_or_refused() -> 
 
 
 @pytest.mark.parametrize("broken", [msgspec.Raw(b"{"), object()])
-def test_what_is_no_json_is_refused_in_place_of_a_filter(broken: object) -> None:
+def test_a_filter_that_cannot_be_written_as_json_is_rejected(broken: object) -> None:
     with pytest.raises(
         InvalidInput, match=r"vm\.start_vm: the arguments cannot be written as JSON"
     ):
@@ -326,7 +328,7 @@ def test_what_is_no_json_is_refused_in_place_of_a_filter(broken: object) -> None
 
 
 @pytest.mark.parametrize("validate", [True, False])
-def test_keys_that_are_no_texts_are_no_fault_of_the_guard(validate: bool) -> None:
+def test_keys_that_are_not_strings_do_not_break_the_guard(validate: bool) -> None:
     where: dict[Any, Any] = {7: None, "name": "web"}
     if validate:
         with pytest.raises(InvalidInput, match=r"where\.7: no such field"):
@@ -336,20 +338,20 @@ def test_keys_that_are_no_texts_are_no_fault_of_the_guard(validate: bool) -> Non
 
 
 @pytest.mark.parametrize("validate", [True, False])
-def test_it_is_refused_whether_keys_are_checked_or_not(validate: bool) -> None:
+def test_an_empty_filter_is_rejected_with_and_without_validation(validate: bool) -> None:
     wide: list[Where] = [{}, {"where": None}, {"where": {}}]
     for arguments in wide:
         with pytest.raises(EmptyFilter):
             check(START_VM, arguments, validate=validate)
 
 
-def test_what_is_no_filter_at_all_is_not_judged() -> None:
+def test_without_validation_values_that_are_no_filters_are_ignored() -> None:
     where: list[Any] = ["abc", [{}], 7, {"AND": "abc"}, {"OR": 7}, {"nmae": "x"}]
     for wrong in where:
         check(START_VM, {"where": wrong}, validate=False)
 
 
-def test_a_single_filter_in_the_place_of_several_counts_as_one() -> None:
+def test_a_single_filter_instead_of_a_list_counts_as_a_list_of_one() -> None:
     with pytest.raises(EmptyFilter):
         check(START_VM, {"where": {"AND": {}}}, validate=False)
 
@@ -371,6 +373,6 @@ def test_the_clusters_of_an_upload_are_a_filter(clusters: str) -> None:
         check(upload, {"file": b"", "clusters": fine}, validate=True)
 
 
-def test_an_operation_without_arguments_takes_what_it_gets() -> None:
+def test_an_operation_without_declared_arguments_accepts_any() -> None:
     bare = Operation("x.y", "/y", START_VM.kind, lambda: object)
     check(bare, {"where": {}}, validate=True)

@@ -140,7 +140,7 @@ async def calling(tower: Cloudtower) -> BaseException | None:
 
 
 @pytest.mark.anyio
-async def test_a_login_and_a_pair_are_not_looked_for_in_another_loop() -> None:
+async def test_login_and_failover_are_rejected_in_another_loop() -> None:
     async with serve_bytes(hang=True) as first, serve_bytes(hang=True) as second:
         tower = Cloudtower([first, second], username="root", password=PASSWORD, timeout=0.2)
         async with asyncio.TaskGroup() as group:
@@ -153,7 +153,7 @@ async def test_a_login_and_a_pair_are_not_looked_for_in_another_loop() -> None:
         await tower.close()
 
 
-def test_after_the_end_of_its_loop_a_session_that_was_opened_says_so_and_can_be_closed() -> None:
+def test_after_its_loop_has_ended_a_session_rejects_calls_and_can_be_closed() -> None:
     tower = Cloudtower("tower.example", token="t")
 
     async def used() -> None:
@@ -210,7 +210,7 @@ def test_under_trio_the_error_says_asyncio_only(use: Use) -> None:
     trio.run(main)
 
 
-def test_with_says_async_with() -> None:
+def test_with_raises_an_error_that_suggests_async_with() -> None:
     tower: Any = Cloudtower("tower.example", token="t")
     with pytest.raises(TypeError, match="async with Cloudtower"), tower:
         raise AssertionError

@@ -64,7 +64,7 @@ async def echo(request: web.Request) -> web.Response:
 
 
 @pytest.mark.parametrize("retry", [3, 0, {"attempts": 3}])
-async def test_what_is_no_policy_is_refused(retry: object) -> None:
+async def test_an_invalid_retry_policy_is_rejected(retry: object) -> None:
     with pytest.raises(errors.InvalidSettings, match=r"^retry: expected a RetryPolicy, ") as info:
         async with caller("http://tower.example", retry=retry):
             pass
@@ -89,7 +89,7 @@ async def test_a_list_is_sent_as_it_is() -> None:
         assert (await c.call(ECHO, [{"id": None}]))["body"] == '[{"id":null}]'
 
 
-async def test_the_token_goes_bare_and_not_to_public_operations() -> None:
+async def test_the_token_is_sent_without_a_scheme_and_not_to_public_operations() -> None:
     async with serve(echo) as url, caller(url) as c:
         assert (await c.call(ECHO))["headers"]["authorization"] == TOKEN
         assert "authorization" not in (await c.call(PUBLIC))["headers"]
@@ -183,7 +183,7 @@ async def test_the_time_of_the_session_is_the_default() -> None:
             await c.call(LIST)
 
 
-async def test_a_time_that_is_none_is_refused() -> None:
+async def test_an_invalid_time_out_is_rejected() -> None:
     async with caller("http://127.0.0.1") as c:
         with pytest.raises(errors.InvalidInput, match=r"x\.list: timeout: expected .* got -1"):
             await c.call(LIST, timeout=-1)
@@ -243,7 +243,7 @@ async def test_after_a_time_out_and_a_cancellation_the_pool_still_serves() -> No
         assert (await c.call(ECHO, timeout=5))["path"] == "/v2/api/echo"
 
 
-async def test_no_more_requests_are_in_flight_than_may() -> None:
+async def test_requests_in_flight_stay_below_the_limit() -> None:
     at_work: list[int] = []
     most: list[int] = []
 
@@ -265,7 +265,7 @@ async def test_no_more_requests_are_in_flight_than_may() -> None:
     assert (len(most), max(most)) == (20, 2)
 
 
-async def test_what_the_rate_keeps_back_is_not_sent_and_says_why() -> None:
+async def test_a_time_out_in_the_rate_limit_says_that_the_call_was_not_sent() -> None:
     seen: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:

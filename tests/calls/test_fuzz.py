@@ -9,7 +9,7 @@ from cloudtower_async.calls.decoding import SlicedAnswer, decode
 from cloudtower_async.transport.responses import Answer
 
 
-def test_right_answers_of_all_operations_decode_strictly() -> None:
+def test_valid_answers_of_all_operations_decode_strictly() -> None:
     for operation in operations():
         answer = Answer(200, json.encode(right_answer(operation)), "r-1")
         found = decode(operation, answer, "https://tower.example", strict=True)

@@ -132,7 +132,7 @@ async def test_middleware_sees_a_call_before_and_after(server: Server, url: str)
     assert [(one.status, one.attempt) for one in call.exchanges] == [(503, 1), (200, 2)]
 
 
-async def test_a_login_on_the_way_is_no_attempt_of_the_call(server: Server, url: str) -> None:
+async def test_a_login_during_a_call_is_not_counted_as_an_attempt(server: Server, url: str) -> None:
     seen = Seen()
     tower = Cloudtower(url, username="u", password=PASSWORD, middleware=[seen])
     with record_exchanges() as exchanges:
@@ -143,7 +143,7 @@ async def test_a_login_on_the_way_is_no_attempt_of_the_call(server: Server, url:
     assert (call.operation, call.attempts) == ("vm.get_vms", 1)
 
 
-async def test_the_first_is_the_outermost_and_with_options_adds_inside(url: str) -> None:
+async def test_the_first_middleware_is_outermost_and_with_options_adds_inside(url: str) -> None:
     order: list[str] = []
 
     def named(name: str) -> Middleware:
@@ -229,7 +229,7 @@ async def test_what_middleware_changed_is_checked_again(
     assert server.sent == []
 
 
-async def test_middleware_may_say_that_everything_is_meant(server: Server, url: str) -> None:
+async def test_middleware_may_pass_everything_as_the_filter(server: Server, url: str) -> None:
     async def widen(call: OperationCall, proceed: Proceed) -> object:
         return await proceed(call.replace(arguments={"where": EVERYTHING}))
 
@@ -238,7 +238,7 @@ async def test_middleware_may_say_that_everything_is_meant(server: Server, url: 
     assert server.sent == [("delete-vm", {"where": {}})]
 
 
-async def test_only_what_may_change_can_be_changed(url: str) -> None:
+async def test_middleware_can_change_only_arguments_and_options(url: str) -> None:
     async def rename(call: OperationCall, proceed: Proceed) -> object:
         changes: dict[str, Any] = {"kind": "query"}
         return await proceed(call.replace(**changes))
@@ -490,7 +490,7 @@ async def test_a_forgotten_return_is_an_error(server: Server, url: str, sent: bo
     assert ("the call itself was a success" in str(info.value)) is sent
 
 
-async def test_none_is_an_answer_where_the_server_says_so(server: Server, url: str) -> None:
+async def test_middleware_may_return_none_if_the_server_sent_null(server: Server, url: str) -> None:
     server.body = None
     async with session(url, through) as tower:
         assert await tower.request("/x", method="GET") is None
@@ -650,7 +650,7 @@ async def test_each_kind_of_work_passes_through() -> None:
         assert seen.calls[-1].operation == "api_info.get_api_version"
 
 
-async def test_an_error_is_explained_even_if_middleware_forbids_the_question(
+async def test_an_error_is_explained_even_if_middleware_denies_queries(
     server: Server, url: str
 ) -> None:
     async def forbid(call: OperationCall, proceed: Proceed) -> object:
@@ -670,7 +670,7 @@ async def test_an_error_is_explained_even_if_middleware_forbids_the_question(
     assert asked[1:] == ["api_info.get_api_version"]
 
 
-async def test_without_middleware_a_call_is_sent_without_a_detour(url: str) -> None:
+async def test_without_middleware_a_call_is_sent_directly(url: str) -> None:
     async with session(url) as tower:
         executor = tower._executor  # pyright: ignore[reportPrivateUsage]
         sending = executor.send(GET_VMS, {})

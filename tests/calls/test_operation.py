@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloudtower_async.calls.operation import Auth, Carries, Kind, Operation
 
 
-def test_the_answer_type_is_asked_for_at_first_use_and_once() -> None:
+def test_the_answer_type_is_loaded_once_at_first_use() -> None:
     asked: list[int] = []
 
     def answer() -> type[list[int]]:

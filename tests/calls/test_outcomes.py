@@ -116,9 +116,7 @@ async def serve_nothing() -> AsyncGenerator[str]:
 
 @pytest.mark.parametrize("whose", WHOSE)
 @pytest.mark.parametrize("mutate", MUTATIONS)
-async def test_who_gives_up_before_there_is_a_connection_has_sent_nothing(
-    mutate: Mutation, whose: str
-) -> None:
+async def test_a_time_out_before_a_connection_says_not_sent(mutate: Mutation, whose: str) -> None:
     async with (
         serve_nothing() as url,  # also no greeting of TLS
         session(whose, url.replace("http:", "https:")) as tower,
@@ -132,7 +130,7 @@ async def test_who_gives_up_before_there_is_a_connection_has_sent_nothing(
 
 @pytest.mark.parametrize("whose", WHOSE)
 @pytest.mark.parametrize("mutate", MUTATIONS)
-async def test_who_gives_up_after_the_request_has_left_does_not_know(
+async def test_a_time_out_after_the_request_has_an_unknown_outcome(
     mutate: Mutation, whose: str
 ) -> None:
     async with serve_nothing() as url, session(whose, url) as tower:
@@ -143,7 +141,7 @@ async def test_who_gives_up_after_the_request_has_left_does_not_know(
 
 @pytest.mark.parametrize("whose", WHOSE)
 @pytest.mark.parametrize("mutate", MUTATIONS)
-async def test_a_connection_that_ends_after_the_request_has_left_tells_nothing(
+async def test_a_connection_closed_after_the_request_has_an_unknown_outcome(
     mutate: Mutation, whose: str
 ) -> None:
     async with serve_bytes() as url, session(whose, url) as tower:
@@ -155,7 +153,7 @@ async def test_a_connection_that_ends_after_the_request_has_left_tells_nothing(
 @pytest.mark.parametrize("end", ["close", "abort"])
 @pytest.mark.parametrize("whose", WHOSE)
 @pytest.mark.parametrize("mutate", MUTATIONS)
-async def test_a_connection_that_ends_is_no_reason_to_send_a_mutation_again(
+async def test_a_mutation_is_not_retried_after_a_closed_connection(
     mutate: Mutation, whose: str, end: str
 ) -> None:
     """aiohttp repeats PUT and DELETE by itself."""
@@ -191,7 +189,7 @@ async def test_a_status_below_200_is_no_success(status: bytes) -> None:
 
 
 @pytest.mark.parametrize("whose", WHOSE)
-async def test_a_connection_that_is_refused_has_taken_nothing(whose: str) -> None:
+async def test_a_refused_connection_says_not_sent(whose: str) -> None:
     async with session(whose, f"http://127.0.0.1:{unused_port()}") as tower:
         with pytest.raises(ConnectionFailed) as info:
             await with_json(tower)
@@ -377,7 +375,7 @@ async def test_an_error_of_the_sdk_from_a_middleware_is_not_taken_for_the_calls_
             assert isinstance(info.value.__cause__, NotFound)
 
 
-async def test_a_middleware_that_asks_elsewhere_does_not_hide_the_first_request() -> None:
+async def test_a_middleware_that_sends_another_request_does_not_hide_the_first() -> None:
     elsewhere = f"http://127.0.0.1:{unused_port()}"
 
     async def ask_elsewhere(

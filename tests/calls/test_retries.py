@@ -165,7 +165,7 @@ CALLS = [
 ]
 
 
-def test_the_walk_meets_every_fault() -> None:
+def test_the_faults_cover_every_kind_that_is_not_tested_elsewhere() -> None:
     # The others are tested with TLS, proxies, logins and pairs.
     elsewhere = {
         FailureKind.TLS_FAILED,
@@ -181,7 +181,7 @@ def test_the_walk_meets_every_fault() -> None:
     ("fault", "strike"),
     [pytest.param(fault, strike, id=name) for name, fault, strike in FAULTS],
 )
-async def test_the_table_is_what_happens(
+async def test_each_fault_is_retried_as_the_table_says(
     sim: Simulator,
     fault: FailureKind,
     strike: Callable[[Simulator, str], Awaitable[None] | None],
@@ -258,7 +258,7 @@ async def test_many_calls_through_many_faults_do_nothing_twice(sim: Simulator) -
     assert {*told.values()} >= {True, None}
 
 
-async def test_no_more_is_sent_again_than_the_budget_has(sim: Simulator) -> None:
+async def test_retries_stop_when_the_budget_is_used_up(sim: Simulator) -> None:
     policy = RetryPolicy(backoff=0.001, cap=0.002, attempts=4, budget=5)
     async with session(sim, retry=policy) as tower:
         sim.faults.fail("get-clusters", status=503, times=10_000)
@@ -268,7 +268,7 @@ async def test_no_more_is_sent_again_than_the_budget_has(sim: Simulator) -> None
     assert count(sim, "get-clusters") == 4 + 5
 
 
-async def test_a_pause_that_the_call_has_no_time_for_is_not_made(sim: Simulator) -> None:
+async def test_a_call_fails_at_once_if_retry_after_exceeds_its_time_out(sim: Simulator) -> None:
     sim.faults.fail("get-clusters", status=429, headers={"retry-after": "3600"})
     async with session(sim) as tower:
         with pytest.raises(TooManyRequests) as info:
@@ -277,7 +277,7 @@ async def test_a_pause_that_the_call_has_no_time_for_is_not_made(sim: Simulator)
     assert info.value.attempts == 1
 
 
-async def test_a_time_out_tells_what_had_gone_wrong_before(sim: Simulator) -> None:
+async def test_a_time_out_reports_the_failures_before_it(sim: Simulator) -> None:
     sim.faults.fail("get-clusters", status=503)
     sim.faults.hang("get-clusters")
     async with session(sim) as tower:
@@ -286,7 +286,9 @@ async def test_a_time_out_tells_what_had_gone_wrong_before(sim: Simulator) -> No
     assert isinstance(info.value.__cause__, ServerError)
 
 
-async def test_the_time_out_of_a_mutation_is_both_errors(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_mutation_timeout_is_a_time_out_and_an_unknown_outcome(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     sim.faults.hang("poweroff-vm")
     vm = sim.add_vm(status="RUNNING")["id"]
     with pytest.raises(MutationTimeout, match="may have been carried out") as info:
@@ -372,7 +374,7 @@ async def test_without_time_for_locks_the_first_is_raised(
     assert info.value.attempts == count(sim, "poweroff-vm") == 1
 
 
-async def test_when_the_time_for_locks_is_over_the_error_tells_of_it(
+async def test_when_the_lock_timeout_is_over_the_error_says_so(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.faults.fail("poweroff-vm", status=400, body=LOCKED, times=10_000)
@@ -439,7 +441,7 @@ async def test_a_token_that_is_refused_although_it_is_new_ends_the_call(
     assert (count(sim, "login"), count(sim, "get-clusters")) == (2, 2)
 
 
-async def test_with_a_bare_token_nothing_is_tried(sim: Simulator) -> None:
+async def test_with_only_a_token_a_401_is_not_retried(sim: Simulator) -> None:
     async with Cloudtower(sim.url, token="old") as tower:
         with pytest.raises(Unauthorized, match=r"pass a new token=, .*With username="):
             await tower.cluster.get_clusters()
@@ -463,7 +465,7 @@ async def test_closing_ends_the_wait_for_a_lock(sim: Simulator) -> None:
         await tower.close()
 
 
-async def test_an_outcome_that_is_unknown_is_told_and_nothing_sent_again(
+async def test_an_unknown_outcome_is_raised_without_a_retry(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.faults.reset("poweroff-vm", executed=True)
@@ -496,7 +498,7 @@ async def test_closing_ends_a_call_that_is_sent_again(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("fault", [one for one in EVERY_FAULT if one.kind == "answer"])
-async def test_what_was_sent_is_let_go_without_a_collection(
+async def test_sent_files_are_released_without_garbage_collection(
     sim: Simulator, tower: Cloudtower, fault: Fault
 ) -> None:
     content = io.BytesIO(b"abc")

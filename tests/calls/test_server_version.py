@@ -53,7 +53,7 @@ def test_versions_are_compared_by_their_numbers(version: str, other: str, older:
     assert is_older(version, other) is older
 
 
-async def test_the_version_is_asked_once_for_a_connection(sim: Simulator) -> None:
+async def test_the_version_is_requested_once_per_connection(sim: Simulator) -> None:
     async with session(sim) as tower:
         assert await tower.server_version() == "3.0.0"
         assert await tower.with_options(timeout=9).server_version() == "3.0.0"
@@ -88,7 +88,7 @@ async def test_the_error_says_that_the_server_is_too_old(sim: Simulator) -> None
         (b"", NotFound.default_hint),
     ],
 )
-async def test_where_the_server_is_new_enough_it_counts_who_says_no(
+async def test_a_404_of_a_new_enough_server_has_a_hint_that_fits_its_body(
     body: bytes | None, hint: str
 ) -> None:
     async with Simulator(SMALL, clock=Clock(running=False)) as sim, session(sim) as tower:
@@ -103,7 +103,7 @@ async def test_where_the_server_is_new_enough_it_counts_who_says_no(
         assert asked(sim) == 1  # no request for an operation that every server has
 
 
-async def test_a_mutation_that_matches_nothing_says_so() -> None:
+async def test_the_error_of_a_mutation_that_matches_nothing_says_so() -> None:
     async with Simulator(clusters=1, vms=3, nothing_matches="404") as sim, session(sim) as tower:
         with pytest.raises(NotFound, match="no VM matches the filter") as info:
             await tower.vm.start_vm(where={"id": "gone"})
@@ -111,7 +111,7 @@ async def test_a_mutation_that_matches_nothing_says_so() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500])
-async def test_the_first_error_stays_when_the_version_is_not_told(
+async def test_the_first_error_is_raised_when_the_version_is_unknown(
     sim: Simulator, status: int
 ) -> None:
     async with session(sim) as tower:
@@ -130,7 +130,7 @@ async def test_the_first_error_stays_when_there_is_no_time_left(sim: Simulator) 
         assert info.value.hint == NotFound.default_hint
 
 
-async def test_cancelled_while_asking_nothing_is_left(sim: Simulator) -> None:
+async def test_a_cancelled_version_request_leaves_nothing_behind(sim: Simulator) -> None:
     async with session(sim) as tower:
         sim.faults.hang("get-version")
         with anyio.CancelScope() as scope:
@@ -159,7 +159,7 @@ async def test_a_session_that_is_refused_at_its_login_asks_for_no_version() -> N
     assert paths == ["/v2/api/login"]
 
 
-async def test_the_version_needs_a_server_that_tells_it(sim: Simulator) -> None:
+async def test_server_version_raises_the_error_of_the_server(sim: Simulator) -> None:
     async with session(sim) as tower:
         sim.faults.fail("get-version", status=500)
         with pytest.raises(ServerError):

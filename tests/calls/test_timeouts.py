@@ -115,7 +115,7 @@ async def test_waiting_for_the_first_byte_has_a_time_out_of_its_own() -> None:
     assert "read_timeout=" in info.value.hint
 
 
-async def test_so_has_an_answer_that_stops_in_the_middle() -> None:
+async def test_an_answer_that_stops_in_the_middle_reaches_the_read_timeout() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[1"
     async with serve_bytes(head, hang=True) as url:
         tower = Cloudtower(url, token="t", read_timeout=0.05, retry=RetryPolicy(attempts=1))
@@ -124,7 +124,7 @@ async def test_so_has_an_answer_that_stops_in_the_middle() -> None:
         await tower.close()
 
 
-async def test_the_time_of_a_call_holds_all_of_its_parts(sim: Simulator) -> None:
+async def test_the_time_out_of_a_call_includes_its_login(sim: Simulator) -> None:
     for part in ("login", "get-clusters"):
         sim.faults.delay(0.2, part)
     tower = session(sim)

@@ -38,7 +38,7 @@ SENT_ALL_THE_SAME = (
 )
 
 
-def said(operation: Any, given_: object) -> str:  # noqa: ANN401
+def rejection(operation: Any, given_: object) -> str:  # noqa: ANN401
     """Return why arguments are rejected, without the name of the operation."""
     with pytest.raises(InvalidInput) as caught:
         check(operation, given_, validate=True)
@@ -96,8 +96,8 @@ def said(operation: Any, given_: object) -> str:  # noqa: ANN401
         (models, "where: expected an object, got module"),
     ],
 )
-def test_what_is_wrong_with_a_filter_is_said_with_its_place(where: object, message: str) -> None:
-    assert said(GET_VMS, {"where": where}) == message
+def test_an_invalid_filter_is_rejected_with_its_field_path(where: object, message: str) -> None:
+    assert rejection(GET_VMS, {"where": where}) == message
 
 
 @pytest.mark.parametrize("key", ["AND", "OR", "NOT"])
@@ -116,9 +116,11 @@ def test_a_single_filter_in_a_combination_is_judged_like_one_in_a_list() -> None
 
 
 def test_a_key_at_the_top_is_named_as_it_was_passed() -> None:
-    assert said(GET_VMS, {"orderBy": 1}).startswith("order_by: expected a string")
-    assert said(GET_RESOURCE_CHANGES, {"limit": "x"}).startswith("limit: expected a whole number")
-    assert said(GET_VMS, {"were": {}}) == "were: no such field; did you mean where or before?"
+    assert rejection(GET_VMS, {"orderBy": 1}).startswith("order_by: expected a string")
+    assert rejection(GET_RESOURCE_CHANGES, {"limit": "x"}).startswith(
+        "limit: expected a whole number"
+    )
+    assert rejection(GET_VMS, {"were": {}}) == "were: no such field; did you mean where or before?"
 
 
 def test_what_is_missing_is_named() -> None:
@@ -126,22 +128,22 @@ def test_what_is_missing_is_named() -> None:
     one |= {"cpu_cores": 1, "cpu_sockets": 1, "firmware": "BIOS", "vm_disks": {}, "vm_nics": []}
     check(CREATE_VM, [one], validate=True)
     without: dict[str, object] = {key: value for key, value in one.items() if key != "memory"}
-    assert said(CREATE_VM, [one, without]) == f"items[1].memory: missing{SENT_ALL_THE_SAME}"
+    assert rejection(CREATE_VM, [one, without]) == f"items[1].memory: missing{SENT_ALL_THE_SAME}"
     del without["name"], without["ha"]
     missing = f"items[0].ha: missing, and so are memory, name{SENT_ALL_THE_SAME}"
-    assert said(CREATE_VM, (without,)) == missing
+    assert rejection(CREATE_VM, (without,)) == missing
     disk = {"boot": 1, "vm_volume": {"name": "v", "size": 1}}
     one["vm_disks"] = {"mount_new_create_disks": [disk]}
     place = "items[0].vm_disks.mount_new_create_disks[0].bus"
-    assert said(CREATE_VM, [one]) == f"{place}: missing{SENT_ALL_THE_SAME}"
-    assert said(CREATE_VM, one) == "items: expected a list, got an object; put it in a list"
+    assert rejection(CREATE_VM, [one]) == f"{place}: missing{SENT_ALL_THE_SAME}"
+    assert rejection(CREATE_VM, one) == "items: expected a list, got an object; put it in a list"
 
 
-def test_a_key_that_documentation_leaves_out_is_named_with_the_way_around() -> None:
+def test_a_missing_key_that_documentation_leaves_out_has_a_workaround() -> None:
     one: dict[str, Any] = {"name": "web", "template_id": "t", "is_full_copy": True}
     network = {"nic_index": 0, "ip_address": "10.0.0.2"}
     one["cloud_init"] = {"networks": [network]}
-    message = said(CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE, [one])
+    message = rejection(CREATE_VM_FROM_CONTENT_LIBRARY_TEMPLATE, [one])
     assert message == f"items[0].cloud_init.networks[0].type: missing{SENT_ALL_THE_SAME}"
 
 
@@ -224,7 +226,7 @@ def test_every_renamed_field_of_an_answer_is_a_key_of_its_filter() -> None:
 def test_two_spellings_of_one_key_are_refused() -> None:
     where = {"vcpu": 2.0, "entityAsyncStatus": None, "entity_async_status": "CREATING"}
     message = "where.entity_async_status: the same field as entityAsyncStatus; leave one out"
-    assert said(GET_VMS, {"where": where}) == message
+    assert rejection(GET_VMS, {"where": where}) == message
 
 
 def test_a_mutation_whose_filter_is_spelled_as_in_answers_is_guarded() -> None:
@@ -257,18 +259,16 @@ def test_a_text_of_json_may_hold_whole_floats() -> None:
         ("name_asc", "name_ASC"),
     ],
 )
-def test_an_order_in_another_notation_is_refused_with_the_one_of_the_api(
-    given: str, meant: str
-) -> None:
-    assert said(GET_VMS, {"orderBy": given}) == (
+def test_an_order_in_another_notation_is_rejected_with_a_suggestion(given: str, meant: str) -> None:
+    assert rejection(GET_VMS, {"orderBy": given}) == (
         f"order_by: expected a field with _ASC or _DESC; did you mean {meant}?"
     )
 
 
-def test_null_goes_where_the_api_allows_it() -> None:
+def test_null_is_accepted_where_the_api_allows_it() -> None:
     check(GET_VMS, {"where": {"name": None, "cluster": None, "id_in": None}}, validate=True)
     message = "items[0].name: expected a string, got None; leave the key out, or give it a value"
-    assert said(CREATE_VM, [{"name": None}]) == message
+    assert rejection(CREATE_VM, [{"name": None}]) == message
 
 
 def test_lists_may_be_of_any_kind_and_texts_members_of_an_enum() -> None:
@@ -292,26 +292,26 @@ def test_an_unknown_text_of_an_enum_is_sent_and_logged_once(
     )
 
 
-def test_no_end_of_unknown_texts_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_memory_of_unknown_enum_values_is_limited(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(1200):
         check(GET_VMS, {"where": {"firmware": f"made up {number}"}}, validate=True)
     assert len(caplog.records) <= 1000
 
 
-def test_values_are_never_told() -> None:
+def test_error_messages_never_contain_values() -> None:
     secret = {"name": ["hunter2"], "cluster": "hunter2", "hunter": 1}
     for key, value in secret.items():
-        assert "hunter2" not in said(GET_VMS, {"where": {key: value}})
+        assert "hunter2" not in rejection(GET_VMS, {"where": {key: value}})
 
 
 def test_a_filter_within_itself_is_refused() -> None:
     where: dict[str, Any] = {"name": "x"}
     where["AND"] = [where]
     message = "the arguments are nested too deeply, or contain themselves"
-    assert said(GET_VMS, {"where": where}) == message
+    assert rejection(GET_VMS, {"where": where}) == message
     only: dict[str, Any] = {}
     only["AND"] = [only]
-    assert said(START_VM, {"where": only}) == message
+    assert rejection(START_VM, {"where": only}) == message
 
 
 def test_older_servers_have_other_keys() -> None:
@@ -324,11 +324,14 @@ def test_older_servers_have_other_keys() -> None:
 def test_files_are_bytes_or_can_be_read() -> None:
     upload = next(op for op in OPERATIONS if op.path == "/upload-elf-image")
     check(upload, {"file": memoryview(b"x"), "name": "x"}, validate=True)
-    assert said(upload, {"file": "a.iso"}) == "file: expected bytes or a binary file, got a string"
+    assert (
+        rejection(upload, {"file": "a.iso"})
+        == "file: expected bytes or a binary file, got a string"
+    )
     library = next(op for op in OPERATIONS if op.path == "/upload-content-library-image")
     wrong = {"file": b"", "clusters": '{"nmae": "x"}'}
-    assert said(library, wrong) == "clusters.nmae: no such field; did you mean name?"
-    assert said(library, {"file": b"", "clusters": 7}).startswith(
+    assert rejection(library, wrong) == "clusters.nmae: no such field; did you mean name?"
+    assert rejection(library, {"file": b"", "clusters": 7}).startswith(
         "clusters: expected a string with JSON"
     )
 
@@ -337,7 +340,7 @@ def test_free_form_takes_any_object() -> None:
     task: dict[str, Any] = {"where": {"id": "t"}, "data": {"args": {"any": [1, None]}}}
     check(UPDATE_TASK, task, validate=True)
     task["data"]["args"] = "text"
-    assert said(UPDATE_TASK, task) == "data.args: expected an object, got a string"
+    assert rejection(UPDATE_TASK, task) == "data.args: expected an object, got a string"
 
 
 def test_without_validation_anything_goes_but_filters_that_match_everything() -> None:
@@ -347,7 +350,7 @@ def test_without_validation_anything_goes_but_filters_that_match_everything() ->
 
 
 @pytest.mark.anyio
-async def test_nothing_is_sent() -> None:
+async def test_an_invalid_filter_is_rejected_before_a_request() -> None:
     wrong: Any = {"nmae": "x"}
     async with Simulator() as sim, our_client(sim) as tower:
         before = len(sim.requests)
@@ -357,7 +360,7 @@ async def test_nothing_is_sent() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_option_of_the_session_stays_with_its_twins() -> None:
+async def test_with_options_keeps_the_validate_option_of_the_session() -> None:
     wrong: Any = {"nmae": "x"}
     async with Simulator() as sim:
         options: Any = {"username": sim.username, "password": sim.password}
@@ -380,10 +383,10 @@ def test_what_is_valid_passes_and_what_is_corrupted_is_named(
     valid = data.draw(arguments(operation))
     check(operation, valid, validate=True)
     spoilt = data.draw(st.sampled_from(corruptions(operation, valid)))
-    assert said(operation, spoilt.arguments).startswith(f"{spoilt.place}: ")
+    assert rejection(operation, spoilt.arguments).startswith(f"{spoilt.place}: ")
 
 
-def test_an_operation_that_is_made_for_one_call_is_not_kept() -> None:
+def test_an_operation_created_for_one_call_is_released() -> None:
     def kept() -> int:
         gc.collect()
         return sum(type(one) is Operation for one in gc.get_objects())

@@ -68,7 +68,9 @@ async def test_in_a_terminal_a_vm_that_is_worked_on_has_a_bar(sim: Simulator) ->
     assert len(snapshots(sim, vm["id"])) == 1
 
 
-async def test_the_newest_are_kept(sim: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_newest_backups_are_kept(
+    sim: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     vm = sim.add_vm(name="web-1")
     async with Cloudtower.from_env() as tower:
         for name in ("backup-20250101T000000Z", "backup-20250102T000000Z", "by-hand"):
@@ -82,7 +84,7 @@ async def test_the_newest_are_kept(sim: Simulator, capsys: pytest.CaptureFixture
     assert len(left) == 3
 
 
-async def test_one_that_fails_is_status_1_and_does_not_end_the_others(
+async def test_a_failed_backup_is_status_1_and_does_not_stop_the_others(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("shop-1", "shop-2"):

@@ -58,7 +58,7 @@ async def test_in_a_pipe_a_body_comes_in_and_an_answer_goes_out(sim: Simulator) 
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 2)])
-async def test_in_a_terminal_it_asks_before_it_changes_something(
+async def test_in_a_terminal_a_mutation_asks_for_confirmation(
     answer: str, status: int, sim: Simulator
 ) -> None:
     vm = sim.add_vm(name="web-1", status="STOPPED")
@@ -103,7 +103,7 @@ async def test_a_body_may_be_a_list_a_file_or_nothing(
     assert capsys.readouterr().out.endswith('"4.9.0"\n')
 
 
-async def test_a_filter_that_matches_everything_has_to_be_meant(
+async def test_a_filter_that_matches_everything_needs_the_option_everything(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for body in ([], ['{"where": {}}'], ['{"where": {"id_not": ""}}']):
@@ -115,7 +115,7 @@ async def test_a_filter_that_matches_everything_has_to_be_meant(
     assert sim.sent("delete-label") == [{"where": {}}]
 
 
-async def test_a_filter_that_says_which_stays_as_it_is(sim: Simulator) -> None:
+async def test_the_option_everything_does_not_change_a_given_filter(sim: Simulator) -> None:
     where = {"id": sim.add_vm(status="STOPPED")["id"]}
     body = json.dumps({"where": where})
     assert await call("start-vm", body, "--yes", "--everything") == 0
@@ -163,7 +163,7 @@ async def test_wrong_arguments_are_one_line_and_nothing_is_sent(
     assert sim.requests == []
 
 
-async def test_in_plan_mode_it_shows_what_would_change_and_asks_nothing(
+async def test_in_plan_mode_changes_are_shown_without_a_prompt(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vm = sim.add_vm(name="web", status="STOPPED")
@@ -181,7 +181,7 @@ async def test_in_plan_mode_it_shows_what_would_change_and_asks_nothing(
     assert started(sim) == []
 
 
-async def test_a_dry_run_asks_nothing_and_sends_nothing(
+async def test_a_dry_run_sends_nothing_without_a_prompt(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vm = sim.add_vm(name="web", status="STOPPED")

@@ -168,7 +168,7 @@ def age_names(seconds: float) -> dict[str, Any]:
 
 
 @pytest.mark.anyio
-async def test_names_come_from_the_server_and_are_kept_for_a_minute(sim: Simulator) -> None:
+async def test_names_are_read_from_the_server_and_cached_for_a_minute(sim: Simulator) -> None:
     def read() -> int:
         return len(sim.sent("get-vms"))
 
@@ -210,7 +210,7 @@ async def test_names_can_be_turned_off(sim: Simulator, monkeypatch: pytest.Monke
 
 
 @pytest.mark.anyio
-async def test_nothing_is_asked_without_credentials_or_with_a_token_on_standard_input(
+async def test_completion_sends_no_request_without_credentials_or_with_token_stdin(
     sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await names("web", "--token-stdin") == []
@@ -230,7 +230,7 @@ async def test_options_of_the_line_choose_the_server(
 
 
 @pytest.mark.anyio
-async def test_a_server_that_never_answers_costs_a_short_time_and_is_left_alone_then(
+async def test_a_server_that_never_answers_times_out_soon_and_is_not_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     accepted: list[object] = []

@@ -205,7 +205,7 @@ def test_an_unknown_cluster_names_the_nearest_or_all(capsys: pytest.CaptureFixtu
     assert many.endswith(" and 2 more")
 
 
-def test_the_alerts_of_the_demo_are_of_these_weeks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_alerts_of_the_demo_are_at_most_30_days_old(capsys: pytest.CaptureFixture[str]) -> None:
     earliest = datetime.now(UTC) - timedelta(days=30)
     assert main(["dashboard", "--demo", "--format", "json"]) == 0
     alerts = json.loads(capsys.readouterr().out)["alerts"]["critical"]
@@ -214,7 +214,7 @@ def test_the_alerts_of_the_demo_are_of_these_weeks(capsys: pytest.CaptureFixture
         assert earliest < datetime.fromisoformat(alert["local_start_time"]) < datetime.now(UTC)
 
 
-def test_alerts_come_in_the_language_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_alerts_are_shown_in_the_requested_language(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dashboard", "--demo", "--language", "zh-CN"]) == 0
     assert "物理盘" in capsys.readouterr().out
 
@@ -257,7 +257,7 @@ def test_wrong_arguments_are_one_line(
 
 
 @pytest.mark.anyio
-async def test_the_environment_says_where_and_as_whom(
+async def test_endpoint_and_credentials_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -271,7 +271,7 @@ async def test_the_environment_says_where_and_as_whom(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("output", "language"), [("table", "en-US"), ("json", "*")])
-async def test_a_table_is_in_one_language_also_where_the_environment_says_all(
+async def test_a_table_is_in_one_language_even_if_the_environment_selects_all(
     output: str, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -282,7 +282,7 @@ async def test_a_table_is_in_one_language_also_where_the_environment_says_all(
 
 
 @pytest.mark.anyio
-async def test_where_the_user_is_kept_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_authentication_source_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
         monkeypatch.setenv("CLOUDTOWER_PASSWORD", sim.password)
         options = ["--endpoint", sim.url, "--username", sim.username, "--source", "LDAP"]
@@ -422,7 +422,7 @@ def test_help_names_options_and_statuses(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["--version"]) == 0
 
 
-def test_the_command_is_what_pip_installs() -> None:
+def test_the_console_script_runs_main() -> None:
     (script,) = entry_points(group="console_scripts", name="cloudtower-async")
     assert script.load() is main
 

@@ -57,7 +57,7 @@ def alert(**values: object) -> models.Alert:
 
 
 @pytest.mark.parametrize("width", [60, 80, 96, 100, 120, 140, 160, 240])
-async def test_it_fits_any_width(width: int) -> None:
+async def test_every_line_has_the_given_width(width: int) -> None:
     text = drawn(await fleet(), width)
     assert {len(line) for line in text.splitlines()} == {width}
     for part in ("CPU", "Memory", "Storage", "Disks", "Alerts: ", "draco-01", "disconnected"):
@@ -91,7 +91,7 @@ async def test_unknown_figures_are_shown_as_such() -> None:
     assert "≈ " in text
 
 
-async def test_colours_tell_health() -> None:
+async def test_colours_show_health() -> None:
     text = drawn(await fleet(), colours=True)
     assert "\x1b[31m●" in text
     assert "\x1b[1;31mcritical" in text
@@ -102,7 +102,7 @@ async def test_colours_tell_health() -> None:
     ("severity", "health", "colour"),
     [("INFO", "HEALTHY", "32"), ("NOTICE", "HEALTHY", "33"), ("INFO", "NEW", "33")],
 )
-async def test_the_frame_has_the_colour_of_the_whole(
+async def test_the_frame_has_the_colour_of_the_worst_status(
     severity: str, health: str, colour: str
 ) -> None:
     async with Simulator(clusters=1, vms=4) as sim:
@@ -126,7 +126,7 @@ async def test_values_that_do_not_apply_to_a_cluster_are_a_dash() -> None:
     assert re.search(r"SMTX ZBS +3 +\d+/\? +- +- +━", line)
 
 
-def test_an_empty_fleet_says_none() -> None:
+def test_an_empty_fleet_is_shown_as_none() -> None:
     text = drawn(summarise([], [], [], []))
     assert text.count("none") == 3
     assert "0 clusters · 0 hosts · 0 VMs, 0 running" in text
@@ -211,7 +211,7 @@ def test_a_meter_is_coloured_by_how_full_it_is(percent: float, colour: str) -> N
     assert f"\x1b[{colour}m" in shown.get()
 
 
-async def test_the_demo_moves() -> None:
+async def test_figures_of_the_demo_change() -> None:
     async with simulated(clusters=2, seed=3, language=None) as demo:
         before = await build_dashboard(demo.tower)
         await demo.change()

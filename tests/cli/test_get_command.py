@@ -162,7 +162,7 @@ async def test_json_lines_have_all_fields_by_their_names_on_the_wire(
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl", "yaml"])
-async def test_chosen_columns_keep_their_kinds(
+async def test_chosen_columns_keep_their_types(
     output: str, sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vm = sim.add_vm(name="a\u009bb", vcpu=3)
@@ -194,7 +194,7 @@ async def test_csv_has_a_header_and_quotes(
     assert [disk["id"] for disk in json.loads(row[5])] == vm["vm_disks"]
 
 
-async def test_conditions_take_the_kinds_that_the_api_wants(
+async def test_values_of_conditions_are_converted_to_the_types_of_the_api(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text in (
@@ -224,7 +224,7 @@ async def test_all_conditions_must_hold(sim: Simulator, capsys: pytest.CaptureFi
     assert other == {"AND": [{"name_not": "a"}, {"name_not": "b"}]}
 
 
-async def test_they_come_in_the_order_asked_for_and_no_more_of_them(
+async def test_order_by_and_limit_are_applied(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = sorted((vm["name"] for vm in sim.store.table("Vm").values()), reverse=True)
@@ -255,7 +255,7 @@ async def test_a_broken_field_that_is_not_shown_is_no_warning(
     assert "firmware" in capsys.readouterr().err
 
 
-async def test_texts_come_in_the_language_asked_for(
+async def test_texts_are_shown_in_the_requested_language(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "物理盘" in await shown(capsys, "alerts", "--language", "zh-CN")
@@ -484,6 +484,6 @@ def test_cells_are_short_texts() -> None:
     ]
 
 
-def test_a_column_has_to_be_there() -> None:
+def test_an_unknown_column_is_rejected() -> None:
     with pytest.raises(UsageError, match="Vm has no 'x'"):
         Columns(Vm, ["x"])

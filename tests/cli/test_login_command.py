@@ -124,9 +124,7 @@ async def test_a_profile_is_listed_used_renewed_and_forgotten(
     assert "there is no profile 'default'" in missing.stderr
 
 
-async def test_a_token_that_is_given_is_tried_before_it_is_kept(
-    sim: Simulator, tmp_path: Path
-) -> None:
+async def test_a_given_token_is_checked_before_it_is_stored(sim: Simulator, tmp_path: Path) -> None:
     variables = kept(tmp_path) | {"CLOUDTOWER_TOKEN": "n0ne"}
     refused = await ended("login", "--endpoint", sim.url, **variables)
     assert (refused.returncode, refused.stdout) == (1, "")
@@ -177,7 +175,7 @@ async def test_an_expired_token_asks_for_a_new_login(sim: Simulator, tmp_path: P
     assert refused.stderr.count("\n") == 1
 
 
-async def test_a_pair_is_given_with_commas_and_known_from_then_on(tmp_path: Path) -> None:
+async def test_a_pair_is_given_with_commas_and_stored_in_the_profile(tmp_path: Path) -> None:
     async with Simulator(clusters=1, vms=4, standby=True) as pair:
         both = ",".join(node.url for node in pair.nodes)
         variables = kept(tmp_path) | {"CLOUDTOWER_PASSWORD": pair.password}
@@ -191,7 +189,7 @@ async def test_a_pair_is_given_with_commas_and_known_from_then_on(tmp_path: Path
         assert "atlas-01" in listed.stdout
 
 
-async def test_without_a_terminal_what_is_missing_is_one_line(tmp_path: Path) -> None:
+async def test_without_a_terminal_a_missing_endpoint_is_one_line(tmp_path: Path) -> None:
     missing = await ended("login", **kept(tmp_path))
     assert (missing.returncode, missing.stdout) == (2, "")
     assert missing.stderr.startswith("cloudtower-async: no endpoint: pass --endpoint, ")

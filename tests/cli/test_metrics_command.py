@@ -67,7 +67,7 @@ async def test_in_a_pipe_there_is_a_line_for_each_value(sim: Simulator) -> None:
     assert all(0 <= float(row["value"]) <= 100 for row in rows)
 
 
-async def test_json_is_what_a_program_reads_back(
+async def test_json_output_decodes_to_metric_rows(
     sim: Simulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     [vm] = sim.store.select("Vm", {"name": "web"})
@@ -78,7 +78,7 @@ async def test_json_is_what_a_program_reads_back(
 
 
 @pytest.mark.subprocess
-async def test_in_a_terminal_there_are_curves(sim: Simulator) -> None:
+async def test_in_a_terminal_curves_are_drawn(sim: Simulator) -> None:
     arguments = ("metrics", "vm", "web", "d\x1b[31mb", "--metric", CPU, "--metric", MEMORY)
 
     def watch() -> tuple[int, str]:
@@ -116,7 +116,9 @@ def test_where_nothing_was_measured_no_line_is_drawn(gap: tuple[float, ...]) -> 
 
 
 @pytest.mark.parametrize("name", ["vm-network", "disk"])
-async def test_other_kinds(sim: Simulator, capsys: pytest.CaptureFixture[str], name: str) -> None:
+async def test_network_and_disk_metrics_are_drawn(
+    sim: Simulator, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     tables: dict[str, Any] = {
         "vm-network": ("Vm", "elf_vm_network_receive_speed_bps"),
         "disk": ("Disk", "host_disk_read_iops"),
@@ -145,7 +147,7 @@ async def test_missing_metrics_are_reported_next_to_the_others(
 
 
 @pytest.mark.usefixtures("sim")
-async def test_nothing_at_all_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_values_at_all_is_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, told in (
         (("web", "--metric", "cpu"), "no values of cpu"),
         (("web", "--metric", CPU, "--range", "72h"), "24h and 7d are known to work"),

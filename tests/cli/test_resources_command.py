@@ -24,7 +24,7 @@ def test_each_resource_is_a_line() -> None:
     assert sorted(map(query_for, names)) == sorted(set(queries().values()))
 
 
-def test_the_columns_of_one_are_listed_with_what_they_hold(
+def test_the_columns_of_a_resource_are_listed_with_their_types(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["resources", "vm"]) == 0
@@ -55,7 +55,7 @@ def test_listed_fields_can_be_columns() -> None:
         ("vmz", "vm or vms?"),
     ],
 )
-def test_the_end_of_a_name_or_one_that_is_like_it_gets_suggestions(typed: str, meant: str) -> None:
+def test_a_partial_or_misspelled_name_gets_suggestions(typed: str, meant: str) -> None:
     with pytest.raises(UsageError) as refused:
         query_for(typed)
     assert str(refused.value) == f"there is no resource {typed!r}; did you mean {meant}"

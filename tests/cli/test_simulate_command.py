@@ -123,7 +123,7 @@ async def test_options_set_the_duration_of_tasks_and_of_locks() -> None:
         ("realistic", {"task_duration": None, "fractions": True}, {"task_duration": 5.0}),
     ],
 )
-def test_a_preset_says_how_long_things_take_unless_an_option_does(
+def test_options_override_the_durations_of_a_preset(
     preset: Preset, given: dict[str, object], expected: dict[str, object]
 ) -> None:
     options = simulator_options(preset, given)
@@ -133,7 +133,7 @@ def test_a_preset_says_how_long_things_take_unless_an_option_does(
 
 
 @pytest.mark.anyio
-async def test_it_behaves_as_its_options_say() -> None:
+async def test_the_simulator_behaves_as_its_options_say() -> None:
     options = ("--nothing-matches", "404", "--no-guest-tools", "--guest-tools-delay", "0")
     with simulating(*options) as (_, variables):
         async with tower_of(variables) as tower:
@@ -145,7 +145,7 @@ async def test_it_behaves_as_its_options_say() -> None:
 
 
 @pytest.mark.anyio
-async def test_its_date_is_now_or_what_is_asked_for() -> None:
+async def test_the_date_of_the_simulator_is_now_or_the_given_date() -> None:
     async def date_of_a_task(*arguments: str) -> datetime:
         with simulating("--preset", "fast", *arguments) as (_, variables):
             async with tower_of(variables) as tower:
@@ -197,7 +197,7 @@ def test_a_value_that_makes_no_sense_is_one_line(option: str, value: str) -> Non
 
 
 @pytest.mark.anyio
-async def test_a_share_of_the_requests_goes_wrong() -> None:
+async def test_faults_make_the_given_share_of_requests_fail() -> None:
     with simulating("--size", "1 cluster, 2 VMs", "--faults", "1", "--seed", "5") as (_, variables):
         url = variables["CLOUDTOWER_ENDPOINT"]
         async with Cloudtower(url, token="t", retry=RetryPolicy(attempts=1)) as tower:
@@ -215,7 +215,7 @@ def test_a_number_that_makes_no_sense_is_one_line(option: str) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_in_a_terminal_it_says_what_to_paste_and_ends_quietly() -> None:
+def test_in_a_terminal_the_lines_to_paste_are_shown_and_ctrl_c_ends_quietly() -> None:
     with Terminal("simulate", "--size", "1 cluster, 2 VMs") as terminal:
         shown = terminal.read_until("export CLOUDTOWER_PASSWORD=simulated")
         assert "Paste these lines into another shell:" in shown
@@ -224,7 +224,7 @@ def test_in_a_terminal_it_says_what_to_paste_and_ends_quietly() -> None:
     assert "Traceback" not in terminal.shown
 
 
-def test_the_other_commands_use_what_it_prints() -> None:
+def test_the_printed_variables_work_with_other_commands() -> None:
     with simulating("--size", "1 cluster, 2 VMs") as (_, variables):
         ended = run("dashboard", COLUMNS="100", **variables)
         assert ended.returncode == 0, ended.stderr

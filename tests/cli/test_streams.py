@@ -94,7 +94,7 @@ async def test_a_full_disk_is_an_error(
 @pytest.mark.parametrize(
     ("arguments", "unbuffered"), [run for run in RUNS if run[0] not in SHORT], ids=label
 )
-async def test_a_disk_that_gets_full_on_the_way_is_an_error(
+async def test_a_disk_that_becomes_full_after_the_first_write_is_an_error(
     sim: Simulator, tmp_path: Path, arguments: tuple[str, ...], unbuffered: str
 ) -> None:
     """The first write takes a part of the output without an error."""
@@ -122,9 +122,7 @@ async def test_a_reader_that_leaves_early_is_an_error(
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-async def test_a_pipe_that_takes_little_at_a_time_loses_nothing(
-    sim: Simulator, unbuffered: str
-) -> None:
+async def test_a_slow_pipe_gets_the_complete_output(sim: Simulator, unbuffered: str) -> None:
     """The remainder of a partial write is written later, also without a buffer."""
     vms = [sim.add_vm(name=f"{'x' * 1000}{number}")["id"] for number in range(200)]
     where = json.dumps({"id_in": vms})
@@ -348,7 +346,7 @@ async def interrupted(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_a_backup_that_is_interrupted_tells_what_was_done(
+async def test_an_interrupted_backup_reports_finished_and_running_snapshots(
     number: signal.Signals, status: int
 ) -> None:
     ended, shown, told = await interrupted(BACKUPS, number)
@@ -360,7 +358,7 @@ async def test_a_backup_that_is_interrupted_tells_what_was_done(
     assert follow == b"follow it with: cloudtower-async task wait " + task_id
 
 
-async def test_a_backup_whose_output_fails_has_told_what_was_done(sim: Simulator) -> None:
+async def test_a_backup_whose_output_fails_reports_finished_snapshots(sim: Simulator) -> None:
     sim.add_vm(name="till-1")
     ended = await shell(sim, '"$@" >/dev/full', *BACKUPS)
     assert ended.returncode == 1

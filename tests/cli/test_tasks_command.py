@@ -72,7 +72,7 @@ async def test_a_failed_task_says_why_and_is_status_1(sim: Simulator) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-async def test_tasks_that_go_on_are_named_at_the_end_of_the_time(sim: Simulator) -> None:
+async def test_tasks_that_still_run_are_named_when_the_time_is_over(sim: Simulator) -> None:
     [task] = await start(sim, 1)
     sim.tasks.pause(task)
     ended = await wait_for(sim, task, "--timeout", "1.5")

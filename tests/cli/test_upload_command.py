@@ -65,7 +65,7 @@ def tasks(sim: Simulator) -> list[dict[str, Any]]:
     return [task for task in every if task["size"] == len(CONTENT)]
 
 
-async def test_in_a_pipe_it_says_how_far_it_is_line_by_line(sim: Simulator, file: Path) -> None:
+async def test_in_a_pipe_progress_is_reported_in_lines(sim: Simulator, file: Path) -> None:
     first, second = clusters(sim)
     ended = await upload(sim, str(file), "--cluster", first["name"], "--cluster", second["id"])
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -83,7 +83,7 @@ async def test_in_a_pipe_it_says_how_far_it_is_line_by_line(sim: Simulator, file
     assert sim.uploads[task["id"]].sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
-async def test_each_kind_goes_its_way(sim: Simulator, file: Path) -> None:
+async def test_each_kind_of_upload_creates_its_resource(sim: Simulator, file: Path) -> None:
     cluster = clusters(sim)[0]["name"]
     for kind, where, table in (
         ("elf-image", ["--cluster", cluster], "ElfImage"),

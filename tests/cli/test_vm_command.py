@@ -87,7 +87,7 @@ async def test_texts_of_the_server_do_not_control_the_terminal(sim: Simulator) -
 
 
 @pytest.mark.parametrize("mode", ["refuse", "plan"])
-async def test_a_session_that_may_not_change_anything_does_not(mode: str, sim: Simulator) -> None:
+async def test_in_refuse_and_plan_mode_no_mutation_is_sent(mode: str, sim: Simulator) -> None:
     sim.add_vm(name="mail-1", status="RUNNING")
     ended = await in_pipe(["vm", "stop", "mail-1", "--yes", "--mutations", mode])
     assert ended.code == (2 if mode == "refuse" else 0)
@@ -96,7 +96,7 @@ async def test_a_session_that_may_not_change_anything_does_not(mode: str, sim: S
     assert sim.mutations() == []
 
 
-async def test_a_dry_run_tells_what_would_be_changed_and_sent(sim: Simulator) -> None:
+async def test_a_dry_run_shows_the_changes_and_the_calls(sim: Simulator) -> None:
     vm = sim.add_vm(name="mail-1", status="RUNNING")
     for command, sent in (
         (["delete"], ["vm.delete_vm"]),
@@ -127,7 +127,7 @@ async def test_an_ambiguous_name_is_refused_with_the_ids(sim: Simulator) -> None
     assert (await in_pipe(["vm", "stop", ids[0], "--force", "--yes"])).code == 0
 
 
-async def test_missing_names_are_all_told_with_similar_ones(sim: Simulator) -> None:
+async def test_all_missing_names_are_reported_with_similar_ones(sim: Simulator) -> None:
     sim.add_vm(name="mail-1")
     ended = await in_pipe(["vm", "stop", "mial-1", "mail-1", "zzz", "--yes"])
     assert ended.code == 2
@@ -165,7 +165,7 @@ async def test_wrong_arguments_are_one_line_and_change_nothing(sim: Simulator) -
 # Results
 
 
-async def test_one_that_fails_does_not_end_the_others(sim: Simulator) -> None:
+async def test_a_vm_that_fails_does_not_stop_the_others(sim: Simulator) -> None:
     for name in ("mail-1", "mail-2"):
         sim.add_vm(name=name, status="RUNNING")
     sim.tasks.fail_next(Failure("no \x1b[31mspace"))
@@ -178,7 +178,7 @@ async def test_one_that_fails_does_not_end_the_others(sim: Simulator) -> None:
     assert "suspend failed for 1 of 2 VMs" in ended.err
 
 
-async def test_in_a_pipe_each_step_is_a_line_and_json_is_all_that_is_put_out(
+async def test_in_a_pipe_steps_are_lines_on_stderr_and_only_json_is_on_stdout(
     sim: Simulator,
 ) -> None:
     vm = sim.add_vm(name="mail-1", status="STOPPED")
@@ -220,7 +220,7 @@ async def test_vms_in_the_target_state_are_reported_and_left_alone(sim: Simulato
     assert sim.mutations() == []
 
 
-async def test_stop_asks_the_guest_cuts_the_power_or_does_both(sim: Simulator) -> None:
+async def test_stop_shuts_down_the_guest_powers_off_or_does_both(sim: Simulator) -> None:
     for options, sent in (
         ([], ["shutdown-vm"]),
         (["--force"], ["poweroff-vm"]),
@@ -260,7 +260,7 @@ async def test_show_has_a_line_for_each_field_that_is_known(sim: Simulator) -> N
 
 
 @pytest.mark.subprocess
-async def test_ctrl_c_tells_what_is_done_what_still_runs_and_how_to_follow_it() -> None:
+async def test_ctrl_c_reports_finished_and_running_vms_and_how_to_follow_them() -> None:
     clock = Clock(running=False)
     async with Simulator(clusters=1, vms=2, seed=3, clock=clock, task_duration=1.0) as sim:
         first, second = (sim.add_vm(name=name, status="RUNNING") for name in ("mail-1", "mail-2"))

@@ -35,12 +35,12 @@ def test_each_shape_has_an_annotation(node: Node, static: str) -> None:
     assert emit_inputs.annotation(node) == static
 
 
-def test_a_list_can_be_asked_for_where_a_sequence_will_not_do() -> None:
+def test_an_annotation_can_use_list_instead_of_sequence() -> None:
     node = ListOf(ListOf(Scalar("str")))
     assert emit_inputs.annotation(node, listed="list") == "list[list[str]]"
 
 
-def test_scaffolding_is_what_a_text_mentions_as_whole_words() -> None:
+def test_scaffolding_is_imported_only_for_whole_words_in_a_text() -> None:
     needed = set(emit_inputs.scaffolding("a: Sequence[Texts], b: MyMapping, c: Required[int]"))
     assert needed == {
         ("collections.abc", "Sequence"),

@@ -52,7 +52,7 @@ def test_properties_of_older_servers_only_are_known(boxes: History) -> None:
     assert boxes.removed("Form") == set()
 
 
-def test_a_property_of_a_record_in_place_is_looked_up_by_its_way(boxes: History) -> None:
+def test_a_property_of_an_inline_record_is_looked_up_by_its_path(boxes: History) -> None:
     side = Record("BoxSides", "Box.sides[]", ())
     assert boxes.property_since(side, _property("width")) == "3.4.0"
 

@@ -83,7 +83,7 @@ def schema_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(document=_changed())
-def test_a_change_is_taken_or_refused_in_words(
+def test_a_changed_schema_is_accepted_or_rejected_with_a_message(
     schema_file: Path, made_up_files: tuple[Path, Path], document: Raw
 ) -> None:
     schema_file.write_text(json.dumps(document))

@@ -484,7 +484,9 @@ CASES: list[Case] = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_it_refuses_in_one_line_with_the_place_and_the_remedy(refused: Refused, case: Case) -> None:
+def test_a_rejection_is_one_line_with_the_location_and_the_remedy(
+    refused: Refused, case: Case
+) -> None:
     said = refused(case.change).splitlines()
     lines = [line for line in said if case.place in line]
     assert lines, said
@@ -582,7 +584,7 @@ def _prop(api: Api, wire: str) -> schema.Property:
     ],
 )
 @pytest.mark.subprocess
-def test_it_takes_what_openapi_can_say_in_other_ways(
+def test_equivalent_forms_of_openapi_are_accepted(
     taken: Callable[[Change], Api], raw: Raw, node: schema.Node, nullable: bool
 ) -> None:
     prop = _prop(taken(lambda document: _tree(document, mood=raw)), "mood")

@@ -84,7 +84,7 @@ def test_a_property_is_nullable_when_the_schema_it_refers_to_is(read: Read) -> N
     assert not box["sure"].nullable
 
 
-def test_a_record_written_in_place_is_named_after_its_way_there(api: Api) -> None:
+def test_an_inline_record_is_named_after_its_path(api: Api) -> None:
     assert api.types["TreeTrunkBark"] == Record(
         "TreeTrunkBark",
         "Tree.trunk.bark",
@@ -188,7 +188,7 @@ def test_an_operation_without_parameters_has_no_arguments(api: Api) -> None:
     assert _operation(api, "GetStands").arguments is None
 
 
-def test_the_credential_of_an_operation_is_what_its_security_asks(api: Api) -> None:
+def test_the_credential_of_an_operation_follows_from_its_security(api: Api) -> None:
     credentials = {operation.id: operation.auth for operation in api.operations}
     assert credentials["GetTrees"] == "TOKEN"
     assert credentials["GetSeason"] == "NONE"

@@ -63,7 +63,7 @@ async def test_many_browsers_share_one_poll() -> None:
         assert boards[0]["alert_counts"]["total"] > 0
 
 
-async def test_nothing_is_asked_before_somebody_looks() -> None:
+async def test_no_request_is_sent_before_a_browser_connects() -> None:
     async with dashboard(OFTEN) as (sim, address), aiohttp.ClientSession() as client:
         for path in ("/", "/dashboard.js", "/dashboard.css", "/icon.svg"):
             async with client.get(f"{address}{path}") as answer:
@@ -71,7 +71,7 @@ async def test_nothing_is_asked_before_somebody_looks() -> None:
         assert not sim.requests
 
 
-async def test_nothing_is_asked_after_everybody_has_left() -> None:
+async def test_no_request_is_sent_after_the_last_browser_has_left() -> None:
     async with Simulator(vms=4) as sim, session(sim) as tower:
         feed = Feed(tower, OFTEN)
         async with feed.listen("en-US") as states:
@@ -83,7 +83,7 @@ async def test_nothing_is_asked_after_everybody_has_left() -> None:
         assert polls(sim) <= asked + 1  # one may have been running
 
 
-async def test_the_next_to_come_is_told_how_it_is_then() -> None:
+async def test_the_next_browser_gets_the_current_state() -> None:
     async with dashboard(NEVER) as (sim, address):
         async with aiohttp.ClientSession() as client, client.get(address):
             before = len(tasks_of_clients())
@@ -139,7 +139,7 @@ async def test_a_browser_that_reads_nothing_holds_up_nobody() -> None:
                 await anext(states)
 
 
-async def test_a_closed_browser_leaves_nothing() -> None:
+async def test_a_closed_browser_leaves_no_task_behind() -> None:
     async with dashboard(NEVER) as (_, address), listening(address) as states:
         await anext(states)
         before = len(tasks_of_clients())
@@ -261,7 +261,7 @@ async def test_the_app_ends_while_a_browser_listens() -> None:
         assert "closed" in repr(tower)
 
 
-async def test_an_environment_that_does_not_say_where_is_refused(
+async def test_an_environment_without_an_endpoint_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("CLOUDTOWER_ENDPOINT", raising=False)
@@ -289,7 +289,7 @@ async def test_one_command_shows_a_simulated_tower() -> None:
     assert "Traceback" not in told
 
 
-async def test_only_its_own_hosts_are_answered_and_with_a_policy() -> None:
+async def test_only_allowed_hosts_are_served_and_every_answer_has_a_policy() -> None:
     async with Simulator(vms=2) as sim:
         app = create_app(session(sim), interval=NEVER, hosts=["127.0.0.1", "wall.example", "::1"])
         async with serving(app) as address, aiohttp.ClientSession(address) as client:

@@ -73,7 +73,9 @@ async def test_many_streams_share_one_poll(monkeypatch: pytest.MonkeyPatch) -> N
         await stack.aclose()
 
 
-async def test_a_client_that_leaves_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_disconnects_leaves_no_task_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Simulator(vms=4) as sim:
         set_login_variables(monkeypatch, sim)
         async with serving(app) as address:
@@ -143,7 +145,7 @@ async def test_streams_end_in_order_when_uvicorn_and_its_workers_are_told_to_sto
         await stack.aclose()
 
 
-async def test_the_servers_own_handler_runs_and_comes_back() -> None:
+async def test_the_signal_handler_of_the_server_is_called_and_restored() -> None:
     handled: list[int] = []
 
     def of_server(number: int, _frame: object) -> None:

@@ -41,7 +41,7 @@ async def watched(
             group.cancel_scope.cancel()
 
 
-async def test_slow_and_dead_ones_of_fifty_hold_up_none_of_the_others() -> None:
+async def test_slow_and_dead_towers_of_fifty_do_not_delay_the_others() -> None:
     async with AsyncExitStack() as stack:
         sims = [
             await stack.enter_async_context(
@@ -113,7 +113,7 @@ async def test_the_end_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.subprocess
-async def test_it_runs_by_one_command() -> None:
+async def test_the_fleet_is_shown_by_one_command() -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDTOWER_")}
     command = [sys.executable, "-m", "examples.fleet", "--once", "--timeout=2"]
     done = await anyio.run_process(command, env=env, check=False)

@@ -91,7 +91,7 @@ async def make(tower: Cloudtower, vm_id: str, *names: str) -> None:
 
 
 @pytest.mark.subprocess
-async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Path) -> None:
+async def test_killed_at_any_moment_no_snapshot_is_missing_or_duplicated(tmp_path: Path) -> None:
     chance = Random(20260131)  # noqa: S311 - the same moments each time
     options = ("--limit=4", "--grace=4", f"--report={tmp_path / 'report'}")
     async with Simulator(clusters=2, vms=80, task_duration=0.05) as sim:
@@ -123,7 +123,7 @@ async def test_killed_at_any_moment_it_misses_none_and_doubles_none(tmp_path: Pa
         )
 
 
-async def test_answers_that_are_lost_miss_none_and_double_none(tmp_path: Path) -> None:
+async def test_after_lost_answers_no_snapshot_is_missing_or_duplicated(tmp_path: Path) -> None:
     async with Simulator(vms=40, task_duration=0.05) as sim:
         sim.faults.at_random(
             0.15,
@@ -198,7 +198,7 @@ async def test_answers_that_are_always_lost_end_in_an_error(tmp_path: Path) -> N
         assert not taken(sim)
 
 
-async def test_a_lost_file_doubles_none(tmp_path: Path) -> None:
+async def test_after_a_lost_file_no_snapshot_is_duplicated(tmp_path: Path) -> None:
     async with Simulator(vms=8, task_duration=0.01) as sim:
         await one_night(sim, tmp_path)
         (tmp_path / "state").unlink()
@@ -206,7 +206,7 @@ async def test_a_lost_file_doubles_none(tmp_path: Path) -> None:
         assert each_once(sim)
 
 
-async def test_a_night_that_is_done_asks_for_nothing(tmp_path: Path) -> None:
+async def test_a_finished_night_sends_no_requests(tmp_path: Path) -> None:
     async with Simulator(vms=4, task_duration=0.01) as sim:
         first = await one_night(sim, tmp_path)
         asked = len(sim.requests)
@@ -235,7 +235,7 @@ async def test_each_night_has_its_own_and_the_newest_are_kept(tmp_path: Path) ->
         assert (await one_night(sim, tmp_path, night)).removed == 0
 
 
-async def test_a_vm_without_tonights_loses_none_of_the_others(tmp_path: Path) -> None:
+async def test_a_vm_without_a_new_snapshot_keeps_its_old_ones(tmp_path: Path) -> None:
     async with Simulator(vms=1, task_duration=0.01) as sim:
         [vm_id] = sim.store.table("Vm")
         async with session(sim) as tower:
@@ -259,7 +259,7 @@ async def test_old_ones_that_cannot_be_deleted_are_in_the_report(tmp_path: Path)
         assert f"VM {vm_id}: vm_snapshot.delete_vm_snapshot: " in report.text()
 
 
-async def test_a_report_comes_also_when_the_old_ones_cannot_be_read(tmp_path: Path) -> None:
+async def test_the_report_is_written_even_if_old_snapshots_cannot_be_read(tmp_path: Path) -> None:
     async with Simulator(vms=1, task_duration=0.01) as sim:
         await one_night(sim, tmp_path)
         sim.faults.fail("get-vm-snapshots", status=403)
@@ -296,7 +296,7 @@ async def test_a_night_without_vms_is_not_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "per_cluster", "most"), [(3, 9, 3), (9, 2, 4)])
-async def test_no_more_at_a_time_than_the_limits_allow(
+async def test_concurrent_snapshots_stay_within_the_limits(
     limit: int, per_cluster: int, most: int, tmp_path: Path
 ) -> None:
     night = Night(date=NIGHT.date, where={}, limit=limit, per_cluster=per_cluster)
@@ -337,7 +337,7 @@ async def test_one_bot_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.subprocess
-async def test_it_runs_by_one_command(tmp_path: Path) -> None:
+async def test_the_bot_is_run_by_one_command(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name != "CLOUDTOWER_ENDPOINT"}
     done = await anyio.run_process(command(tmp_path / "state"), env=env, check=False)
     assert done.returncode == 0, done.stderr

@@ -184,7 +184,7 @@ async def test_queries_are_sent_again(sim: Simulator, tower: Cloudtower, query: 
 
 
 @pytest.mark.parametrize("query", MUTATIONS)
-async def test_mutations_are_not_when_they_may_have_happened(
+async def test_mutations_of_unknown_outcome_are_not_sent_again(
     sim: Simulator, tower: Cloudtower, query: str
 ) -> None:
     sim.faults.fail(status=503)
@@ -218,7 +218,11 @@ ODD_ANSWERS: list[tuple[object, type[CloudtowerError], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "error", "told"), ODD_ANSWERS)
-async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], told: str) -> None:  # noqa: ANN401
+async def test_an_answer_without_valid_data_is_an_error_without_the_secret(
+    answer: Any,  # noqa: ANN401
+    error: type[CloudtowerError],
+    told: str,
+) -> None:
     async def say(_: web.Request) -> web.StreamResponse:
         return web.json_response(answer)
 
@@ -229,7 +233,7 @@ async def test_answers_that_are_none(answer: Any, error: type[CloudtowerError], 
 
 
 @pytest.mark.parametrize("errors", [None, [{"message": "half of it"}]])
-async def test_contents_of_an_odd_answer_are_in_no_frame(errors: object) -> None:
+async def test_contents_of_a_malformed_answer_are_in_no_frame(errors: object) -> None:
     answer = {"data": {"vnc": {"token": SECRET}, "createApiKey": SECRET, "apiKeys": 5}}
 
     async def say(_: web.Request) -> web.StreamResponse:
@@ -257,7 +261,7 @@ async def test_errors_nested_deeply_are_cut_and_keep_their_text() -> None:
             await tower.graphql("{ vms { id } }")
 
 
-async def test_a_refused_document_says_what_the_server_said() -> None:
+async def test_a_rejected_document_raises_the_message_of_the_server() -> None:
     async def refuse(_: web.Request) -> web.StreamResponse:
         errors = [{"message": f"Syntax Error near {SECRET}", "extensions": {"code": "PARSE"}}]
         return web.json_response({"errors": errors}, status=400)
@@ -359,7 +363,7 @@ async def test_a_refused_key_was_not_made(caplog: pytest.LogCaptureFixture) -> N
         await created({"data": {"createApiKey": None}, "errors": ["taken"]}, caplog)
 
 
-async def test_one_odd_key_does_not_fail_the_list(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_malformed_key_does_not_fail_the_list(caplog: pytest.LogCaptureFixture) -> None:
     odd = [None, "x", {}, {"id": None, "key": KEY}, {"id": 7, "name": None, "key": 5, "roles": 3}]
 
     async def say(_: web.Request) -> web.StreamResponse:
@@ -375,7 +379,7 @@ async def test_one_odd_key_does_not_fail_the_list(caplog: pytest.LogCaptureFixtu
     assert "3 entries are not keys" in caplog.text
 
 
-def test_two_keys_are_the_same_when_all_is() -> None:
+def test_keys_are_equal_if_all_fields_are_equal() -> None:
     assert ApiKey("i", "n", "k") == ApiKey("i", "n", "k")
     assert ApiKey("i", "n", "k") != ApiKey("i", "n", "other")
 

@@ -112,13 +112,13 @@ async def test_it_is_sent_once_and_the_resource_is_returned(night: Night) -> Non
     assert night.sent == 1
 
 
-async def test_an_effect_that_is_there_already_is_taken(night: Night) -> None:
+async def test_an_existing_effect_is_returned_without_a_mutation(night: Night) -> None:
     made = await night.run()
     assert await night.run(key="another") == made
     assert night.sent == 1
 
 
-async def test_two_at_once_send_it_once(night: Night) -> None:
+async def test_concurrent_runs_send_the_mutation_once(night: Night) -> None:
     found: list[VmSnapshot] = []
 
     async def run() -> None:
@@ -131,7 +131,7 @@ async def test_two_at_once_send_it_once(night: Night) -> None:
     assert night.sent == 1
 
 
-async def test_cancelled_anywhere_it_is_done_once_by_the_next_run(tmp_path: Path) -> None:
+async def test_after_any_cancellation_the_next_run_leaves_one_effect(tmp_path: Path) -> None:
     number = 0
     cancelled = True
     while cancelled:

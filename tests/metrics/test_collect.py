@@ -94,7 +94,7 @@ async def test_each_value_is_a_row_that_knows_its_vm(sim: Simulator, tower: Clou
     ]
 
 
-async def test_many_are_asked_for_in_chunks(sim: Simulator, tower: Cloudtower) -> None:
+async def test_many_resources_are_requested_in_chunks(sim: Simulator, tower: Cloudtower) -> None:
     sim.metrics.most_streams = 7
     sim.faults.slow(0.2, "get-vm-metrics")  # the others overtake the first
     wanted = running(sim)
@@ -220,7 +220,7 @@ async def test_truncated_results_cause_a_warning(sim: Simulator, tower: Cloudtow
 
 
 @pytest.mark.parametrize("chunk_size", [50, 1])
-async def test_fewer_things_are_advised_only_where_that_can_help(
+async def test_the_warning_suggests_fewer_resources_only_if_that_can_help(
     chunk_size: int, recwarn: pytest.WarningsRecorder
 ) -> None:
     """The server truncates points. For one metric, it returns only the first resource."""
@@ -327,7 +327,9 @@ async def test_a_filter_that_matches_nothing_says_so(sim: Simulator, tower: Clou
     assert sim.sent("get-vm-metrics") == []
 
 
-async def test_nothing_is_sent_that_cannot_be_right(sim: Simulator, tower: Cloudtower) -> None:
+async def test_invalid_arguments_are_rejected_before_any_request(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     good: dict[str, Any] = {"vms": {"name": "web"}, "metrics": [CPU], "range": "24h"}
     method: Any = tower.metrics.get_vm_metrics
     count = len(sim.requests)
@@ -360,7 +362,7 @@ async def test_nothing_is_sent_that_cannot_be_right(sim: Simulator, tower: Cloud
     assert len(sim.requests) == count
 
 
-async def test_the_first_error_ends_it(sim: Simulator, tower: Cloudtower) -> None:
+async def test_the_first_error_ends_the_measurement(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("get-vm-metrics", status=403)
     with pytest.raises(Forbidden):
         await tower.measure(
@@ -372,7 +374,7 @@ async def test_the_first_error_ends_it(sim: Simulator, tower: Cloudtower) -> Non
         )
 
 
-async def test_cancelled_anywhere_it_leaves_nothing(sim: Simulator, tower: Cloudtower) -> None:
+async def test_cancelled_anywhere_measure_leaves_no_task(sim: Simulator, tower: Cloudtower) -> None:
     def ask() -> Coroutine[Any, Any, Measurements]:
         return tower.measure(
             tower.metrics.get_vm_metrics,
@@ -410,7 +412,7 @@ async def odd(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def test_odd_answers_are_no_end() -> None:
+async def test_malformed_answers_do_not_fail_the_measurement() -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         return await odd(request)
 
@@ -513,7 +515,7 @@ async def test_a_curve_never_has_a_wrong_owner(
     assert len(measured.missing) == len(vms) - (owner is not None)
 
 
-async def test_two_things_that_are_called_the_same_own_no_curve_even_alone() -> None:
+async def test_vms_with_the_same_name_own_no_curve_even_in_separate_chunks() -> None:
     vms = [vm(1, "a"), vm(2, "a")]
     measured, faults = await measure_odd(vms, [stream({"_vm": "a"}, (NOW, 1))], chunk_size=1)
     assert owners(measured) == [None, None]
@@ -602,7 +604,7 @@ async def test_an_arrow_table_has_the_same_values(measured: Measurements) -> Non
     assert str(table.schema.field("time").type) == "timestamp[ms, tz=UTC]"
 
 
-async def test_an_arrow_table_of_odd_values_and_of_none() -> None:
+async def test_an_arrow_table_of_unusual_values_and_of_no_values() -> None:
     pytest.importorskip("pyarrow")
 
     async def answer(request: web.Request) -> web.StreamResponse:

@@ -109,7 +109,9 @@ async def test_a_view_has_every_resource(sim: Simulator, cap: int, feed: bool) -
 
 
 @pytest.mark.anyio
-async def test_a_task_is_not_gone_because_others_are_shown_instead(sim: Simulator) -> None:
+async def test_a_task_is_not_reported_as_gone_if_the_server_ignores_the_filter(
+    sim: Simulator,
+) -> None:
     async with odd(sim, deaf_to("id_in")) as tower:
         with pytest.raises(TaskTimeout, match="none of them among these") as info:
             await tower.wait(["none"], interval=QUICK, grace=0, timeout=0.05)

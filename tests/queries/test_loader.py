@@ -195,7 +195,7 @@ async def test_a_cache_serves_until_its_age_is_over(sim: Simulator, tower: Cloud
     assert len(asked(sim)) == 7
 
 
-async def test_servers_that_return_fewer_rows_are_asked_again(sim: Simulator) -> None:
+async def test_ids_missing_from_a_truncated_answer_are_requested_again(sim: Simulator) -> None:
     ids = ids_of(sim)[:20]
     async with (
         proxy(sim.url, capped(7)) as url,

@@ -54,7 +54,7 @@ def test_every_method_leads_to_its_operation(tower: Cloudtower) -> None:
         assert operation_of(method) is operation_at(path)
 
 
-def test_the_queries_with_pages_are_those_that_others_count(tower: Cloudtower) -> None:
+def test_every_query_with_a_counting_query_supports_pagination(tower: Cloudtower) -> None:
     found = {query_of("test", method).name for method in queries(tower)}
     counts = {name for name in OPERATIONS.values() if name.endswith("_connection")}
     assert {name.removesuffix("_connection") for name in counts} < found

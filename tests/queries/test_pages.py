@@ -109,7 +109,7 @@ async def test_all_of_a_list_of_ids_is_read(sim: Simulator, cap: int) -> None:
         )
 
 
-async def test_a_cap_is_found_with_the_first_page_and_the_others_are_as_small(
+async def test_a_page_size_cap_is_detected_on_the_first_page_and_used_for_the_others(
     sim: Simulator,
 ) -> None:
     async with odd(sim, capped(7)) as tower:
@@ -288,7 +288,7 @@ async def test_a_count_that_is_null_or_negative_is_an_error(sim: Simulator, answ
             await tower.count(tower.vm.get_vms)
 
 
-async def test_rows_that_nobody_asked_for_are_not_taken_for_others(sim: Simulator) -> None:
+async def test_rows_that_were_not_requested_are_ignored_or_reported(sim: Simulator) -> None:
     async with odd(sim, deaf_to("id_in")) as tower:
         where: Any = {"id_in": ids(sim)[:3]}
         read = [vm.id async for vm in tower.iterate(tower.vm.get_vms, where=where)]

@@ -187,7 +187,7 @@ async def test_later_filters_match_placeholders(tower: Cloudtower) -> None:
         assert [one.data for one in answer] == expected, where
 
 
-async def test_resources_that_own_what_is_matched_are_answered_with(tower: Cloudtower) -> None:
+async def test_owners_of_matched_resources_are_in_the_planned_answer(tower: Cloudtower) -> None:
     [disk] = await tower.vm_disk.get_vm_disks(where={"type": "DISK"}, first=1)
     assert disk.vm is not None
     answer = await tower.vm.expand_vm_disk(where={"id": disk.id}, size=2**40)
@@ -267,7 +267,7 @@ async def test_queries_and_waits_for_planned_resources_end_the_plan(tower: Cloud
         await tower.wait_until(get_vms, lambda _: False, where={"id": other.id}, timeout=0.05)
 
 
-async def test_arguments_are_checked_as_ever(tower: Cloudtower) -> None:
+async def test_arguments_are_validated_in_plan_mode_too(tower: Cloudtower) -> None:
     with pytest.raises(EmptyFilter):
         await tower.vm.start_vm(where={})
     with pytest.raises(InvalidInput, match="nmae"):

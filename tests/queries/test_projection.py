@@ -95,7 +95,7 @@ async def test_arguments_are_checked_as_for_the_method(sim: Simulator, tower: Cl
     assert not sim.sent("get-vms")
 
 
-async def test_all_ways_to_read_return_the_struct(sim: Simulator, tower: Cloudtower) -> None:
+async def test_every_reading_method_returns_the_struct(sim: Simulator, tower: Cloudtower) -> None:
     get_my_vms = select_fields(tower.vm.get_vms, MyVm)
     wanted = expected(sim)
     paged = [row async for row in tower.iterate(get_my_vms, page_size=5)]
@@ -171,7 +171,7 @@ async def test_a_missing_sort_field_is_refused_before_anything_is_sent(
     assert not sim.sent("get-vms")
 
 
-async def test_a_view_tells_only_of_changes_of_the_selected_fields(
+async def test_a_view_reports_only_changes_of_the_selected_fields(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     first, second, *_ = sim.store.table("Vm").values()

@@ -129,7 +129,9 @@ async def test_iterate_of_nothing_is_empty(sim: Simulator, tower: Cloudtower) ->
     assert len(sim.sent("get-vms")) == 1
 
 
-async def test_everything_is_all(sim: Simulator, tower: Cloudtower) -> None:
+async def test_everything_as_filter_matches_all_resources(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     ids = sorted(sim.store.table("Vm"))
     vms = tower.iterate(tower.vm.get_vms, where=EVERYTHING, page_size=5)
     assert [vm.id async for vm in vms] == ids
@@ -137,7 +139,7 @@ async def test_everything_is_all(sim: Simulator, tower: Cloudtower) -> None:
     assert [vm.id for vm in found] == ids
 
 
-async def test_iterate_reads_what_matches(sim: Simulator, tower: Cloudtower) -> None:
+async def test_iterate_yields_only_matching_resources(sim: Simulator, tower: Cloudtower) -> None:
     where = {"status": "RUNNING"}
     running = {vm["id"] for vm in sim.store.select("Vm", where)}
     assert 0 < len(running) < 23
@@ -183,7 +185,7 @@ async def test_the_next_page_is_fetched_while_the_caller_works(
 
 
 @pytest.mark.parametrize("order", ["id_ASC", "id_DESC", "name_ASC", "vcpu_DESC"])
-async def test_the_end_of_a_page_may_be_deleted_before_the_next_is_asked_for(
+async def test_the_last_row_of_a_page_may_be_deleted_before_the_next_request(
     sim: Simulator, tower: Cloudtower, order: VmOrderByInput
 ) -> None:
     before = ids(sim, order)
@@ -197,7 +199,7 @@ async def test_the_end_of_a_page_may_be_deleted_before_the_next_is_asked_for(
     assert seen == before
 
 
-async def test_a_whole_page_may_be_deleted_before_the_next_is_asked_for(
+async def test_all_rows_of_a_page_may_be_deleted_before_the_next_request(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     before = ids(sim)
@@ -209,14 +211,16 @@ async def test_a_whole_page_may_be_deleted_before_the_next_is_asked_for(
     assert not ids(sim)
 
 
-async def test_in_another_order_a_lost_place_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
+async def test_when_sorted_by_name_a_lost_cursor_is_an_error(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     vms = tower.iterate(tower.vm.get_vms, page_size=1, order_by="name_ASC")
     remove(sim, (await anext(vms)).id)
     with pytest.raises(SetChanged, match=r"vm\.get_vms: .*no longer match.*Read the result"):
         await anext(vms)
 
 
-async def test_the_place_is_found_also_when_it_moves_once_more(sim: Simulator) -> None:
+async def test_the_cursor_is_recovered_even_if_rows_move_again(sim: Simulator) -> None:
     order = ids(sim, "name_ASC")
 
     def act(times: int) -> None:
@@ -248,7 +252,7 @@ async def test_resources_that_always_exist_are_read_exactly_once() -> None:
         assert len(set(seen)) == len(seen)
 
 
-async def test_an_error_comes_where_its_page_would(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_error_is_raised_in_place_of_its_page(sim: Simulator, tower: Cloudtower) -> None:
     vms = tower.iterate(tower.vm.get_vms, page_size=5)
     first = await anext(vms)
     sim.faults.fail("get-vms", status=500)
@@ -291,7 +295,7 @@ async def test_closing_before_the_first_page_sends_nothing(
     assert not sim.sent("get-vms")
 
 
-async def test_an_error_of_a_page_that_nobody_wanted_is_no_ones(
+async def test_an_error_of_an_unread_prefetched_page_is_not_raised(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     vms = tower.iterate(tower.vm.get_vms, page_size=5)
@@ -405,7 +409,7 @@ async def test_fetch_all_sends_no_more_than_concurrency_at_a_time(
 
 
 @pytest.mark.parametrize("seed", range(25))
-async def test_fetch_all_has_once_what_is_there_all_the_time(
+async def test_fetch_all_returns_once_each_resource_that_exists_throughout(
     sim: Simulator, seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(seed)  # noqa: S311
@@ -450,7 +454,7 @@ async def test_resources_that_move_forward_between_two_pages_are_read_too(
     assert found.changed
 
 
-async def test_fetch_all_says_that_the_set_grew_or_shrank(sim: Simulator) -> None:
+async def test_fetch_all_reports_that_the_set_grew_or_shrank(sim: Simulator) -> None:
     def act(times: int) -> None:
         if times == 1:
             create(sim, "zz")
@@ -486,7 +490,7 @@ async def test_without_a_count_fetch_all_reads_one_page_after_the_other(
 # Long lists of ids
 
 
-async def test_ids_are_answered_in_the_order_asked_each_once(
+async def test_resources_are_returned_once_in_the_order_of_the_given_ids(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     asked = ids(sim, "name_DESC")
@@ -616,7 +620,7 @@ async def test_numbers_may_be_floats_without_a_fraction(sim: Simulator, tower: C
 # Exactly one, and counts
 
 
-async def test_get_one_is_the_one_that_matches(sim: Simulator, tower: Cloudtower) -> None:
+async def test_get_one_returns_the_matching_resource(sim: Simulator, tower: Cloudtower) -> None:
     one = sim.store.get("Vm", ids(sim)[7])
     vm = await tower.get_one(tower.vm.get_vms, where={"name": one["name"]})
     assert vm.id == one["id"]
@@ -681,7 +685,9 @@ async def test_resolve_takes_a_name_or_an_id(sim: Simulator, tower: Cloudtower) 
         await tower.resolve(tower.vm.get_vms, "none")
 
 
-async def test_resolve_takes_ids_of_what_has_no_name(sim: Simulator, tower: Cloudtower) -> None:
+async def test_resolve_takes_ids_of_resources_without_a_name(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     one = next(iter(sim.store.table("VmDisk")))
     assert (await tower.resolve(tower.vm_disk.get_vm_disks, one)).id == one
     assert sim.sent("get-vm-disks")[0]["where"] == {"id": one}

@@ -179,7 +179,7 @@ async def test_failures_after_the_snapshot_are_reported_with_it() -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), NOTHING_MATCHES)
-async def test_an_old_snapshot_that_was_deleted_meanwhile_ends_nothing(
+async def test_an_old_snapshot_deleted_by_someone_else_does_not_end_the_backup(
     status: int, body: bytes | None
 ) -> None:
     ours = ["backup-20250101T000000Z", "backup-20250102T000000Z"]
@@ -282,7 +282,7 @@ async def test_its_progress_is_reported() -> None:
     assert [(one.done, one.total) for one in heard] == [(0, 1)] * (len(heard) - 1) + [(1, 1)]
 
 
-async def test_many_are_backed_up_some_at_a_time() -> None:
+async def test_many_vms_are_backed_up_within_a_concurrency_limit() -> None:
     busy: set[str] = set()
     most = 0
 
@@ -304,7 +304,7 @@ async def test_many_are_backed_up_some_at_a_time() -> None:
     assert not busy
 
 
-async def test_one_that_fails_does_not_end_the_others() -> None:
+async def test_a_vm_that_fails_does_not_stop_the_others() -> None:
     async with simulated(vms=0) as (sim, tower):
         for number in range(3):
             sim.add_vm(name=f"web-{number}")
@@ -372,7 +372,7 @@ async def test_two_backups_of_a_vm_come_one_after_the_other() -> None:
     assert order == sorted(order)
 
 
-async def test_a_cancelled_backup_leaves_what_was_begun_and_the_old_ones() -> None:
+async def test_a_cancelled_backup_keeps_the_started_and_the_old_snapshots() -> None:
     async with simulated(task_duration=3600) as (sim, tower):
         vm = new_vm(sim)
         before = tasks_of_clients()

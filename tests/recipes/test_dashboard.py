@@ -51,7 +51,7 @@ def figure(part: Amount) -> float | None:
     return part.value
 
 
-async def test_every_figure_agrees_with_what_the_server_keeps() -> None:
+async def test_every_figure_equals_the_sum_over_the_stored_resources() -> None:
     async with simulated() as (sim, tower):
         board = await build_dashboard(tower)
         clusters, hosts = rows(sim, "Cluster"), rows(sim, "Host")
@@ -117,7 +117,7 @@ async def test_disks_count_by_type_and_state() -> None:
     assert board.disks["PMem"].total == 0
 
 
-async def test_alerts_are_those_that_last_the_newest_first() -> None:
+async def test_only_current_alerts_are_listed_newest_first() -> None:
     async with simulated(4) as (sim, tower):
         alerts = rows(sim, "Alert")
         lasting = [alert for alert in alerts if not alert["ended"]]
@@ -143,7 +143,7 @@ async def test_alerts_are_those_that_last_the_newest_first() -> None:
     assert counts.total == len(lasting) == sum(one.alerts.total for one in board.clusters)
 
 
-async def test_figures_that_nobody_knows_leave_the_rest() -> None:
+async def test_unknown_figures_do_not_affect_the_others() -> None:
     async with simulated() as (sim, tower):
         first, second, third = rows(sim, "Cluster")
         first |= dict.fromkeys(
@@ -177,7 +177,7 @@ async def test_figures_that_nobody_knows_leave_the_rest() -> None:
     assert str(blank.cpu.used) == str(blank.cpu.usage) == "unknown"
 
 
-async def test_a_server_that_owes_us_words_still_has_a_dashboard() -> None:
+async def test_a_dashboard_is_built_from_resources_with_null_texts() -> None:
     async with simulated() as (sim, tower):
         for cluster in rows(sim, "Cluster"):
             cluster |= dict.fromkeys(("name", "type", "version", "connect_state", "hypervisor"))
@@ -193,7 +193,7 @@ async def test_a_server_that_owes_us_words_still_has_a_dashboard() -> None:
     assert board.alerts.counts.other == board.alerts.counts.total > 0
 
 
-async def test_memory_of_vmware_is_what_the_cluster_says() -> None:
+async def test_memory_of_a_vmware_cluster_is_read_from_the_cluster() -> None:
     async with simulated() as (sim, tower):
         cluster = next(one for one in rows(sim, "Cluster") if one["hypervisor"] == "VMWARE")
         cluster |= {"total_memory_bytes": 4096, "used_memory_bytes": 1024.0}
@@ -226,7 +226,7 @@ async def test_only_chosen_clusters_are_shown() -> None:
     assert board.alerts.counts.total == len(alerts)
 
 
-async def test_without_a_choice_all_are_asked_for() -> None:
+async def test_without_a_choice_all_clusters_are_requested() -> None:
     async with simulated() as (sim, tower):
         await build_dashboard(tower)
         asked = {request.path: request.body for request in sim.requests if request.path in GET_ALL}
@@ -242,7 +242,7 @@ async def test_a_choice_of_nothing_is_refused(ids: Any) -> None:  # noqa: ANN401
         assert len(sim.requests) == before
 
 
-async def test_alerts_come_in_the_language_asked_for() -> None:
+async def test_alerts_are_returned_in_the_requested_language() -> None:
     async with simulated() as (sim, tower):
         english = await build_dashboard(tower)
         chinese = await build_dashboard(tower, content_language="zh-CN")
@@ -300,7 +300,7 @@ async def test_all_calls_that_fail_end_it_with_one_error() -> None:
             await build_dashboard(tower)
 
 
-async def test_it_goes_into_json_and_comes_back() -> None:
+async def test_a_dashboard_survives_a_round_trip_through_json() -> None:
     async with simulated(4) as (_, tower):
         board = await build_dashboard(tower)
     text = msgspec.json.encode(board)
@@ -352,7 +352,7 @@ def test_sums_are_plausible_for_all_figures(given_figures: list[dict[str, Any]])
         assert (shown.cpu is None) == (each["type"] != "SMTX_OS")
 
 
-def test_a_cluster_without_separate_storage_is_no_gap() -> None:
+def test_a_cluster_without_storage_does_not_count_as_unknown() -> None:
     board = summarise(
         [cluster(1, type="SMTX_ELF", hypervisor="ELF"), cluster(2, type="SMTX_OS")], [], [], []
     )

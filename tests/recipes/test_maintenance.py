@@ -77,7 +77,7 @@ async def test_a_host_is_emptied_and_filled_again() -> None:
         assert (names(left.back), left.started, left.not_back) == (["off", "runs"], [], [])
 
 
-async def test_vms_that_cannot_be_moved_are_in_the_way_unless_they_may_be_stopped() -> None:
+async def test_vms_that_cannot_be_moved_are_an_error_unless_they_may_be_stopped() -> None:
     async with simulated() as (sim, tower):
         host = a_host(sim)
         vm = hold(sim, host)
@@ -105,7 +105,7 @@ async def test_vms_that_do_not_return_are_reported() -> None:
         assert names(left.back) == ["off"]  # a stopped VM needs no memory
 
 
-async def test_vms_stay_where_they_are_if_that_is_asked_for() -> None:
+async def test_vms_stay_where_they_are_on_request() -> None:
     async with simulated() as (sim, tower):
         host = a_host(sim)
         hold(sim, host)
@@ -183,7 +183,7 @@ async def test_failures_are_raised_and_can_be_retried() -> None:
         await leave_maintenance(tower, host["id"])
 
 
-async def test_two_callers_of_a_session_do_not_meet() -> None:
+async def test_two_concurrent_callers_send_one_request() -> None:
     async with simulated() as (sim, tower):
         host = a_host(sim)
 

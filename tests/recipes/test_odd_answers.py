@@ -100,7 +100,7 @@ SWITCHES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", SWITCHES)
-async def test_vms_start_whatever_the_answer_names(case: str) -> None:
+async def test_vms_start_whichever_vms_the_answer_contains(case: str) -> None:
     tell = of("start-vm", SWITCHES[case])
     heard: list[Progress] = []
     async with odd(tell, statuses=("STOPPED",) * 3) as (sim, tower):
@@ -373,7 +373,7 @@ async def test_a_snapshot_that_is_made_but_cannot_be_read_is_reported_with_its_i
 
 
 @pytest.mark.parametrize("case", CREATED)
-async def test_no_vm_is_no_success(case: str) -> None:
+async def test_an_answer_without_the_created_vm_is_an_unknown_outcome(case: str) -> None:
     async with odd(of("create-vm", CREATED[case])) as (sim, tower):
         cluster = sim.add_cluster()
         with pytest.raises(OutcomeUnknown) as caught:

@@ -52,7 +52,7 @@ def add_vms(sim: Simulator, *statuses: str) -> list[dict[str, Any]]:
     ]
 
 
-def came(outcomes: list[PowerOutcome]) -> list[tuple[str, str]]:
+def results_and_states(outcomes: list[PowerOutcome]) -> list[tuple[str, str]]:
     return [(outcome.result, str(outcome.vm.status)) for outcome in outcomes]
 
 
@@ -65,7 +65,7 @@ async def test_vms_start_in_one_call_and_those_that_run_are_left_alone() -> None
         vms = add_vms(sim, "STOPPED", "RUNNING", "SUSPENDED", "STOPPED")
         outcomes = await start_vms(tower, BLOGS)
         assert [outcome.vm.id for outcome in outcomes] == [vm["id"] for vm in vms]
-        assert came(outcomes) == [
+        assert results_and_states(outcomes) == [
             ("done", "RUNNING"),
             ("already", "RUNNING"),
             ("failed", "SUSPENDED"),
@@ -76,7 +76,7 @@ async def test_vms_start_in_one_call_and_those_that_run_are_left_alone() -> None
         assert sim.sent("start-vm") == [{"where": {"id_in": [vms[0]["id"], vms[3]["id"]]}}]
 
 
-async def test_so_many_at_a_time() -> None:
+async def test_vms_are_started_within_the_given_limit() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 5)
         running: list[int] = []
@@ -92,13 +92,17 @@ async def test_so_many_at_a_time() -> None:
         assert running[-1] == 5
 
 
-async def test_one_that_fails_does_not_end_the_others() -> None:
+async def test_a_vm_that_fails_does_not_stop_the_others() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, *["STOPPED"] * 3)
         sim.tasks.fail_next()
         heard: list[Progress] = []
         outcomes = await start_vms(tower, BLOGS, on_progress=heard.append)
-        assert came(outcomes) == [("failed", "STOPPED"), ("done", "RUNNING"), ("done", "RUNNING")]
+        assert results_and_states(outcomes) == [
+            ("failed", "STOPPED"),
+            ("done", "RUNNING"),
+            ("done", "RUNNING"),
+        ]
         assert errors(outcomes) == [TaskFailed, None, None]
     ends = [(one.subject, one.step, one.done) for one in heard if one.step in {"done", "failed"}]
     assert ends == [("blog-0", "failed", 1), ("blog-1", "done", 2), ("blog-2", "done", 3)]
@@ -106,17 +110,21 @@ async def test_one_that_fails_does_not_end_the_others() -> None:
     assert steps([one for one in heard if one.subject == "blog-1"]) == ["start", "done"]
 
 
-async def test_one_that_is_locked_is_left_out_and_the_others_are_sent_again() -> None:
+async def test_a_locked_vm_is_left_out_and_the_others_are_sent_again() -> None:
     async with simulated(lock_timeout=0) as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 3)
         sim.store.change("Vm", vms[1]["id"], entityAsyncStatus="UPDATING")
         outcomes = await start_vms(tower, BLOGS)
-        assert came(outcomes) == [("done", "RUNNING"), ("failed", "STOPPED"), ("done", "RUNNING")]
+        assert results_and_states(outcomes) == [
+            ("done", "RUNNING"),
+            ("failed", "STOPPED"),
+            ("done", "RUNNING"),
+        ]
         assert errors(outcomes) == [None, ResourceLocked, None]
         assert len(sim.sent("start-vm")) == 2
 
 
-async def test_one_that_is_refused_is_found_and_the_others_are_switched() -> None:
+async def test_a_rejected_vm_is_isolated_and_the_others_are_switched() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 8)
         sim.store.change("Vm", vms[5]["id"], in_recycle_bin=True)
@@ -144,7 +152,7 @@ async def test_an_unknown_outcome_is_reported_for_all_and_nothing_is_retried() -
         (restart_vms, "restart-vm", "RUNNING", None),
     ],
 )
-async def test_when_an_answer_is_lost_the_vms_tell_and_the_next_ones_wait_for_them(
+async def test_after_a_lost_answer_vms_are_read_before_the_next_batch(
     recipe: Recipe, path: str, begins: str, ends: str | None
 ) -> None:
     busy: list[str] = []
@@ -164,15 +172,17 @@ async def test_when_an_answer_is_lost_the_vms_tell_and_the_next_ones_wait_for_th
     if ends is None:
         assert errors(outcomes) == [OutcomeUnknown, OutcomeUnknown, None]
     else:
-        assert came(outcomes) == [("done", ends)] * 3
+        assert results_and_states(outcomes) == [("done", ends)] * 3
 
 
-async def test_when_the_answer_to_a_power_off_is_lost_the_vms_tell() -> None:
+async def test_after_a_lost_answer_to_a_power_off_the_vms_are_read() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, "RUNNING")
         sim.tasks.fail_next()
         sim.faults.reset("poweroff-vm", executed=True)
-        assert came(await shut_down_vms(tower, BLOGS, force_after=60)) == [("forced", "STOPPED")]
+        assert results_and_states(await shut_down_vms(tower, BLOGS, force_after=60)) == [
+            ("forced", "STOPPED")
+        ]
 
 
 async def test_a_lost_answer_is_reported_for_vms_that_stay_busy_or_unreadable() -> None:
@@ -240,7 +250,7 @@ async def test_a_shut_down_that_switches_nothing_can_be_forced(
         assert (outcome.result, outcome.vm.status) == ("forced", "STOPPED")
 
 
-async def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
+async def test_a_vm_that_takes_too_long_does_not_hide_the_others() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 2)
 
@@ -253,10 +263,10 @@ async def test_one_that_takes_too_long_does_not_hide_the_others() -> None:
 
         outcomes = await start_vms(tower, BLOGS, timeout=1, on_progress=hold_the_first)
         assert errors(outcomes) == [TaskTimeout, None]
-        assert came(outcomes)[1] == ("done", "RUNNING")
+        assert results_and_states(outcomes)[1] == ("done", "RUNNING")
 
 
-async def test_one_that_does_not_settle_does_not_hide_the_others() -> None:
+async def test_a_vm_that_does_not_settle_does_not_hide_the_others() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["STOPPED"] * 2)
 
@@ -289,7 +299,11 @@ async def test_vms_restart_and_those_that_are_off_fail() -> None:
         add_vms(sim, "RUNNING", "STOPPED", "RUNNING")
         heard: list[Progress] = []
         outcomes = await restart_vms(tower, BLOGS, limit=1, on_progress=heard.append)
-        assert came(outcomes) == [("done", "RUNNING"), ("failed", "STOPPED"), ("done", "RUNNING")]
+        assert results_and_states(outcomes) == [
+            ("done", "RUNNING"),
+            ("failed", "STOPPED"),
+            ("done", "RUNNING"),
+        ]
         assert len(sim.sent("restart-vm")) == 2
         order = [one.subject for one in heard if one.step == "restart"]
         assert order == sorted(order)
@@ -299,7 +313,7 @@ async def test_vms_shut_down_and_those_that_are_off_are_left_alone() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, "RUNNING", "STOPPED", "SUSPENDED")
         outcomes = await shut_down_vms(tower, BLOGS, force_after=60)
-        assert came(outcomes) == [
+        assert results_and_states(outcomes) == [
             ("done", "STOPPED"),
             ("already", "STOPPED"),
             ("failed", "SUSPENDED"),
@@ -307,17 +321,17 @@ async def test_vms_shut_down_and_those_that_are_off_are_left_alone() -> None:
         assert sim.sent("poweroff-vm") == []
 
 
-async def test_a_guest_that_cannot_shut_down_is_powered_off_at_once_if_that_is_asked_for() -> None:
+async def test_a_guest_that_cannot_shut_down_is_powered_off_at_once_on_request() -> None:
     async with simulated() as (sim, tower):
         vms = add_vms(sim, *["RUNNING"] * 3)
         sim.tasks.fail_next()
         outcomes = await shut_down_vms(tower, {"name_in": ["blog-0", "blog-1"]})
-        assert came(outcomes) == [("failed", "RUNNING"), ("done", "STOPPED")]
+        assert results_and_states(outcomes) == [("failed", "RUNNING"), ("done", "STOPPED")]
         assert sim.sent("poweroff-vm") == []
         sim.tasks.fail_next()
         heard: list[Progress] = []
         outcomes = await shut_down_vms(tower, BLOGS, force_after=60, on_progress=heard.append)
-        assert came(outcomes) == [
+        assert results_and_states(outcomes) == [
             ("forced", "STOPPED"),
             ("already", "STOPPED"),
             ("done", "STOPPED"),
@@ -343,11 +357,11 @@ async def test_a_guest_that_takes_its_time_is_waited_for() -> None:
                     sim.store.change("Vm", vm["id"], status="RUNNING")
 
         outcomes = await shut_down_vms(tower, BLOGS, on_progress=still_on)
-        assert came(outcomes) == [("done", "STOPPED")] * 2
+        assert results_and_states(outcomes) == [("done", "STOPPED")] * 2
         assert len(sim.sent("get-vms")) == 5
 
 
-async def test_guests_that_cannot_be_looked_at_any_more_are_said() -> None:
+async def test_guests_that_can_no_longer_be_read_are_reported() -> None:
     def forbid(times: int) -> None:
         if times == 3:
             sim.faults.fail("get-vms", status=403)
@@ -390,7 +404,7 @@ async def test_a_hanging_shutdown_that_locks_the_vm_is_reported() -> None:
         assert len(sim.sent("poweroff-vm")) == 1
 
 
-async def test_nothing_is_powered_off_when_nobody_knows_what_was_done() -> None:
+async def test_nothing_is_powered_off_after_a_shutdown_of_unknown_outcome() -> None:
     async with simulated() as (sim, tower):
         add_vms(sim, "RUNNING")
         sim.faults.reset("shutdown-vm")
@@ -414,7 +428,7 @@ async def test_every_vm_is_switched_only_on_request(recipe: Recipe) -> None:
         assert sim.mutations() == []
 
 
-async def test_cancelled_it_begins_nothing_more() -> None:
+async def test_a_cancelled_recipe_starts_no_more_vms() -> None:
     async with simulated(task_duration=3600, clock=Clock(running=False)) as (sim, tower):
         add_vms(sim, *["STOPPED"] * 4)
         before = tasks_of_clients()
@@ -436,4 +450,4 @@ async def test_exceptions_of_the_listener_are_raised_unchanged() -> None:
 
         with pytest.raises(KeyError, match="mine"):
             await start_vms(tower, BLOGS, on_progress=stop)
-        assert came(await start_vms(tower, BLOGS)) == [("already", "RUNNING")]
+        assert results_and_states(await start_vms(tower, BLOGS)) == [("already", "RUNNING")]

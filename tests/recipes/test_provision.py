@@ -74,7 +74,7 @@ async def a_volume(tower: Cloudtower, cluster_id: str, name: str) -> str:
     return volume.id
 
 
-async def test_a_blank_vm_has_what_was_asked_for() -> None:
+async def test_a_blank_vm_has_the_requested_settings() -> None:
     async with simulated() as (sim, tower):
         cluster, image, network = a_cluster(sim), an_image(sim), a_network(sim)
         volume = await a_volume(tower, cluster["id"], "web-data")
@@ -288,7 +288,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
         assert len(sim.requests) == before
 
 
-async def test_nothing_is_made_twice_when_nobody_knows_whether_it_was() -> None:
+async def test_a_creation_of_unknown_outcome_is_not_sent_again() -> None:
     async with simulated() as (sim, tower):
         sim.faults.reset("create-vm")
         with pytest.raises(OutcomeUnknown):

@@ -76,7 +76,7 @@ async def test_whole_numbers_are_accepted_as_floats() -> None:
         assert b'"bps":8000000000,' in answer.content
 
 
-async def test_sizes_and_frequencies_have_fractions_only_where_that_is_asked_for() -> None:
+async def test_sizes_and_frequencies_have_fractions_only_on_request() -> None:
     for fractions in (False, True):
         async with connected(Simulator(clusters=1, vms=3, fractions=fractions)) as client:
             [host, *_] = await client.ask("get-hosts")

@@ -250,6 +250,6 @@ def test_a_condition_without_a_check_takes_any_value() -> None:
     assert compile_where({"size": 10}, "Disk", sources)(TABLES["Disk"]["d"])
 
 
-def test_pinned_ids_of_what_is_no_where() -> None:
+def test_pinned_ids_of_invalid_filters() -> None:
     assert pinned_ids(None) is None
     assert pinned_ids({"id_in": ["a", 1, "a"]}) == ["a"]

@@ -56,7 +56,7 @@ def total(found: list[dict[str, Any]], field: str) -> Any:  # noqa: ANN401
     return None if None in values else sum(values)
 
 
-def test_it_has_the_size_that_was_asked_for() -> None:
+def test_a_fleet_has_the_requested_size() -> None:
     size = FleetSize(clusters=4, hosts_per_cluster=5, vms=60, snapshots=7, alerts=9, tasks=11)
     store = build(size)
     number = {resource: len(store.table(resource)) for resource in queried_resources()}
@@ -73,7 +73,7 @@ def test_the_same_seed_makes_the_same_fleet() -> None:
 
 
 @pytest.mark.parametrize("field", ["clusters", "hosts_per_cluster", "vms", "snapshots"])
-def test_a_size_that_cannot_be_is_refused(field: str) -> None:
+def test_a_negative_size_is_rejected(field: str) -> None:
     with pytest.raises(ValueError, match=f"{field} must not be negative"):
         FleetSize(**{field: -1})
 
@@ -97,7 +97,7 @@ def test_vms_need_a_host() -> None:
         ),
     ],
 )
-def test_a_size_can_be_said(text: str, size: FleetSize) -> None:
+def test_a_size_is_parsed_from_words(text: str, size: FleetSize) -> None:
     assert FleetSize.parse(text) == size
 
 

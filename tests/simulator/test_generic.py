@@ -48,7 +48,9 @@ async def finished(client: Client, answer: list[Any] | dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("everything", [False, True], ids=["required", "everything"])
 @pytest.mark.parametrize("path", GENERIC)
-async def test_every_one_does_what_it_says(client: Client, path: str, everything: bool) -> None:
+async def test_every_generic_mutation_has_its_effect(
+    client: Client, path: str, everything: bool
+) -> None:
     mutation = mutation_at(path)
     factory = factory_of(client)
     subject = "" if mutation.verb == "create" else fresh(client.sim, factory, mutation.resource)

@@ -62,7 +62,7 @@ def wheres(store: Store) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def test_it_finds_what_looking_at_all_finds(store: Store) -> None:
+def test_an_index_finds_the_same_documents_as_a_full_scan(store: Store) -> None:
     for resource, where in wheres(store):
         assert found(store, resource, where) == everything(store, resource, where), where
 
@@ -84,13 +84,13 @@ def test_changed_documents_are_found(store: Store) -> None:
     assert found(store, "Vm", {"name": "renamed"}) == []
 
 
-def test_mistakes_are_still_told(store: Store) -> None:
+def test_invalid_filters_are_still_rejected(store: Store) -> None:
     for where in ({"nmae": "x"}, {"name": "x", "vcpu": "2"}, {"name_in": {"x": 1}}, "x"):
         with pytest.raises(BadRequestError):
             store.select("Vm", where)
 
 
-def test_it_narrows_what_it_can(store: Store) -> None:
+def test_an_index_narrows_supported_filters(store: Store) -> None:
     tables = {resource: store.table(resource) for resource in store.resources}
     indexes = Indexes(store.resources, tables, ChangeTracker(store.resources, {}))
     narrowed = {

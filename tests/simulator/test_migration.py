@@ -153,7 +153,7 @@ async def test_a_vm_is_recreated_in_the_other_cluster(
     assert_in_step(client)
 
 
-async def test_the_source_may_go(client: Client) -> None:
+async def test_the_source_vm_may_be_deleted_after_the_migration(client: Client) -> None:
     vm = a_vm(client, "RUNNING")
     await do(client, ACROSS, across(client, vm, "LIVE_MIGRATE", delete_src_vm=True))
     [moved] = client.sim.store.select("Vm", {"name": vm["name"]})
@@ -384,7 +384,7 @@ async def test_nothing_runs_on_a_host_under_maintenance(client: Client) -> None:
     assert task["status"] == "FAILED"
 
 
-async def test_maintenance_knows_what_comes_before_what(client: Client) -> None:
+async def test_maintenance_operations_in_the_wrong_order_are_rejected(client: Client) -> None:
     host = a_host(client)
     leave = {"where": {"host_id": host["id"]}, "data": {}}
     assert "is IN_USE" in await refused(client, EXIT, leave)

@@ -37,7 +37,7 @@ async def probe(url: str) -> tuple[int, str | None]:
         return response.status, response.headers.get("location")
 
 
-async def test_one_is_active_the_other_passive(sim: Simulator) -> None:
+async def test_one_node_is_active_and_the_other_passive(sim: Simulator) -> None:
     active, passive = sim.nodes
     assert active.url == sim.url != passive.url
     assert await probe(active.url) == (200, None)
@@ -49,7 +49,7 @@ async def test_one_is_active_the_other_passive(sim: Simulator) -> None:
     assert await probe(active.url) == (200, None)
 
 
-async def test_nodes_can_fail_or_be_both_the_same(sim: Simulator) -> None:
+async def test_nodes_can_fail_or_be_both_active_or_passive(sim: Simulator) -> None:
     first, second = sim.nodes
     second.state = "active"
     assert [await probe(node.url) for node in sim.nodes] == [(200, None)] * 2
@@ -60,7 +60,7 @@ async def test_nodes_can_fail_or_be_both_the_same(sim: Simulator) -> None:
     assert first.turned_away == ["/api/healthz"] * 2
 
 
-async def test_a_passive_one_does_nothing(sim: Simulator) -> None:
+async def test_a_passive_node_executes_no_requests(sim: Simulator) -> None:
     passive = sim.nodes[1]
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         token = sim.requests[0]
@@ -99,7 +99,7 @@ async def test_a_port_that_is_taken_leaves_nothing_behind(sim: Simulator) -> Non
     await second.__aexit__(None, None, None)  # there is nothing left to end
 
 
-async def test_both_know_the_same(sim: Simulator) -> None:
+async def test_both_nodes_share_resources_and_tokens(sim: Simulator) -> None:
     async with Cloudtower(sim.url, username=sim.username, password=sim.password) as tower:
         await tower.vm.get_vms(first=1)
     token = sim.requests[-1].headers["authorization"]
@@ -116,7 +116,7 @@ async def test_a_simulator_alone_has_one_node() -> None:
         assert await probe(sim.url) == (307, None)
 
 
-async def test_the_vendors_client_follows_the_active_one(sim: Simulator) -> None:
+async def test_the_vendors_client_follows_the_active_node(sim: Simulator) -> None:
     module = importlib.import_module("cloudtower.active_passive_client")
 
     def client(**options: Any) -> Any:

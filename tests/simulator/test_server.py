@@ -222,7 +222,7 @@ async def test_the_listed_operations_are_501(client: Client) -> None:
     assert answered == listed
 
 
-async def test_requests_are_written_down(client: Client) -> None:
+async def test_requests_are_recorded(client: Client) -> None:
     requests = client.sim.requests
     requests.clear()
     await client.send("get-vms", {"first": 1}, content_language="zh-CN", x_other="1")

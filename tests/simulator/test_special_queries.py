@@ -61,12 +61,12 @@ async def test_answers_fit_the_models(client: Client, path: str) -> None:
     assert asked.decoder.decode(answer.content) is not None
 
 
-async def test_who_asks(client: Client) -> None:
+async def test_my_info_is_that_of_the_logged_in_user(client: Client) -> None:
     me = await client.ask("get-my-info")
     assert (me["username"], me["role"], me["roles"][0]["name"]) == ("root", "ROOT", "ROOT")
 
 
-async def test_storage_that_can_be_given_away(client: Client) -> None:
+async def test_allocable_storage_follows_from_the_free_space(client: Client) -> None:
     [info] = await client.ask(
         "get-cluster-storage-info", bodies(client)["get-cluster-storage-info"]
     )

@@ -162,7 +162,7 @@ def test_select_uses_relations_of_what_is_not_modelled(store: Store) -> None:
     assert store.table("Label") == {}
 
 
-def test_select_passes_over_what_it_is_told_to(store: Store) -> None:
+def test_select_leaves_out_the_given_ids(store: Store) -> None:
     assert store.select("Vm", {"id": "v1"}, without={"v1"}) == []
     assert store.select("Host", {"id_in": ["h3", "h1", "h9"]}) == [
         store.get("Host", "h1"),

@@ -73,14 +73,14 @@ async def test_a_new_thing_is_being_created_until_its_task_has_ended(client: Cli
     assert made["data"]["id"] in folders
 
 
-async def test_what_could_not_be_created_is_gone(client: Client) -> None:
+async def test_a_resource_whose_creation_fails_is_gone(client: Client) -> None:
     client.sim.tasks.fail_next(Failure())
     body = [{"cluster_id": a(client, "Cluster"), "name": "blue"}]
     [made] = await do(client, "create-vm-folder", body)
     assert made["data"]["id"] not in client.sim.store.table("VmFolder")
 
 
-async def test_what_goes_while_something_is_done_to_it_fails_the_task(client: Client) -> None:
+async def test_deleting_a_resource_during_its_mutation_fails_the_task(client: Client) -> None:
     everything: dict[str, Any] = {"vms": {}}
     for path, body in (
         ("update-label", {"data": {"key": "new"}}),
@@ -120,7 +120,7 @@ WRONG: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "message"), WRONG)
-async def test_what_the_schema_does_not_allow_is_400(
+async def test_arguments_that_the_schema_does_not_allow_are_400(
     client: Client,
     path: str,
     body: dict[str, Any] | list[Any],
@@ -186,7 +186,7 @@ async def test_volumes_are_locked_while_something_is_done_to_them(client: Client
     assert answer.json["props"]["locked_resources"] == [{"id": volume, "type": "VM_VOLUME"}]
 
 
-async def test_what_is_in_use_is_not_deleted(client: Client) -> None:
+async def test_a_resource_in_use_is_not_deleted(client: Client) -> None:
     volume = next(iter(client.sim.store.table("VmDisk").values()))["vm_volume"]
     where = {"where": {"id": volume}}
     assert "mounted in a VM" in await refusal(client, "delete-vm-volume", where, 400)
@@ -213,7 +213,7 @@ async def test_deleting_a_target_with_luns_is_accepted_and_its_task_fails(client
     assert target in client.sim.store.table("IscsiTarget")
 
 
-async def test_what_is_nothing_without_another_goes_with_it(client: Client) -> None:
+async def test_dependent_resources_are_deleted_with_their_owner(client: Client) -> None:
     view = new(client, "View")
     graph = new(client, "Graph", view=view)
     await do(client, "delete-view", {"where": {"id": view}})
@@ -253,7 +253,7 @@ async def test_users_log_in_with_the_password_that_they_were_given(client: Clien
     await client.ask("login", {"username": "lovelace", "password": "second"})
 
 
-async def test_a_password_is_somebodys(client: Client) -> None:
+async def test_a_password_of_an_unknown_user_is_rejected(client: Client) -> None:
     with pytest.raises(ValueError, match="there is no user ada"):
         client.sim.accounts.set_password("ada", "first")
 
@@ -269,7 +269,7 @@ async def test_a_switch_comes_with_its_network(client: Client) -> None:
     assert (network["vlan_id"], network["type"]) == (7, "MIGRATION")
 
 
-async def test_settings_of_a_cluster_are_found_by_it(client: Client) -> None:
+async def test_settings_of_a_cluster_are_changed_by_the_id_of_the_cluster(client: Client) -> None:
     settings = new(client, "ClusterSettings")
     cluster = client.sim.store.get("ClusterSettings", settings)["cluster"]
     where = {"where": {"id": cluster}}
@@ -310,7 +310,7 @@ async def test_accounts_of_esxi_hosts_are_changed_together(client: Client) -> No
     assert client.sim.store.get("VsphereEsxiAccount", account)["ip"] == "10.0.0.9"
 
 
-async def test_policies_keep_what_their_filters_found(client: Client) -> None:
+async def test_policies_store_the_resources_that_their_filters_match(client: Client) -> None:
     team, group = label(client), new(client, "SecurityGroup", name="web")
     target = {"label_groups": [{"id": team}], "security_groups": {"id": group}}
     flow: dict[str, Any] = {
@@ -332,7 +332,7 @@ async def test_policies_keep_what_their_filters_found(client: Client) -> None:
     assert shown["apply_to"][1]["security_group"]["name"] == "web"
 
 
-async def test_snapshots_hold_what_they_are_of_and_bring_it_back(client: Client) -> None:
+async def test_snapshots_store_the_state_of_a_volume_and_restore_it(client: Client) -> None:
     volume = new(client, "VmVolume", size=5, sharing=True)
     body = {"volume_id": volume, "name": "s", "description": ""}
     [snapshot] = await do(client, "create-vm-volume-snapshot", [body])
@@ -486,7 +486,7 @@ async def test_usb_devices_are_at_the_vms_that_they_are_mounted_to(client: Clien
     assert (shown["vms"], shown["vm"], shown["binded"]) == ([], None, False)
 
 
-async def test_what_others_note_here_needs_no_task(client: Client) -> None:
+async def test_creating_a_task_record_needs_no_task(client: Client) -> None:
     said = {"en-US": "Did it", "zh-CN": "做了"}
     who = client.sim.store.select("User", {"username": client.sim.username})[0]["id"]
     steps = [{"finished": True, "key": "one", "description": "first"}]
@@ -499,7 +499,7 @@ async def test_what_others_note_here_needs_no_task(client: Client) -> None:
     assert shown["steps"][0]["key"] == "one"
 
 
-async def test_what_a_thing_belongs_to_has_to_be_said_one_way_or_the_other(client: Client) -> None:
+async def test_a_snapshot_of_a_volume_without_a_cluster_is_rejected(client: Client) -> None:
     snapshot = new(client, "VmVolume")
     client.sim.store.get("VmVolume", snapshot)["cluster"] = None
     body = [{"volume_id": snapshot, "name": "s", "description": ""}]

@@ -71,7 +71,7 @@ def test_a_task_is_pending_then_executing_then_succeeds(bench: Bench) -> None:
     assert bench.log == ["done", "settled"]
 
 
-def test_tasks_end_in_their_order_however_late_one_looks(bench: Bench) -> None:
+def test_tasks_end_in_order_of_their_deadlines_even_if_the_clock_jumps(bench: Bench) -> None:
     bench.start("a ")
     bench.after(1.0)
     bench.engine.duration = 2.0
@@ -93,7 +93,7 @@ def test_consequences_of_tasks_that_end_together_are_computed_once(bench: Bench)
     assert bench.log == ["c1"]
 
 
-def test_a_task_can_be_told_to_fail(bench: Bench) -> None:
+def test_fail_next_makes_the_next_task_fail(bench: Bench) -> None:
     bench.engine.fail_next(Failure("disk full", code="NO_SPACE", ec="EIO"))
     failed, fine = bench.start("a "), bench.start("b ")
     bench.after(10.0)
@@ -150,7 +150,7 @@ def test_an_exception_fails_its_task_and_is_reported(
 @pytest.mark.parametrize(
     ("error", "told"), [(DocumentNotFoundError("Vm", "v"), 0), (ValueError("no"), 2)]
 )
-def test_cleaning_up_holds_nobody_up(
+def test_an_error_in_a_cleanup_does_not_block_other_tasks(
     bench: Bench, error: Exception, told: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails() -> None:
@@ -177,7 +177,7 @@ def test_only_a_task_that_runs_is_interfered_with(bench: Bench, step: str) -> No
     assert dict(task) == shown
 
 
-def test_a_task_that_is_paused_twice_has_not_gone_on_meanwhile(bench: Bench) -> None:
+def test_a_task_that_is_paused_twice_makes_no_progress_between(bench: Bench) -> None:
     task = bench.start()
     bench.after(5.5)
     bench.engine.pause(task["id"])
@@ -221,7 +221,7 @@ def test_settling_may_lag_behind() -> None:
     assert bench.log == ["done", "settled"]
 
 
-def test_work_need_not_do_anything(bench: Bench) -> None:
+def test_work_without_callbacks_ends_normally(bench: Bench) -> None:
     good = bench.store.get("Task", bench.engine.start(dict(FIELDS), Work()))
     bench.engine.fail_next()
     bad = bench.store.get("Task", bench.engine.start(dict(FIELDS), Work()))

@@ -162,7 +162,7 @@ async def test_disks_of_a_template_can_be_changed_left_out_and_added(client: Cli
     assert "no disk 7" in message
 
 
-async def test_cloud_init_sets_up_what_one_sees_from_outside(client: Client) -> None:
+async def test_cloud_init_sets_hostname_dns_servers_and_addresses(client: Client) -> None:
     source = await create(client)
     template = await a_template(client, source)
     static = {"nic_index": 0, "type": "IPV4", "ip_address": "10.9.8.7", "netmask": "255.0.0.0"}

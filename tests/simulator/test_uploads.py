@@ -211,7 +211,7 @@ async def test_invalid_chunks_are_rejected(sim: Simulator, tower: Cloudtower) ->
     assert sim.uploads[task.id].received == 1
 
 
-async def test_forms_that_are_none_are_refused(sim: Simulator, tower: Cloudtower) -> None:
+async def test_malformed_forms_are_rejected(sim: Simulator, tower: Cloudtower) -> None:
     token = sim.accounts.log_in(sim.username, sim.password, "LOCAL") or ""
     address = f"{sim.url}/v2/api/upload-elf-image"
     start = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n'

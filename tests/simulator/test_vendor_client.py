@@ -132,7 +132,7 @@ async def test_the_backup_scenario(sim: Simulator) -> None:
     assert sorted(disks) == sorted(luns) != []
 
 
-async def test_it_gets_its_language(sim: Simulator) -> None:
+async def test_texts_are_returned_in_the_requested_language(sim: Simulator) -> None:
     def ask() -> tuple[str, str, int]:
         alerts = Vendor(sim).api("alert")
         texts = [

@@ -107,7 +107,7 @@ def relations(resource: str) -> dict[str, tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("resource", queried_resources())
-async def test_all_three_find_the_same(
+async def test_all_three_return_the_same_resources(
     resource: str, sim: Simulator, vendor: Vendor, tower: Cloudtower
 ) -> None:
     path = LISTS[resource]
@@ -134,7 +134,7 @@ async def test_all_three_find_the_same(
     TALLY["resources"] += 1
 
 
-def test_how_much_was_compared(tell: Callable[[str], None]) -> None:
+def test_enough_queries_were_compared(tell: Callable[[str], None]) -> None:
     if not TALLY["filters"]:
         pytest.skip("nothing was compared")
     tell(

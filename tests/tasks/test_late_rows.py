@@ -97,7 +97,7 @@ async def test_a_new_resource_that_is_listed_late_is_added(sim: Simulator) -> No
         assert vm_id in view.snapshot
 
 
-async def test_a_filter_does_not_hide_what_is_late(sim: Simulator) -> None:
+async def test_rows_that_match_the_filter_are_added_late(sim: Simulator) -> None:
     late = Late()
     async with view_of(sim, late, where={"status": "RUNNING"}) as view:
         stopped = add(sim, late, 0, status="STOPPED")
@@ -189,7 +189,7 @@ async def test_without_grace_nothing_is_looked_for(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("grace", [-1, float("nan"), float("inf"), "60"])
-async def test_a_grace_that_is_no_time_is_refused(sim: Simulator, grace: Any) -> None:  # noqa: ANN401
+async def test_an_invalid_grace_is_rejected(sim: Simulator, grace: Any) -> None:  # noqa: ANN401
     with pytest.raises(InvalidInput, match="watch: grace: "):
         async with view_of(sim, Late(), grace=grace):
             pass

@@ -103,7 +103,7 @@ async def test_a_single_answer_comes_back_as_a_single_resource(
     assert (vm.id, vm.status) == (started.data.id, "RUNNING")
 
 
-async def test_nothing_comes_back_of_what_was_deleted(
+async def test_settling_a_stored_deletion_returns_nothing(
     sim: Simulator, tower: Cloudtower, other: Cloudtower
 ) -> None:
     deleted = await tower.vm.delete_vm(where={"id_in": stopped(sim, 2)})
@@ -171,7 +171,7 @@ async def test_a_session_for_another_server_refuses_it(sim: Simulator, tower: Cl
         await anext(aiter(elsewhere.as_completed(["t1", pending])))
 
 
-async def test_either_node_of_a_pair_will_do() -> None:
+async def test_a_stored_wait_continues_with_either_node_of_a_pair() -> None:
     pair = ["https://a.example", "https://b.example"]
     first = Cloudtower(pair, token=TOKEN)
     reader = first.pending([WithTask(data=models.DeleteVm(id="v1"))])

@@ -87,9 +87,7 @@ def polls(sim: Simulator) -> list[list[str]]:
 
 
 @pytest.mark.anyio
-async def test_thousands_who_wait_for_a_task_each_are_served_by_few_requests(
-    sim: Simulator, tower: Cloudtower
-) -> None:
+async def test_thousands_of_waiters_share_few_requests(sim: Simulator, tower: Cloudtower) -> None:
     ids = begin(sim, 2_300, durations=range(2, 40))
     got: list[str] = []
 
@@ -114,7 +112,7 @@ async def test_thousands_who_wait_for_a_task_each_are_served_by_few_requests(
 
 
 @pytest.mark.anyio
-async def test_an_id_that_many_wait_for_is_asked_for_once(
+async def test_an_id_with_many_waiters_is_requested_once_per_poll(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     first, second = begin(sim, 2, durations=[6])
@@ -153,7 +151,7 @@ FAULTS = [fault for fault in EVERY_FAULT if fault.kind != "hang"] * 3 + [
 
 
 @pytest.mark.anyio
-async def test_no_trouble_on_the_way_ends_a_wait_early_wrongly_or_never(sim: Simulator) -> None:
+async def test_under_faults_each_wait_ends_in_time_with_the_right_result(sim: Simulator) -> None:
     failing, stuck = set(range(0, 2_000, 50)), set(range(1, 2_000, 50))
     ids: list[str] = []
     for index in range(2_000):
@@ -197,7 +195,7 @@ async def test_no_trouble_on_the_way_ends_a_wait_early_wrongly_or_never(sim: Sim
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("trouble", ["none", "hang", "fail"])
-async def test_a_time_out_is_as_long_as_was_said(
+async def test_a_wait_times_out_after_the_given_time_also_under_faults(
     sim: Simulator, tower: Cloudtower, trouble: str
 ) -> None:
     ids = begin(sim, 3)
@@ -251,7 +249,7 @@ async def test_a_login_that_is_refused_meanwhile_ends_every_wait(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("trouble", [False, True])
-async def test_the_one_who_asks_for_all_can_be_cancelled_at_any_moment(
+async def test_the_leading_waiter_can_be_cancelled_at_any_moment(
     sim: Simulator, tower: Cloudtower, trouble: bool
 ) -> None:
     [stuck] = begin(sim, 1)

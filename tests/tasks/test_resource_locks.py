@@ -115,7 +115,7 @@ async def test_sessions_over_one_connection_keep_each_other_away(tower: Cloudtow
         await other.end()
 
 
-async def test_an_error_in_the_block_frees_what_it_held(locks: ResourceLocks) -> None:
+async def test_an_error_in_the_block_releases_its_locks(locks: ResourceLocks) -> None:
     with pytest.raises(KeyError):
         async with locks.hold("a", "b"):
             raise KeyError
@@ -161,7 +161,7 @@ async def test_invalid_ids_are_rejected(
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("inf")])
-async def test_a_time_that_is_none_is_refused(locks: ResourceLocks, wrong: float) -> None:
+async def test_an_invalid_time_out_is_rejected(locks: ResourceLocks, wrong: float) -> None:
     with pytest.raises(InvalidInput, match="lock: timeout: expected a number of seconds"):
         async with locks.hold("a", timeout=wrong):
             pytest.fail("it waited for no time")
@@ -188,7 +188,7 @@ async def test_closing_the_session_ends_the_waiting(tower: Cloudtower) -> None:
             pytest.fail("it is closed")
 
 
-async def test_one_that_is_cancelled_as_its_turn_comes_hands_it_on(locks: ResourceLocks) -> None:
+async def test_a_waiter_cancelled_when_it_gets_the_lock_passes_it_on(locks: ResourceLocks) -> None:
     second, third = Caller(locks.hold, "a"), Caller(locks.hold, "a")
     async with anyio.create_task_group() as group:
         async with locks.hold("a"):

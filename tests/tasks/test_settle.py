@@ -70,7 +70,7 @@ def with_id(vm: Vm, identifier: str) -> Vm:
     return msgspec.structs.replace(vm, id=identifier)
 
 
-async def test_the_resources_come_back_as_they_are_when_nothing_changes_them_any_more(
+async def test_resources_are_returned_in_their_settled_state(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     ids = stopped(sim, 3)
@@ -90,7 +90,7 @@ async def test_they_can_be_changed_again_at_once(sim: Simulator, tower: Cloudtow
     assert [vm.status for vm in off] == ["STOPPED"] * 2
 
 
-async def test_an_answer_is_taken_too_and_keeps_its_order(
+async def test_settle_accepts_an_awaited_answer_and_keeps_its_order(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     started = await tower.vm.start_vm(where={"id_in": stopped(sim, 3)})
@@ -99,7 +99,7 @@ async def test_an_answer_is_taken_too_and_keeps_its_order(
     assert [vm.id for vm in running] == [one.data.id for one in backwards]
 
 
-async def test_one_that_settled_is_not_read_again(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_settled_resource_is_not_read_again(sim: Simulator, tower: Cloudtower) -> None:
     free, busy = stopped(sim, 2)
     started = await tower.vm.start_vm(where={"id": busy})
     # This one has already ended, so there is nothing to wait for.
@@ -149,7 +149,9 @@ async def test_resources_deleted_by_someone_else_are_left_out(
     assert vm.id == kept.data.id
 
 
-async def test_a_single_one_that_is_gone_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_single_resource_that_is_gone_is_an_error(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     [vm] = await tower.vm.get_vms(first=1)
     with pytest.raises(NotFound, match=r"vm.get_vms: the Vm that .* no longer exists") as e:
         await tower.settle(WithTask(data=with_id(vm, "cl0000000000000000000000")), grace=0)
@@ -200,7 +202,7 @@ async def test_a_failed_task_is_raised_and_nothing_read(sim: Simulator, tower: C
     assert reads(sim) == []
 
 
-async def test_the_time_is_for_the_tasks_too(sim: Simulator, tower: Cloudtower) -> None:
+async def test_the_time_out_includes_the_wait_for_tasks(sim: Simulator, tower: Cloudtower) -> None:
     [started] = await tower.vm.start_vm(where={"id_in": stopped(sim, 1)})
     sim.tasks.pause(started.task_id or "")
     with pytest.raises(TaskTimeout):
@@ -222,7 +224,7 @@ async def test_resources_that_stay_busy_are_named_at_the_end_of_the_time(
     assert isinstance(caught.value, TimeoutError)
 
 
-async def test_a_look_that_fails_is_made_again(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_failed_poll_is_retried(sim: Simulator, tower: Cloudtower) -> None:
     ids = stopped(sim, 1)
     sim.faults.fail("get-vms", status=500)
     sim.faults.reset("get-vms")
@@ -231,7 +233,9 @@ async def test_a_look_that_fails_is_made_again(sim: Simulator, tower: Cloudtower
     assert vm.status == "RUNNING"
 
 
-async def test_a_time_out_tells_what_the_last_look_met(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_time_out_reports_the_error_of_the_last_poll(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     [vm] = await tower.vm.get_vms(first=1)
     # A status that calls do not retry, so that each read gets an error.
     sim.faults.fail("get-vms", status=500, times=10_000)
@@ -258,7 +262,7 @@ async def test_a_mutation_that_fails_is_its_own_error(sim: Simulator, tower: Clo
     ("argument", "wrong"),
     [("timeout", 0), ("timeout", float("inf")), ("interval", -1), ("grace", -1)],
 )
-async def test_a_time_that_is_none_is_refused_before_anything_is_sent(
+async def test_an_invalid_time_out_is_rejected_before_any_request(
     sim: Simulator, tower: Cloudtower, argument: str, wrong: float
 ) -> None:
     call = tower.vm.start_vm(where={"id_in": stopped(sim, 1)})

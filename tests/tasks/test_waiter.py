@@ -103,16 +103,14 @@ async def test_any_nesting_of_ids_and_answers_is_taken_and_left_as_it_was(
     assert given == before
 
 
-async def test_one_answer_or_one_id_is_taken_as_it_is(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_single_answer_or_id_is_accepted(sim: Simulator, tower: Cloudtower) -> None:
     first, second = await start(tower, 2)
     assert second.task_id is not None
     assert [t.id for t in await tower.wait(first, interval=QUICK)] == [first.task_id]
     assert [t.id for t in await tower.wait(second.task_id, interval=QUICK)] == [second.task_id]
 
 
-async def test_tasks_are_taken_as_some_operations_answer_with_them(
-    sim: Simulator, tower: Cloudtower
-) -> None:
+async def test_tasks_returned_by_a_query_are_accepted(sim: Simulator, tower: Cloudtower) -> None:
     started = await start(tower, 2)
     tasks = await tower.task.get_tasks(where={"id_in": ids_of(started)})
     assert [t.status for t in await tower.wait(tasks, interval=QUICK)] == ["SUCCESSED"] * 2
@@ -143,7 +141,7 @@ async def test_answers_without_a_task_are_rejected(
         ("grace", None),
     ],
 )
-async def test_times_that_are_none_are_refused(
+async def test_invalid_time_outs_and_intervals_are_rejected(
     sim: Simulator,
     tower: Cloudtower,
     argument: str,
@@ -162,7 +160,7 @@ async def test_nothing_to_wait_for_returns_at_once_and_sends_nothing(
     assert polls(sim) == []
 
 
-async def test_a_failed_task_raises_with_what_the_server_said(
+async def test_a_failed_task_raises_the_message_of_the_server(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.tasks.fail_next(Failure("no space", code="VM_START_FAILED", ec="NO_SPACE"))
@@ -285,7 +283,7 @@ async def test_a_paused_task_is_no_ended_task(sim: Simulator, tower: Cloudtower)
     assert [task.status for task in ended] == ["SUCCESSED"]
 
 
-async def test_one_poll_serves_all_who_wait(sim: Simulator, tower: Cloudtower) -> None:
+async def test_all_waiters_share_one_poll(sim: Simulator, tower: Cloudtower) -> None:
     started = await start(tower, 8)
     ended: list[str] = []
 
@@ -312,7 +310,7 @@ async def test_many_ids_go_in_few_requests(sim: Simulator, tower: Cloudtower) ->
 
 
 @pytest.mark.parametrize("who", ["the leader", "a follower"])
-async def test_cancelling_one_disturbs_no_other(
+async def test_cancelling_one_waiter_does_not_affect_the_others(
     sim: Simulator, tower: Cloudtower, who: str
 ) -> None:
     first, second, third = await start(tower, 3)
@@ -342,7 +340,7 @@ async def test_cancelling_one_disturbs_no_other(
     assert cancelled.isdisjoint(polls(sim)[-1])
 
 
-async def test_a_poll_that_fails_is_made_again(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_failed_poll_is_retried(sim: Simulator, tower: Cloudtower) -> None:
     (started,) = await start(tower, 1)
     sim.faults.fail("get-tasks", status=500)
     sim.faults.fail("get-tasks", status=429)
@@ -354,7 +352,7 @@ async def test_a_poll_that_fails_is_made_again(sim: Simulator, tower: Cloudtower
     assert task.status == "SUCCESSED"
 
 
-async def test_a_time_out_tells_what_the_last_poll_met(
+async def test_a_time_out_reports_the_error_of_the_last_poll(
     sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
 ) -> None:
     (started,) = await start(tower, 1)
@@ -418,7 +416,7 @@ async def test_waiting_on_a_closed_session_says_so(sim: Simulator) -> None:
         await tower.wait(started)
 
 
-async def test_after_the_last_one_leaves_nothing_runs(sim: Simulator, tower: Cloudtower) -> None:
+async def test_no_task_runs_after_the_last_waiter_leaves(sim: Simulator, tower: Cloudtower) -> None:
     started = await start(tower, 3)
     before = asyncio.all_tasks()
     async with anyio.create_task_group() as group:
@@ -461,14 +459,16 @@ async def test_any_answer_with_a_task_id_is_waited_for(sim: Simulator, tower: Cl
     assert await tower.wait(nothing) == []
 
 
-async def test_errors_of_that_call_are_raised(sim: Simulator, tower: Cloudtower) -> None:
+async def test_errors_of_an_awaited_mutation_are_raised(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("start-vm", status=403)
     with pytest.raises(Forbidden):
         await tower.wait(tower.vm.start_vm(where={"id": "cl01"}))
     assert polls(sim) == []
 
 
-async def test_with_wrong_times_it_is_not_sent(sim: Simulator, tower: Cloudtower) -> None:
+async def test_with_an_invalid_interval_the_mutation_is_not_sent(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     with pytest.raises(InvalidInput, match="wait: interval"):
         await tower.wait(tower.vm.start_vm(where={"id": "cl01"}), interval=-1)
     assert sim.mutations() == []
@@ -502,7 +502,7 @@ async def test_an_empty_answer_is_awaited_and_nothing_more_is_sent(
     assert polls(sim) == []
 
 
-async def test_tasks_that_are_known_to_have_ended_are_not_asked_for(
+async def test_tasks_known_to_have_ended_are_not_requested(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.tasks.fail_next(Failure("no space"))
@@ -519,7 +519,7 @@ async def test_tasks_that_are_known_to_have_ended_are_not_asked_for(
     assert len(polls(sim)) == before
 
 
-async def test_tasks_come_as_they_end_and_failures_end_nothing(
+async def test_tasks_are_yielded_as_they_end_even_after_failures(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.tasks.fail_next(times=1)
@@ -536,7 +536,9 @@ async def test_tasks_come_as_they_end_and_failures_end_nothing(
     assert came == [(first, "FAILED"), (third, "SUCCESSED"), (second, "SUCCESSED")]
 
 
-async def test_only_who_waits_for_the_next_one_asks(sim: Simulator, tower: Cloudtower) -> None:
+async def test_as_completed_polls_only_while_waiting_for_the_next_task(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     first, second = ids_of(await start(tower, 2))
     sim.tasks.pause(second)
     async for task in tower.as_completed([first, second], interval=QUICK):
@@ -658,7 +660,7 @@ async def test_the_iterators_check_what_they_are_given(
     assert polls(sim) == []
 
 
-async def test_a_time_out_tells_how_the_tasks_were_and_what_came_of_the_others(
+async def test_a_time_out_reports_pending_tasks_and_results_of_the_others(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.tasks.fail_next()

@@ -37,7 +37,7 @@ def passes(pytester: pytest.Pytester) -> Passes:
     return run
 
 
-def test_loading_it_loads_nothing_of_weight() -> None:
+def test_loading_the_plugin_imports_only_the_plugin() -> None:
     code = (
         "import sys, cloudtower_async.testing.plugin\n"
         "print(*sorted(m for m in sys.modules if m.startswith('cloudtower_async')))\n"
@@ -126,7 +126,7 @@ def test_a_test_without_an_event_loop_gets_the_simulator(passes: Passes) -> None
     )
 
 
-def test_markers_say_what_the_simulator_is_made_with(passes: Passes) -> None:
+def test_markers_set_the_options_of_the_simulator(passes: Passes) -> None:
     passes(
         """
         import pytest
@@ -338,7 +338,9 @@ def test_a_session_can_last_as_long_as_a_module(pytester: pytest.Pytester) -> No
     pytester.runpytest_subprocess(*STRICT, *ASYNCIO).assert_outcomes(passed=2)
 
 
-def test_each_test_that_cannot_have_a_session_is_told_why(pytester: pytest.Pytester) -> None:
+def test_a_test_that_cannot_have_a_session_gets_an_error_with_the_reason(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makepyfile(
         """
         import pytest

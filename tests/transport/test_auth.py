@@ -88,7 +88,7 @@ async def test_the_login_sends_the_credentials_and_keeps_the_token() -> None:
     assert seen == [("/v2/api/login", body, None, "zh-CN")]
 
 
-async def test_any_number_at_once_log_in_once() -> None:
+async def test_concurrent_callers_share_one_login() -> None:
     door = Door()
     async with serve(door) as url, authenticator(url) as auth:
         async with anyio.create_task_group() as group:
@@ -100,7 +100,7 @@ async def test_any_number_at_once_log_in_once() -> None:
     assert len(door.bodies) == 1
 
 
-async def test_cancelling_the_one_who_logs_in_hands_it_to_the_next() -> None:
+async def test_cancelling_the_caller_that_logs_in_passes_the_login_on() -> None:
     door = Door()
     async with serve(door) as url, authenticator(url) as auth:
         tokens: list[str] = []
@@ -125,7 +125,7 @@ async def test_cancelling_the_one_who_logs_in_hands_it_to_the_next() -> None:
     assert len(door.bodies) == 2
 
 
-async def test_cancelling_one_who_waits_disturbs_nobody() -> None:
+async def test_cancelling_a_waiting_caller_does_not_affect_the_others() -> None:
     door = Door()
     async with serve(door) as url, authenticator(url) as auth:
         tokens: list[str] = []
@@ -151,7 +151,7 @@ async def test_cancelling_one_who_waits_disturbs_nobody() -> None:
     assert len(door.bodies) == 1
 
 
-async def test_a_failure_is_for_all_who_waited_and_the_next_call_may_try_again() -> None:
+async def test_all_waiters_get_the_error_and_the_next_call_logs_in_again() -> None:
     door = Door()
     door.status = 401
     async with serve(door) as url, authenticator(url) as auth:
@@ -191,7 +191,7 @@ async def test_refused_credentials(status: int) -> None:
     assert "API key" in str(error)
 
 
-async def test_a_failure_of_the_server_is_not_one_of_the_credentials() -> None:
+async def test_a_server_error_is_not_reported_as_wrong_credentials() -> None:
     door = Door()
     door.opened.set()
     door.status = 503
@@ -223,7 +223,7 @@ async def test_an_answer_without_a_token_is_not_quoted(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403])
-async def test_a_web_page_is_not_a_matter_of_credentials(status: int) -> None:
+async def test_a_web_page_is_reported_as_a_wrong_endpoint(status: int) -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=b"<html>Welcome", status=status)
 
@@ -234,7 +234,7 @@ async def test_a_web_page_is_not_a_matter_of_credentials(status: int) -> None:
     assert "two-factor" not in str(info.value)
 
 
-async def test_a_login_that_is_not_found_is_a_matter_of_the_endpoint() -> None:
+async def test_a_404_of_the_login_is_reported_as_a_wrong_endpoint() -> None:
     door = Door()
     door.opened.set()
     door.status = 404
@@ -244,7 +244,7 @@ async def test_a_login_that_is_not_found_is_a_matter_of_the_endpoint() -> None:
     assert info.value.hint.startswith("Check the endpoint")
 
 
-async def test_a_login_that_gets_no_answer_ends_in_time() -> None:
+async def test_a_login_without_an_answer_times_out() -> None:
     async with serve_bytes(hang=True) as url, authenticator(url, timeout=0.05) as auth:
         with pytest.raises(errors.CallTimeout, match=r"user\.login: no token within 0\.05 s"):
             await auth.log_in(url)
@@ -277,7 +277,7 @@ async def test_ldap_logs_in_with_the_strategy_of_the_server() -> None:
     assert (login["source"], login["auth_config_id"]) == ("AUTHN", "b")
 
 
-async def test_ldap_with_a_given_strategy_asks_nothing() -> None:
+async def test_ldap_with_a_given_strategy_looks_up_nothing() -> None:
     (login,) = await logged_in_by_ldap(strategies(), auth_config_id="c")
     assert (login["source"], login["auth_config_id"]) == ("AUTHN", "c")
 
@@ -567,7 +567,7 @@ async def test_invalid_credentials_are_rejected(given: Any) -> None:  # noqa: AN
     assert info.value.__cause__ is None
 
 
-async def test_a_function_that_is_not_async_is_named_as_what_is_wrong() -> None:
+async def test_a_function_that_is_not_async_is_reported() -> None:
     def ask() -> Any:  # noqa: ANN401
         return "a-token"
 

@@ -280,7 +280,7 @@ async def test_the_body_of_an_answer_that_cannot_be_decoded_is_kept() -> None:
     assert {exchange.error for exchange in exchanges} == {None}  # the exchange itself succeeded
 
 
-async def test_each_block_keeps_what_it_asked_for(sim: Simulator) -> None:
+async def test_each_block_keeps_the_requested_parts(sim: Simulator) -> None:
     async with session(sim) as tower:
         with (
             record_exchanges() as plain,

@@ -134,7 +134,7 @@ async def pair(
 # one address
 
 
-async def test_a_single_address_is_not_asked_whether_it_is_active() -> None:
+async def test_a_single_address_is_not_probed() -> None:
     server = Server(health=503)
     async with serve(server) as url, Cloudtower(url, token=TOKEN) as tower:
         await tower.vm.get_vms()
@@ -153,9 +153,7 @@ async def test_a_list_of_one_is_a_single_address() -> None:
 
 
 @pytest.mark.parametrize("switched", [False, True])
-async def test_calls_go_to_the_active_one_wherever_it_stands(
-    sim: Simulator, switched: bool
-) -> None:
+async def test_calls_go_to_the_active_node_at_any_position(sim: Simulator, switched: bool) -> None:
     if switched:
         sim.switch()
     active, passive = reversed(sim.nodes) if switched else sim.nodes
@@ -175,7 +173,7 @@ async def test_the_addresses_of_the_environment_are_separated_by_commas(
         assert tower.endpoint == sim.nodes[1].url
 
 
-async def test_they_are_asked_without_credentials_and_the_login_goes_to_the_active_one() -> None:
+async def test_nodes_are_probed_without_credentials_and_the_login_goes_to_the_active_node() -> None:
     first, second = Server(307), Server(200)
     async with (
         serve(first) as one,
@@ -187,7 +185,7 @@ async def test_they_are_asked_without_credentials_and_the_login_goes_to_the_acti
     assert second.seen == [(HEALTH, None), ("/v2/api/login", None), ("/v2/api/get-vms", TOKEN)]
 
 
-async def test_any_number_of_callers_ask_once() -> None:
+async def test_concurrent_callers_share_one_probe() -> None:
     first, second = Server(307), Server(200)
     second.may_answer = anyio.Event()
     async with pair(first, second) as tower, anyio.create_task_group() as group:
@@ -200,7 +198,7 @@ async def test_any_number_of_callers_ask_once() -> None:
     assert second.paths == [HEALTH] + ["/v2/api/get-vms"] * 50
 
 
-async def test_they_are_asked_at_the_same_time() -> None:
+async def test_nodes_are_probed_concurrently() -> None:
     first, second = Server(307), Server(200)
     first.may_answer = second.may_answer = anyio.Event()
     async with pair(first, second) as tower, anyio.create_task_group() as group:
@@ -210,7 +208,7 @@ async def test_they_are_asked_at_the_same_time() -> None:
         first.may_answer.set()
 
 
-async def test_a_failure_is_that_of_all_who_waited_and_the_next_asks_again() -> None:
+async def test_all_waiters_get_the_error_and_the_next_call_probes_again() -> None:
     first, second = Server(307), Server(503)
     second.may_answer = anyio.Event()
     failures: list[NoActive] = []
@@ -233,7 +231,7 @@ async def test_a_failure_is_that_of_all_who_waited_and_the_next_asks_again() -> 
         assert await tower.vm.get_vms() == []
 
 
-async def test_a_question_that_is_lost_on_the_way_is_put_again() -> None:
+async def test_a_failed_probe_is_retried() -> None:
     first, second = Server(307), Server(200)
 
     async def unsteady(request: web.Request) -> web.StreamResponse:
@@ -252,7 +250,7 @@ async def test_a_question_that_is_lost_on_the_way_is_put_again() -> None:
 # none, several
 
 
-async def test_both_passive(sim: Simulator, tower: Cloudtower) -> None:
+async def test_both_nodes_passive_is_an_error(sim: Simulator, tower: Cloudtower) -> None:
     for node in sim.nodes:
         node.state = "passive"
     with pytest.raises(NoActive, match=r"vm\.get_vms: no server is active") as info:
@@ -263,7 +261,7 @@ async def test_both_passive(sim: Simulator, tower: Cloudtower) -> None:
     assert not info.value.sent
 
 
-async def test_both_active_is_no_choice(sim: Simulator) -> None:
+async def test_both_nodes_active_is_an_error(sim: Simulator) -> None:
     for node in sim.nodes:
         node.state = "active"
     tower = session(sim)
@@ -275,7 +273,7 @@ async def test_both_active_is_no_choice(sim: Simulator) -> None:
     assert {one.path for one in sim.requests} == {HEALTH}
 
 
-async def test_one_dead(sim: Simulator) -> None:
+async def test_calls_work_if_one_node_is_down(sim: Simulator) -> None:
     await sim.nodes[1].refuse()
     async with session(sim) as tower:
         assert len(await tower.vm.get_vms()) == 8
@@ -303,7 +301,7 @@ async def test_the_answer_of_each_node_is_reported() -> None:
     assert "cannot be resolved" in answers[5]
 
 
-async def test_one_that_hangs_does_not_keep_the_active_one_from_being_found() -> None:
+async def test_the_active_node_is_found_while_the_other_hangs() -> None:
     hanging = Server(0)
     async with pair(hanging, Server(200)) as tower:
         await tower.vm.get_vms()
@@ -311,7 +309,7 @@ async def test_one_that_hangs_does_not_keep_the_active_one_from_being_found() ->
 
 
 @pytest.mark.parametrize("room", [1, 2])
-async def test_calls_that_hang_leave_room_to_ask(room: int) -> None:
+async def test_hanging_calls_do_not_block_probes(room: int) -> None:
     first, second = Server(200, status=0), Server(307)
     async with pair(first, second, max_connections=room, max_in_flight=9) as tower:
         async with anyio.create_task_group() as group:
@@ -327,14 +325,14 @@ async def test_calls_that_hang_leave_room_to_ask(room: int) -> None:
     assert second.paths[-1] == "/v2/api/get-vms"
 
 
-async def test_the_passive_one_alone_says_what_to_pass(sim: Simulator) -> None:
+async def test_the_error_of_a_single_passive_node_suggests_both_addresses(sim: Simulator) -> None:
     alone = session(sim, endpoint=sim.nodes[1].url)
     with pytest.raises(UnexpectedStatus, match="may be the passive node; pass both addresses"):
         await alone.open()
     await alone.close()
 
 
-async def test_the_passive_one_alone_turns_a_mutation_away_once(sim: Simulator) -> None:
+async def test_a_mutation_rejected_by_a_single_passive_node_is_not_retried(sim: Simulator) -> None:
     token = sim.accounts.log_in(sim.username, sim.password, "LOCAL")
     vm = sim.add_vm(status="RUNNING")["id"]
     async with session(sim, endpoint=sim.nodes[1].url, token=token) as alone:
@@ -349,7 +347,7 @@ async def test_the_passive_one_alone_turns_a_mutation_away_once(sim: Simulator) 
 # following
 
 
-async def test_a_mutation_that_the_passive_one_turned_away_is_carried_out_once(
+async def test_a_mutation_rejected_by_the_passive_node_is_executed_once(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
@@ -360,14 +358,14 @@ async def test_a_mutation_that_the_passive_one_turned_away_is_carried_out_once(
     assert tower.endpoint == sim.nodes[1].url
 
 
-async def test_that_is_no_retry(sim: Simulator) -> None:
+async def test_switching_nodes_uses_no_retry(sim: Simulator) -> None:
     policy = RetryPolicy(attempts=1, budget=0)
     async with session(sim, retry=policy) as tower:
         sim.switch()
         assert len(await tower.vm.get_vms()) == 8
 
 
-async def test_one_that_is_active_only_by_its_own_account_is_given_up() -> None:
+async def test_a_node_that_reports_active_but_redirects_ends_in_an_error() -> None:
     first, second = Server(200, status=307), Server(307)
     async with pair(first, second) as tower:
         with pytest.raises(UnexpectedStatus) as info:
@@ -392,7 +390,7 @@ async def test_the_redirect_is_not_followed() -> None:
     assert third.seen == []
 
 
-async def test_when_the_active_one_is_gone_calls_go_to_the_other(
+async def test_when_the_active_node_is_down_calls_go_to_the_other(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
@@ -405,7 +403,7 @@ async def test_when_the_active_one_is_gone_calls_go_to_the_other(
 
 
 @pytest.mark.parametrize("fault", ["reset", "hang", "503"])
-async def test_a_mutation_of_unknown_outcome_is_not_sent_again_but_the_next_call_is_elsewhere(
+async def test_a_mutation_of_unknown_outcome_is_not_resent_but_the_next_call_switches(
     sim: Simulator, fault: str
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
@@ -424,7 +422,9 @@ async def test_a_mutation_of_unknown_outcome_is_not_sent_again_but_the_next_call
     assert sim.nodes[0].turned_away == [HEALTH]
 
 
-async def test_an_error_of_the_call_itself_asks_nobody(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_error_of_the_call_itself_causes_no_probe(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     asked = probes(sim.nodes[1])
     sim.faults.fail("get-vms", status=400)
     sim.faults.fail("get-vms", status=500)
@@ -434,7 +434,7 @@ async def test_an_error_of_the_call_itself_asks_nobody(sim: Simulator, tower: Cl
     assert probes(sim.nodes[1]) == asked
 
 
-async def test_a_late_word_of_the_old_one_does_not_unseat_the_new_one(sim: Simulator) -> None:
+async def test_a_late_error_of_the_old_node_does_not_replace_the_new_node(sim: Simulator) -> None:
     async with session(sim) as tower, anyio.create_task_group() as group:
         sim.faults.hang("get-clusters")
         group.start_soon(tower.cluster.get_clusters)
@@ -451,7 +451,7 @@ async def test_a_late_word_of_the_old_one_does_not_unseat_the_new_one(sim: Simul
         await sim.nodes[0].accept()
 
 
-async def test_the_new_one_is_logged_in_to_when_it_does_not_take_the_token(
+async def test_the_session_logs_in_to_a_node_that_rejects_the_token(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
@@ -466,7 +466,7 @@ async def test_the_new_one_is_logged_in_to_when_it_does_not_take_the_token(
     assert times_executed(sim, "poweroff-vm") == 1
 
 
-async def test_a_call_may_log_in_at_both() -> None:
+async def test_a_call_may_log_in_to_both_nodes() -> None:
     first, second = Server(200, status=401), Server(307)
 
     async def first_forgets(request: web.Request) -> web.StreamResponse:
@@ -513,13 +513,13 @@ async def test_a_pair_that_switches_all_the_time_loses_nothing_and_does_nothing_
     assert sorted(done) == sorted(vms)
 
 
-async def test_graphql_goes_to_the_other(sim: Simulator, tower: Cloudtower) -> None:
+async def test_graphql_follows_the_active_node(sim: Simulator, tower: Cloudtower) -> None:
     sim.switch()
     await tower.graphql("{ authnStrategies { id type } }")
     assert sim.nodes[0].turned_away == ["/api", HEALTH]
 
 
-async def test_one_whose_certificate_has_gone_bad_is_left(tmp_path: Path) -> None:
+async def test_calls_leave_a_node_whose_certificate_became_invalid(tmp_path: Path) -> None:
     authority, other = trustme.CA(), trustme.CA()
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
@@ -539,7 +539,9 @@ async def test_one_whose_certificate_has_gone_bad_is_left(tmp_path: Path) -> Non
         assert sim.nodes[0].turned_away == [HEALTH]
 
 
-async def test_waiting_for_a_task_continues_at_the_other(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_wait_for_a_task_continues_on_the_other_node(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     vm = sim.add_vm(status="RUNNING")["id"]
     started = await tower.vm.poweroff_vm(where={"id": vm})
     sim.switch()
@@ -548,7 +550,7 @@ async def test_waiting_for_a_task_continues_at_the_other(sim: Simulator, tower: 
     assert sim.nodes[0].turned_away[0] == "/v2/api/get-tasks"
 
 
-async def test_the_change_feed_continues_at_the_other(sim: Simulator) -> None:
+async def test_the_change_feed_continues_on_the_other_node(sim: Simulator) -> None:
     feed = (sim.changes.username, sim.changes.password)
     async with session(sim, change_feed=feed) as tower:
         changes = tower.changes(["Vm"], interval=0.01)
@@ -562,7 +564,9 @@ async def test_the_change_feed_continues_at_the_other(sim: Simulator) -> None:
 # manual, and always
 
 
-async def test_by_hand_a_call_that_is_turned_away_is_an_error(sim: Simulator) -> None:
+async def test_in_manual_mode_a_call_rejected_by_the_passive_node_is_an_error(
+    sim: Simulator,
+) -> None:
     async with session(sim, failover="manual") as tower:
         sim.switch()
         with pytest.raises(UnexpectedStatus, match=r"await tower\.find_active") as info:
@@ -575,7 +579,7 @@ async def test_by_hand_a_call_that_is_turned_away_is_an_error(sim: Simulator) ->
         assert len(await tower.vm.get_vms()) == 8
 
 
-async def test_by_hand_a_server_that_is_away_stays_the_one_to_ask(sim: Simulator) -> None:
+async def test_in_manual_mode_a_node_that_is_down_stays_selected(sim: Simulator) -> None:
     async with session(sim, failover="manual") as tower:
         await sim.nodes[0].refuse()
         sim.switch()
@@ -586,7 +590,7 @@ async def test_by_hand_a_server_that_is_away_stays_the_one_to_ask(sim: Simulator
         await sim.nodes[0].accept()
 
 
-async def test_always_asks_before_each_request(sim: Simulator) -> None:
+async def test_in_always_mode_nodes_are_probed_before_each_request(sim: Simulator) -> None:
     async with session(sim, failover="always") as tower:
         asked = probes(sim.nodes[1])
         await tower.vm.get_vms()
@@ -596,7 +600,9 @@ async def test_always_asks_before_each_request(sim: Simulator) -> None:
     assert sim.nodes[0].turned_away == [HEALTH]
 
 
-async def test_looking_in_vain_leaves_what_was_known(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_failed_probe_keeps_the_known_active_node(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     sim.nodes[1].state = "active"
     with pytest.raises(MultipleActive):
         await tower.find_active()
@@ -607,7 +613,7 @@ async def test_looking_in_vain_leaves_what_was_known(sim: Simulator, tower: Clou
 # cancellation, closing, the clock
 
 
-async def test_cancelling_the_one_who_asks_hands_it_to_the_next() -> None:
+async def test_cancelling_the_caller_that_probes_passes_the_probe_on() -> None:
     first, second = Server(307), Server(200)
     second.may_answer = anyio.Event()
     async with pair(first, second) as tower:
@@ -635,7 +641,7 @@ async def test_cancelling_the_one_who_asks_hands_it_to_the_next() -> None:
     assert second.paths.count(HEALTH) == 2
 
 
-async def test_cancelled_at_any_moment_it_leaves_nothing_behind(sim: Simulator) -> None:
+async def test_a_failover_cancelled_at_any_moment_leaves_nothing_behind(sim: Simulator) -> None:
     number, cancelled = 0, True
     while cancelled:
         async with session(sim, max_in_flight=1) as tower:
@@ -648,7 +654,7 @@ async def test_cancelled_at_any_moment_it_leaves_nothing_behind(sim: Simulator) 
     assert number > 3
 
 
-async def test_closing_ends_the_question() -> None:
+async def test_closing_ends_a_probe() -> None:
     first, second = Server(0), Server(307)
     async with pair(first, second) as tower, anyio.create_task_group() as group:
 
@@ -665,7 +671,7 @@ async def test_closing_ends_the_question() -> None:
         await tower.find_active()
 
 
-async def test_a_call_that_has_no_time_to_find_it_says_so() -> None:
+async def test_a_call_that_times_out_during_a_probe_says_not_sent() -> None:
     async with pair(Server(0), Server(307), retry=ONCE) as tower:
         with pytest.raises(CallTimeout) as info:
             await tower.vm.get_vms(timeout=0.05)
@@ -683,7 +689,7 @@ async def test_an_exception_of_a_hook_is_raised_as_it_is() -> None:
             await tower.find_active()
 
 
-async def test_a_change_of_the_active_one_is_logged(
+async def test_a_change_of_the_active_node_is_logged(
     sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "cloudtower_async")
@@ -697,7 +703,7 @@ async def test_a_change_of_the_active_one_is_logged(
 # TLS
 
 
-async def test_the_tls_options_hold_for_both(tmp_path: Path) -> None:
+async def test_the_tls_options_apply_to_both_nodes(tmp_path: Path) -> None:
     authority = trustme.CA()
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))

@@ -280,7 +280,9 @@ async def test_a_certificate_that_signed_itself(authority: trustme.CA, tmp_path:
     assert "ca_file=" in error.hint
 
 
-async def test_it_is_accepted_when_told(authority: trustme.CA, tmp_path: Path) -> None:
+async def test_a_private_authority_is_accepted_with_the_right_option(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     async with serve(empty_list, tls=server_context(authority.issue_cert("localhost"))) as url:
@@ -419,7 +421,7 @@ async def test_trace_configs_see_the_requests() -> None:
     assert seen == ["GET"]
 
 
-async def test_an_address_that_cannot_be_asked() -> None:
+async def test_an_invalid_address_is_rejected() -> None:
     transport = Transport(settings())
     with pytest.raises(errors.InvalidInput, match="cannot be sent"):
         await transport.exchange("x", "GET", "http://:1", {})

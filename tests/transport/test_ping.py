@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 PASSIVE = b"HTTP/1.1 307 Moved\r\nlocation: https://other.example/\r\ncontent-length: 0\r\n\r\n"
 
 
-async def test_a_server_that_is_ready_is_asked_once_and_without_credentials() -> None:
+async def test_ping_of_a_ready_server_sends_one_request_without_credentials() -> None:
     seen: list[tuple[str, str, str | None]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -41,7 +41,7 @@ async def test_a_server_that_is_ready_is_asked_once_and_without_credentials() ->
         (503, errors.ServerError),
     ],
 )
-async def test_any_other_status_is_not_ready_and_not_asked_again(
+async def test_any_other_status_means_not_ready_and_is_not_retried(
     status: int, kind: type[errors.CallError]
 ) -> None:
     seen: list[str] = []
@@ -70,7 +70,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "5", None])
-async def test_a_time_out_has_to_be_one(wrong: float) -> None:
+async def test_an_invalid_time_out_is_rejected(wrong: float) -> None:
     async with Cloudtower("http://tower.example", token=TOKEN) as tower:
         with pytest.raises(errors.InvalidInput, match="ping: timeout: expected a number"):
             await tower.ping(timeout=wrong)
@@ -105,7 +105,7 @@ async def test_closing_ends_a_ping(addresses: int) -> None:
             await tower.close()
 
 
-async def test_calls_that_use_every_connection_do_not_hold_it_up() -> None:
+async def test_calls_that_use_every_connection_do_not_block_a_ping() -> None:
     arrived, leave = anyio.Event(), anyio.Event()
 
     async def handler(request: web.Request) -> web.Response:

@@ -183,7 +183,7 @@ async def test_a_proxy_that_builds_no_tunnel_is_not_taken_for_the_server(
                 await session.vm.start_vm(where={"id": "a"})
 
 
-async def test_a_proxy_that_refuses_is_asked_once_one_that_fails_again() -> None:
+async def test_only_a_failing_proxy_is_retried_not_one_that_rejects() -> None:
     for status, requests in ((407, 1), (403, 1), (503, 3)):
         async with serve_proxy(Proxy(status=status)) as proxy:
             policy = RetryPolicy(attempts=3, backoff=0.001)
@@ -349,7 +349,7 @@ async def test_a_failed_connection_mentions_a_proxy_that_is_set_but_not_used(
     assert ("HTTP_PROXY is set but not used: pass trust_env=True" in error.hint) is hint
 
 
-async def test_a_request_that_was_sent_does_not_tell_of_it(
+async def test_a_failure_after_sending_does_not_mention_the_proxy_variable(
     environment: pytest.MonkeyPatch,
 ) -> None:
     environment.setenv("HTTP_PROXY", "http://proxy.example")

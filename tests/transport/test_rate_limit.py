@@ -27,7 +27,7 @@ SHARE = 8
 """Number of calls that may overtake a call of lower priority."""
 
 
-def test_a_bucket_gives_what_comes_in_and_holds_that_of_a_second() -> None:
+def test_a_bucket_holds_the_tokens_of_one_second() -> None:
     bucket = Bucket(4.0)
     now = 100.0
     at: list[float] = []
@@ -39,7 +39,7 @@ def test_a_bucket_gives_what_comes_in_and_holds_that_of_a_second() -> None:
     assert bucket.wait(now + 60) == 0
 
 
-def test_a_bucket_of_less_than_one_a_second_holds_one() -> None:
+def test_a_bucket_below_one_token_per_second_holds_one() -> None:
     bucket = Bucket(0.1)
     assert bucket.wait(5.0) == 0
     bucket.take(5.0)
@@ -47,7 +47,7 @@ def test_a_bucket_of_less_than_one_a_second_holds_one() -> None:
     assert bucket.wait(12.0) == pytest.approx(3.0)
 
 
-async def test_no_more_than_that_many_are_let_in_and_in_their_order() -> None:
+async def test_calls_enter_in_order_and_stay_within_the_limit() -> None:
     limits = RateLimiter(2, None)
     inside: list[int] = []
     order: list[int] = []

@@ -58,7 +58,7 @@ def test_no_password_can_be_read_from_the_gaps_in_a_message(text: str) -> None:
 
 
 @pytest.mark.parametrize("weak", ["P@ssw0rd", "Admin123!", "root1234", "qwerty", "HC!r0cks"])
-def test_a_weak_password_is_not_told_by_its_absence(weak: str) -> None:
+def test_a_weak_password_in_prose_is_not_redacted(weak: str) -> None:
     mask = Mask()
     mask.add_password(weak)
     assert mask(f"{weak} is too weak") == f"{weak} is too weak"
@@ -107,7 +107,7 @@ def test_long_texts_are_redacted_in_linear_time() -> None:
         assert Mask().body(text.encode())
 
 
-def test_passing_secrets_are_forgotten_when_many_more_have_come_and_lasting_ones_never() -> None:
+def test_only_the_latest_temporary_secrets_are_kept_and_all_lasting_ones() -> None:
     mask = Mask("the-token")
     for number in range(150):
         mask.add(f"ticket-{number:03}", passing=True)

@@ -49,7 +49,7 @@ def test_each_status_has_its_class_and_advice(status: int, kind: type[errors.Sta
     assert "\n" not in str(error)
 
 
-def test_an_error_carries_all_that_the_server_said() -> None:
+def test_an_error_has_all_details_of_the_response() -> None:
     error = made(404)
     assert (error.operation, error.endpoint, error.status) == ("vm.get_vms", "https://t", 404)
     assert (error.code, error.props, error.request_id) == ("VmNotFound", {}, "r-1")
@@ -72,7 +72,7 @@ def test_a_request_that_is_too_large_says_to_pass_fewer_ids() -> None:
     assert re.search(r"too large.*fewer ids", str(made(413, b"<html>too large</html>")))
 
 
-def test_a_redirect_of_a_pair_does_not_ask_for_the_pair() -> None:
+def test_a_redirect_of_a_pair_does_not_suggest_both_addresses() -> None:
     assert "pass both addresses" in str(made(307))
     error = status_error(
         307, b"", operation="x", endpoint="https://t", request_id=None, mask=Mask(), pair=True

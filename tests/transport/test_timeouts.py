@@ -56,7 +56,7 @@ async def wait(scope: SessionScope, deadline: float) -> str:
 
 
 @given(times=st.lists(st.integers(1, 50), max_size=12), steps=st.lists(st.integers(1, 20)))
-def test_each_ends_at_its_own_time_whatever_the_order(times: list[int], steps: list[int]) -> None:
+def test_each_wait_ends_at_its_deadline_in_any_order(times: list[int], steps: list[int]) -> None:
     async def test(loop: Loop) -> None:
         scope, start = SessionScope(), loop.now
         tasks = [asyncio.create_task(wait(scope, start + time)) for time in times]
@@ -158,7 +158,7 @@ def test_limits_may_be_inside_of_others() -> None:
     run(test)
 
 
-def test_ending_all_leaves_nothing_behind() -> None:
+def test_ending_all_waits_leaves_no_timer_behind() -> None:
     async def test(loop: Loop) -> None:
         scope = SessionScope()
         tasks = [asyncio.create_task(wait(scope, loop.now + n)) for n in (3, 300)]

@@ -82,7 +82,9 @@ def test_missing_verification_is_logged(caplog: pytest.LogCaptureFixture) -> Non
     )
 
 
-async def test_it_is_logged_once_per_session(caplog: pytest.LogCaptureFixture) -> None:
+async def test_missing_verification_is_logged_once_per_session(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     CA.issue_cert("localhost").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     async with (

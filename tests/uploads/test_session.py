@@ -66,7 +66,7 @@ async def outcomes(runs: int, *, lost: bool, settling_time: float) -> Counter[Ou
     return found
 
 
-async def test_a_chunk_that_comes_late_is_waited_for_and_never_sent_twice(
+async def test_a_late_chunk_is_waited_for_and_never_sent_twice(
     tell: Callable[[str], None],
 ) -> None:
     found = await outcomes(200, lost=False, settling_time=60.0)
@@ -99,7 +99,7 @@ async def test_a_lost_chunk_is_sent_again_when_the_settling_time_is_over(
 
 
 @pytest.mark.parametrize("number", range(2, CHUNKS))
-async def test_a_chunk_that_comes_twice_all_the_same_fails_the_upload(number: int) -> None:
+async def test_a_chunk_that_arrives_twice_fails_the_upload(number: int) -> None:
     server = LateServer()
     # The settling time ends after two polls at most, and each time the outcome is unknown.
     server.late = {number: 3, number + 1: 9, number + 2: 9, number + 3: 9}
@@ -128,7 +128,7 @@ async def test_a_chunk_thought_lost_makes_later_doubts_undecidable_for_300_secon
     assert server.statuses == {"task-0": "SUCCESSED" if later else "FAILED"}
 
 
-async def test_a_server_that_refuses_what_it_has_by_now_has_it_once() -> None:
+async def test_a_resent_chunk_that_the_server_already_has_is_stored_once() -> None:
     server = LateServer()
     server.late = {CHUNKS: JUST_BEFORE}
     async with session(server) as tower:
@@ -148,7 +148,7 @@ async def test_a_chunk_that_comes_with_the_one_sent_again_fails_the_upload(numbe
 
 
 @pytest.mark.parametrize("shown", [None, "2", -1, 0, 1, 5])
-async def test_a_count_that_proves_nothing_is_not_guessed_from(shown: object) -> None:
+async def test_an_inconclusive_chunk_count_fails_the_upload(shown: object) -> None:
     server = LateServer()
     server.count = lambda count: shown if count > 1 else count
     server.late = {3: NEVER}
@@ -159,7 +159,7 @@ async def test_a_count_that_proves_nothing_is_not_guessed_from(shown: object) ->
     assert server.requests.count(UPLOADED) <= 3
 
 
-async def test_without_trouble_the_count_does_not_matter() -> None:
+async def test_without_faults_the_chunk_count_is_not_used() -> None:
     server = LateServer()
     server.count = lambda _: None
     async with session(server) as tower:

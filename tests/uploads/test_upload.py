@@ -173,7 +173,9 @@ async def test_an_image_of_the_content_library_goes_to_the_clusters_of_a_filter(
 
 
 @pytest.mark.parametrize("volumes", [False, True])
-async def test_it_can_go_to_every_cluster(sim: Simulator, tower: Cloudtower, volumes: bool) -> None:
+async def test_an_image_can_be_uploaded_to_every_cluster(
+    sim: Simulator, tower: Cloudtower, volumes: bool
+) -> None:
     sim.uploads.as_volumes = volumes
     image = await upload(tower, io.BytesIO(CONTENT), ContentLibraryImage(clusters=EVERYTHING))
     assert len(image.clusters or []) == 2
@@ -244,7 +246,7 @@ class Dribble(io.RawIOBase):
         return self._content.read(min(size, 700))
 
 
-async def test_it_comes_from_files_from_where_they_stand_from_pipes_and_from_streams(
+async def test_content_is_read_from_files_at_their_position_pipes_and_streams(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     file = io.BytesIO(b"before" + CONTENT)
@@ -371,7 +373,7 @@ async def test_a_file_that_changes_its_length_meanwhile_is_given_up(
 
 
 @pytest.mark.parametrize("by", [-1, 1])
-async def test_a_stream_of_another_length_than_was_said_is_given_up(
+async def test_a_stream_whose_length_differs_from_the_given_size_fails_the_upload(
     sim: Simulator, tower: Cloudtower, by: int
 ) -> None:
     size = len(CONTENT) + by
@@ -389,7 +391,7 @@ LOST = [fault for fault in FAULTS if not fault.executed and fault.status != 401]
 
 @pytest.mark.parametrize("faults", [TAKEN, LOST], ids=["taken", "lost"])
 @pytest.mark.parametrize("seed", range(8))
-async def test_no_trouble_on_the_way_loses_a_chunk_or_doubles_it(
+async def test_under_faults_no_chunk_is_lost_or_duplicated(
     sim: Simulator, seed: int, faults: list[Fault]
 ) -> None:
     retry = RetryPolicy(attempts=12, backoff=0.001, cap=0.01)
@@ -403,7 +405,7 @@ async def test_no_trouble_on_the_way_loses_a_chunk_or_doubles_it(
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_trouble_of_which_the_count_does_not_tell_is_no_success(
+async def test_faults_that_the_chunk_count_cannot_resolve_fail_the_upload(
     sim: Simulator, seed: int
 ) -> None:
     retry = RetryPolicy(attempts=12, backoff=0.001, cap=0.01)
@@ -493,9 +495,7 @@ async def test_a_count_that_does_not_agree_is_not_relied_upon(
     assert statuses(sim) == ["FAILED"]
 
 
-async def test_a_chunk_that_came_twice_all_the_same_ends_the_upload(
-    sim: Simulator, tower: Cloudtower
-) -> None:
+async def test_a_duplicated_chunk_fails_the_upload(sim: Simulator, tower: Cloudtower) -> None:
     steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     async with steps:
         await anext(steps)
@@ -576,7 +576,7 @@ async def test_a_failure_at_the_end_is_reported(sim: Simulator, tower: Cloudtowe
     assert info.value.sent == len(CONTENT)
 
 
-async def test_the_time_for_the_end_is_limited_and_it_can_be_waited_on(
+async def test_processing_has_a_time_out_and_the_wait_can_be_resumed(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.clock.per_request = 0.0
@@ -598,7 +598,7 @@ async def test_the_time_for_the_end_is_limited_and_it_can_be_waited_on(
         await upload(tower, io.BytesIO(CONTENT), timeout=0.05, **resumed)
 
 
-async def test_trouble_while_waiting_for_the_end_is_waited_out(sim: Simulator) -> None:
+async def test_faults_while_the_server_processes_the_upload_are_outlasted(sim: Simulator) -> None:
     async with session(sim, retry=RetryPolicy(attempts=1)) as tower:
         async with upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim)) as steps:
             for _ in range(CHUNKS):
@@ -631,7 +631,9 @@ async def test_an_upload_that_is_never_awaited_warns(sim: Simulator, tower: Clou
         upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
 
 
-async def test_it_has_to_be_entered(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_upload_that_is_not_entered_cannot_be_iterated(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
     with pytest.raises(CloudtowerError, match="async with"):
         await anext(steps)
@@ -704,7 +706,7 @@ async def test_a_source_that_cannot_be_closed_does_not_leave_it_open(
     assert statuses(sim) == ["FAILED"]
 
 
-async def test_a_cancellation_is_one_also_when_the_server_cannot_be_asked_what_it_has(
+async def test_a_cancellation_is_raised_even_if_the_chunk_count_cannot_be_read(
     sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
 ) -> None:
     sim.faults.delay(0.05, "upload-elf-image")
@@ -724,7 +726,7 @@ async def test_a_cancellation_is_one_also_when_the_server_cannot_be_asked_what_i
     assert "could not be determined" in caplog.text
 
 
-async def test_cancelling_is_tried_again_and_its_failure_told(
+async def test_a_failed_cancellation_is_retried_and_reported(
     sim: Simulator, tower: Cloudtower, caplog: pytest.LogCaptureFixture
 ) -> None:
     for fault, status in (
@@ -761,7 +763,7 @@ async def test_closing_the_session_ends_it(sim: Simulator) -> None:
     assert tasks_of_clients() == before
 
 
-async def test_a_chunk_has_the_time_of_a_call(sim: Simulator) -> None:
+async def test_each_chunk_has_the_time_out_of_a_call(sim: Simulator) -> None:
     async with session(sim, timeout=0.2, retry=RetryPolicy(attempts=1)) as tower:
         sim.faults.hang("upload-elf-image")
         with pytest.raises(CallTimeout):

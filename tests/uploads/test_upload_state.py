@@ -232,7 +232,7 @@ async def test_an_upload_to_another_place_is_refused() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_upload_that_was_sent_whole_is_only_waited_for() -> None:
+async def test_resuming_a_completely_sent_upload_only_waits_for_its_end() -> None:
     server = LateServer()
     server.listed = False
     async with session(server) as tower:

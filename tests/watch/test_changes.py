@@ -134,7 +134,7 @@ async def test_a_backlog_is_read_without_pauses(sim: Simulator, inclusive: bool)
     assert len(polls(sim)) == 4
 
 
-async def test_no_page_is_asked_for_before_the_last_one_is_used_up(
+async def test_the_next_page_is_requested_only_after_the_last_one_is_consumed(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     changes = tower.changes(["Vm"], interval=QUICK)
@@ -146,7 +146,7 @@ async def test_no_page_is_asked_for_before_the_last_one_is_used_up(
     assert len(polls(sim)) == 3
 
 
-async def test_while_nothing_of_its_types_changes_it_moves_on_all_the_same(
+async def test_the_revision_advances_even_if_no_change_has_a_requested_type(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     changes = tower.changes(["Host", "_LabelToVm"], interval=QUICK)
@@ -203,7 +203,7 @@ def test_rows_of_unknown_types_stay_unchanged(
     assert Change(event).old is None
 
 
-async def test_forgotten_changes_end_the_iteration_and_it_can_go_on_behind_them(
+async def test_compacted_changes_raise_resync_and_the_iteration_can_continue(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     changes = tower.changes(["Vm"], interval=QUICK)
@@ -219,7 +219,7 @@ async def test_forgotten_changes_end_the_iteration_and_it_can_go_on_behind_them(
     assert names(await take(tower.changes(["Vm"], since=info.value.revision), 1)) == ["found"]
 
 
-async def test_changes_up_to_the_one_that_is_known_may_be_forgotten(
+async def test_changes_up_to_the_given_revision_may_be_compacted(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     rename(sim, "known")
@@ -266,7 +266,7 @@ async def feed(*answers: object, since: str | None = "9") -> AsyncGenerator[Chan
         yield tower.changes(since=since, interval=QUICK)
 
 
-def said(*revisions: int, current: int, **more: object) -> dict[str, object]:
+def feed_page(*revisions: int, current: int, **more: object) -> dict[str, object]:
     events = [{"revision": str(one)} for one in revisions]
     return {
         "currentRevision": str(current),
@@ -279,22 +279,24 @@ def said(*revisions: int, current: int, **more: object) -> dict[str, object]:
 
 async def test_changes_between_two_requests_are_not_missed() -> None:
     """The first answer has the current revision 12, but does not contain change 12 yet."""
-    async with feed(said(current=12), said(12, current=12)) as changes:
+    async with feed(feed_page(current=12), feed_page(12, current=12)) as changes:
         assert [change.revision for change in await take(changes, 1)] == ["12"]
 
 
-async def test_an_error_in_a_good_answer_is_one(caplog: pytest.LogCaptureFixture) -> None:
-    broken = said(current=9, error={"msg": "no etcd"}, ec="EFEED")
+async def test_an_error_in_an_answer_with_status_200_is_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = feed_page(current=9, error={"msg": "no etcd"}, ec="EFEED")
     async with feed(broken) as changes:
         with pytest.raises(ServerError, match=r"no etcd.*EFEED"):
             await anext(changes)
-    async with feed(said(10, current=10), broken, said(11, current=11)) as changes:
+    async with feed(feed_page(10, current=10), broken, feed_page(11, current=11)) as changes:
         assert [change.revision for change in await take(changes, 2)] == ["10", "11"]
     assert "no etcd" in caplog.text
 
 
 async def test_an_invalid_revision_is_rejected() -> None:
-    async with feed({**said(current=9), "compactRevision": "x"}) as changes:
+    async with feed({**feed_page(current=9), "compactRevision": "x"}) as changes:
         with pytest.raises(ResponseDecodeError, match="'x' is no revision"):
             await anext(changes)
 
@@ -324,7 +326,7 @@ async def test_the_very_first_request_fails_at_once(
         await anext(tower.changes(since=since))
 
 
-async def test_without_a_feed_or_a_credential_it_says_so(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_missing_feed_or_credential_is_reported(sim: Simulator, tower: Cloudtower) -> None:
     sim.changes.available = False
     with pytest.raises(NoChangeFeed, match=r"CloudTower 4\.6 and later have one"):
         await tower.changes().anchor()
@@ -411,7 +413,7 @@ async def test_closing_the_session_ends_the_pauses(sim: Simulator) -> None:
             await tower.close()
 
 
-async def test_many_short_steps_are_as_good_as_a_long_one(
+async def test_steps_that_are_cancelled_repeatedly_still_make_progress(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     """A step that is cancelled repeatedly does not restart its pause each time."""

@@ -99,7 +99,7 @@ def test_a_view_with_a_filter(told: Change, touched: set[str] | None) -> None:
     assert Dependencies(GET_VMS, FILTER).touched_by(told) == touched
 
 
-def test_a_key_of_a_filter_that_is_no_column_leaves_nothing_to_tell_by() -> None:
+def test_a_filter_with_an_unknown_column_leaves_affected_rows_unknown() -> None:
     row = {"id": "l1", "key": "k", "value": "v"}
     dependencies = Dependencies(GET_VMS, {"labels_some": {"unheard": 1}})
     assert dependencies.touched_by(change("Label", row, row)) is None
@@ -113,7 +113,7 @@ def test_a_resource_that_shows_others_of_its_own_type() -> None:
     assert dependencies.touched_by(change("Vm", old, old | {"name": "b"}, "v1")) is None
 
 
-def test_the_types_to_ask_for() -> None:
+def test_the_requested_types_follow_from_the_query_and_the_filter() -> None:
     types = set(Dependencies(GET_VMS, None).types)
     assert {"Vm", "VmDisk", "Cluster", "_LabelToVm"} <= types
     assert "VmVolume" not in types
@@ -123,7 +123,7 @@ def test_the_types_to_ask_for() -> None:
     assert "VmFolder" in Dependencies(GET_VM_FOLDERS, None).types
 
 
-def test_every_query_of_resources_can_be_worked_out() -> None:
+def test_every_query_of_resources_has_types_to_watch() -> None:
     for name in set(READERS.values()):
         module, _, method = name.partition(".")
         operation = getattr(

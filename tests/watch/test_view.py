@@ -76,7 +76,9 @@ async def event_of(view: Watch[Vm], vm_id: str) -> WatchEvent[Vm]:
     raise AssertionError
 
 
-async def test_it_begins_with_what_there_is_and_follows(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_view_starts_with_the_current_state_and_reports_changes(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     where: Any = {"status": "RUNNING"}
     async with tower.watch(tower.vm.get_vms, QUICK, where=where) as view:
         feed_is_read = any(request.path == "resource-changes" for request in sim.requests)
@@ -140,7 +142,7 @@ async def test_changes_during_the_first_read_are_reported(sim: Simulator) -> Non
                     await anext(view)
 
 
-async def test_only_what_was_touched_is_read_again(sim: Simulator) -> None:
+async def test_only_affected_resources_are_read_again(sim: Simulator) -> None:
     async with session(sim) as tower, tower.watch(tower.vm.get_vms, QUICK) as view:
         vm = vm_of(sim)
         vm["name"] = "renamed"
@@ -206,7 +208,7 @@ async def test_without_a_feed_it_polls_also_when_the_feed_goes_away(sim: Simulat
             assert (await anext(other)).id == vm["id"]
 
 
-async def test_outages_end_nothing(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_outage_does_not_end_a_view(sim: Simulator, tower: Cloudtower) -> None:
     async with tower.watch(tower.vm.get_vms, QUICK) as view:
         for _ in range(3):
             sim.faults.fail(status=503)
@@ -217,7 +219,7 @@ async def test_outages_end_nothing(sim: Simulator, tower: Cloudtower) -> None:
         assert (await anext(view)).id == vm["id"]
 
 
-async def test_entering_fails_at_once(sim: Simulator, tower: Cloudtower) -> None:
+async def test_an_error_on_entering_is_raised_at_once(sim: Simulator, tower: Cloudtower) -> None:
     sim.faults.fail("get-vms", status=503)
     view = tower.watch(tower.vm.get_vms, QUICK)
     with pytest.raises(ServerError):
@@ -281,7 +283,7 @@ async def test_options_of_the_query_go_with_each_request(sim: Simulator, tower: 
 
 
 @pytest.mark.parametrize("name", ["after", "before", "first", "last", "skip", "order_by"])
-async def test_a_part_of_what_matches_cannot_be_followed(tower: Cloudtower, name: str) -> None:
+async def test_pagination_and_sorting_are_rejected_by_watch(tower: Cloudtower, name: str) -> None:
     query: dict[str, Any] = {name: "name_ASC" if name == "order_by" else 5}
     refused = f"watch: .*{name}: (not supported: a view has|leave it out;) all"
     with pytest.raises(InvalidInput, match=refused):
@@ -352,7 +354,7 @@ async def cut_short(tower: Cloudtower, function: Any) -> int:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_views_are_true_at_every_quiet_point(seed: int) -> None:
+async def test_views_equal_the_state_of_the_server_at_every_quiet_point(seed: int) -> None:
     figures = await run(seed, 2000)
     assert (figures.untrue, figures.missed, figures.repeated) == (0, 0, 0)
     assert figures.changes >= 2000

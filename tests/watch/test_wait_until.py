@@ -108,7 +108,7 @@ async def test_it_waits_for_what_is_not_listed_yet(
     assert [vm.id for vm in found] == ["late"]
 
 
-async def test_one_that_the_filter_names_and_that_is_missing_is_waited_for(
+async def test_a_missing_resource_named_by_id_is_waited_for(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     [there] = some(sim, 1)
@@ -122,7 +122,7 @@ async def test_one_that_the_filter_names_and_that_is_missing_is_waited_for(
         )
 
 
-async def test_nothing_that_matches_is_not_enough(tower: Cloudtower) -> None:
+async def test_a_filter_that_matches_nothing_times_out(tower: Cloudtower) -> None:
     with pytest.raises(ConditionTimeout, match="no resource matched the filter") as caught:
         await tower.wait_until(
             tower.vm.get_vms, bool, timeout=0.1, interval=QUICK, where={"name": "none"}
@@ -144,7 +144,9 @@ async def test_a_time_out_shows_the_last_state(sim: Simulator, tower: Cloudtower
     assert (caught.value.ids, last.status) == ((vm_id,), "SUSPENDED")
 
 
-async def test_one_that_is_gone_fails_at_once(sim: Simulator, tower: Cloudtower) -> None:
+async def test_a_resource_deleted_during_the_wait_fails_it_at_once(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     ids = some(sim, 2)
     seen = anyio.Event()
 
@@ -166,7 +168,7 @@ async def test_one_that_is_gone_fails_at_once(sim: Simulator, tower: Cloudtower)
         assert caught.value.last_seen.keys() == set(ids)
 
 
-async def test_fail_if_is_asked_before_the_condition(sim: Simulator, tower: Cloudtower) -> None:
+async def test_fail_if_is_checked_before_the_condition(sim: Simulator, tower: Cloudtower) -> None:
     [vm_id] = some(sim, 1)
     sim.store.change("Vm", vm_id, description="ready")
     with pytest.raises(ConditionFailed, match="fail_if is true for 1 resource") as caught:
@@ -181,7 +183,7 @@ async def test_an_outage_at_the_beginning_does_not_end_it(
     assert await tower.wait_until(tower.vm.get_vms, lambda vm: vm.name, interval=QUICK)
 
 
-async def test_a_time_out_tells_why_nothing_could_be_read(
+async def test_a_time_out_reports_the_error_of_the_last_poll(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     sim.faults.fail("get-vms", status=503, times=10_000)

@@ -124,7 +124,7 @@ async def test_a_creation_that_never_appears_is_sent_twice_and_then_unknown() ->
         assert sim.store.select("VmFolder", {"name": "web"}) == []
 
 
-async def test_nothing_is_created_again_when_the_last_look_fails() -> None:
+async def test_nothing_is_created_again_if_the_last_reconciling_read_fails() -> None:
     def fail(_: int) -> None:
         sim.faults.fail("get-vms", status=503, times=100)
 
@@ -137,7 +137,7 @@ async def test_nothing_is_created_again_when_the_last_look_fails() -> None:
         assert len(sim.sent("create-vm")) == 1
 
 
-async def test_looks_outlast_a_server_that_fails_for_a_while() -> None:
+async def test_reconciling_reads_outlast_a_server_that_fails_for_a_while() -> None:
     def fail(_: int) -> None:
         sim.faults.fail("get-vms", status=503, times=2)
 
@@ -149,7 +149,7 @@ async def test_looks_outlast_a_server_that_fails_for_a_while() -> None:
         assert len(vms(sim)) == len(sim.sent("create-vm")) == 1
 
 
-async def test_a_look_that_is_refused_ends_the_run() -> None:
+async def test_a_forbidden_reconciling_read_ends_the_run() -> None:
     def fail(_: int) -> None:
         sim.faults.fail("get-vms", status=403)
 
@@ -329,7 +329,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
         assert len(sim.requests) == sent
 
 
-async def test_a_reconcile_timeout_of_zero_looks_once() -> None:
+async def test_a_reconcile_timeout_of_zero_reads_once() -> None:
     async with simulated() as (sim, tower):
         sim.faults.reset("create-vm")
         assert (await blog(tower, sim, reconcile_timeout=0)).result == "created"

@@ -64,7 +64,7 @@ async def a_volume(sim: Simulator, tower: Cloudtower, *, sharing: bool = False) 
     return volume.id
 
 
-async def test_labels_are_attached_to_what_lacks_them_and_others_stay() -> None:
+async def test_missing_labels_are_attached_and_other_labels_stay() -> None:
     async with simulated() as (sim, tower):
         one, other = add_vms(sim, 2)
         await ensure_labels(tower, {"tier": "web"}, {"vms": {"id": one}})

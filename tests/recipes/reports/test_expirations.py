@@ -38,7 +38,7 @@ def change_all(sim: Simulator, resource: str, **values: object) -> None:
         sim.store.change(resource, identifier, **values)
 
 
-def told(found: list[Expiration]) -> list[tuple[str, str, str]]:
+def described(found: list[Expiration]) -> list[tuple[str, str, str]]:
     return [(one.resource, one.kind, one.name) for one in found]
 
 
@@ -57,7 +57,7 @@ async def test_every_license_is_found_in_the_order_of_time() -> None:
         [cluster] = sim.store.table("Cluster").values()
         [license] = sim.store.table("License").values()  # noqa: A001
     edition, name = license["software_edition"], cluster["name"]
-    assert told(found) == [
+    assert described(found) == [
         ("License", "license", edition),
         ("Cluster", "license", name),
         ("Cluster", "maintenance", name),
@@ -68,7 +68,7 @@ async def test_every_license_is_found_in_the_order_of_time() -> None:
         *[("V2EverouteLicense", "license", f"Everoute {one}") for one in ("DFW", "LB", "VPC")],
     ]
     assert [one.days_left for one in found[:3]] == pytest.approx([-3, 4, 5], abs=0.02)
-    assert told(soon) == told(found[:3])
+    assert described(soon) == described(found[:3])
     assert {one.problem for one in found} == {None}
 
 
