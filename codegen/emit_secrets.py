@@ -44,7 +44,7 @@ PLAIN_FIELDS = frozenset({{{_texts(plain - secret)}}})
 
 
 def may_show_one(record: Record) -> bool:
-    """Return whether an answer of this type may contain a secret."""
+    """Return whether an answer of this type can contain a secret."""
     return any(
         prop.wire in corrections.SECRETS | corrections.JSON_TEXTS
         or isinstance(prop.node, FreeForm)

@@ -328,8 +328,8 @@ def _reason(exc: Exception) -> str:
 def _locked() -> Generator[Path]:
     """Lock the profiles file against other processes, and yield its path with links resolved.
 
-    The lock is on the folder, because the file itself is replaced. Windows cannot lock folders, so
-    a separate lock file is used on Windows. The lock file is never removed.
+    The lock is on the folder, because the file itself is replaced. On Windows, which cannot lock
+    folders, the lock is on a separate file, which is never removed.
 
     Raises:
         InvalidSettings: The folder is not writable, or another process holds the lock.

@@ -165,9 +165,9 @@ class TaskNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Task]]:
-        """Change progress, status or texts of every task that matches `where` in CloudTower's task
-        list. The server accepts this operation only from system users. It is not documented which
-        users are system users. Only the task list changes.
+        """Change progress, status or texts of every task that matches `where`. The server accepts
+        this operation only from system users. It is not documented which users are system users.
+        Only CloudTower's task list changes.
 
         `POST /update-task`, since CloudTower 4.0.0. Changes the server's state.
 

@@ -194,16 +194,10 @@ class SlicedAnswer(Generic[R]):
         wanted: Any,  # noqa: ANN401
         decode_row: Callable[[msgspec.Raw], object],
     ) -> list[object] | None:
-        """Decode items one by one, and repair the items that cannot be decoded.
+        """Decode items of the type `wanted` with `decode_row`, and repair items that do not fit.
 
-        Args:
-            rows: The items.
-            start: Index of the first item in the list.
-            wanted: Declared type of an item.
-            decode_row: Function that decodes an item strictly.
-
-        Returns:
-            A list of the decoded and repaired items, or None if any item is not valid JSON.
+        `start` is the index of the first item in the whole list. Return None if an item is not
+        valid JSON.
         """
         kept: list[object] = []
         for index, row in enumerate(rows, start):

@@ -49,10 +49,10 @@ def is_guarded(operation: Operation[R]) -> bool:
 
 
 def matches_all(where: object) -> bool:
-    """Return whether a filter may match every possible resource.
+    """Return whether a filter matches every possible resource, such as ``{"name_contains": ""}``.
 
-    A comparison with None is treated as a match for every resource, because the server's treatment
-    of null depends on the field.
+    A comparison with None counts as a match, because the server's treatment of null depends on the
+    field.
     """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
@@ -61,7 +61,10 @@ def matches_all(where: object) -> bool:
 
 
 def _matches_none(where: object) -> bool:
-    """Return whether a filter may match no resource, whatever resources exist."""
+    """Return whether no possible resource matches a filter, such as ``{"id_in": []}``.
+
+    A comparison with None counts as a match for no resource, too.
+    """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
         return any(_holds(key, value, everywhere=False) for key, value in conditions.items())
@@ -69,9 +72,10 @@ def _matches_none(where: object) -> bool:
 
 
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
-    """Return whether the condition `key: value` may be true for every resource.
+    """Return whether the condition `key: value` is true for every possible resource.
 
-    If `everywhere` is False, return whether the condition may be false for every resource.
+    If `everywhere` is False, return whether it is false for every possible resource. If `value` is
+    None, return True in both cases.
     """
     if value is None:
         return True

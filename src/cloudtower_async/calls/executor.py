@@ -251,7 +251,7 @@ class Executor:
         return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
-        """Return whether a background poll may succeed if it is repeated after this error."""
+        """Return whether to repeat a background poll after this error."""
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
@@ -479,11 +479,9 @@ class Executor:
             del failure  # a reference cycle with this frame would keep the request
 
     async def _load(self, operation: Operation[R], arguments: object) -> None:
-        """Load the types that the first call of an operation needs, without blocking other tasks.
+        """Load the types that the first call of an operation needs, in a thread of its own.
 
-        Importing the types takes milliseconds. One operation is loaded at a time. The import has a
-        thread of its own, because all threads of anyio's thread pool may be waiting for calls of
-        this session.
+        The threads of anyio's thread pool may all be waiting for calls of this session.
         """
         self.transport.running_loop()
         async with self._loading:
@@ -595,17 +593,11 @@ class Executor:
     async def _retry(
         self, call: Call[R], failure: CallError, attempt: Callable[[Call[R]], Awaitable[R]]
     ) -> R:
-        """Resend a failed call until it succeeds, and return the answer.
+        """Resend a failed call with `attempt` until it succeeds, and return the answer.
 
-        If a further retry is not safe or not allowed, the error of the last attempt is raised.
-
-        Args:
-            call: The call.
-            failure: Failure of the first attempt.
-            attempt: Function that sends the call once.
+        If a further retry is not safe or not allowed, raise the error of the last attempt.
 
         Raises:
-            CallError: The last attempt failed, or the outcome is unknown.
             SessionClosed: The session was closed during the retries.
         """
         name, mutation = call.operation.name, call.operation.kind is not Kind.QUERY

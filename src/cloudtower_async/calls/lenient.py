@@ -224,15 +224,10 @@ def repair_at_once(value: object, wanted: Any) -> Any:
 def _fit_members(
     members: dict[str, object], wanted: Any
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """Convert all valid members of a struct together, instead of one by one.
+    """Convert the valid members of a struct together, which is faster than one by one.
 
-    Each failed conversion names the first invalid member, and the next attempt leaves that member
-    out.
-
-    Returns:
-        Two dicts. The first dict contains the converted values by field name; an invalid member is
-        UNSET. The second dict contains the valid members before their conversion. If too many
-        members are invalid, both dicts are empty.
+    Return the converted values by field name (UNSET for an invalid member), and the valid members
+    before their conversion. If too many members are invalid, both dicts are empty.
     """
     twin, rest = _twin(wanted), members
     for _ in range(_MOST_ATTEMPTS):
@@ -271,8 +266,8 @@ def _twin(wanted: Any) -> Any:
 def _box(wanted: Any) -> Any:
     """Return a struct type with a single field of this type.
 
-    msgspec caches its analysis of a struct type, but analyzes any other type at each conversion.
-    The analysis takes ten times as long as the conversion.
+    msgspec caches its analysis of struct types only, and the analysis takes ten times as long as a
+    conversion.
     """
     return msgspec.defstruct("Box", [("value", wanted)], gc=False)
 

@@ -145,9 +145,8 @@ class _NotAsSent(Exception):  # noqa: N818 - not an error
 def _normalized(value: object, shape: ArgType | None) -> object:
     """Return a copy of arguments in the form that the API wants.
 
-    Floats without a fraction become integers, because JSON does not distinguish 5.0 from 5. A
-    single filter in AND, OR or NOT becomes a list, as in GraphQL. Dates become strings. Keys of
-    filters that are spelled like attributes of answers get the spelling of the API.
+    For example, 5.0 becomes 5, a date becomes a string, a single filter in AND, OR or NOT becomes a
+    list, and a key of a filter gets the spelling of the API.
     """
     if shape is None or shape.is_free or (shape.is_date and shape.item is None):
         try:

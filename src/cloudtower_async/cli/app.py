@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 
 
 def _make_app(*, summaries: bool) -> App:
-    """Return the cyclopts app with all commands.
+    """Return the cyclopts app with all commands, whose modules are imported only when needed.
 
-    The module of a command is imported only when the command runs.
-
-    Args:
-        summaries: Whether to give each command its one-line summary, so that the list of commands
-            can be printed without imports. A summary replaces the full help of the command.
+    If `summaries` is True, each command has its one-line summary instead of its full help, so that
+    the list of commands can be printed without imports.
     """
     made = App(
         name="cloudtower-async",

@@ -101,7 +101,7 @@ async def _call(
 ) -> None:
     """Send the call and print its answer.
 
-    If `place` is not None, ask for confirmation first. The question shows `place` as the server.
+    If `place` is not None, ask for confirmation first, with `place` as the name of the server.
     """
     async with planning(tower):
         if place is not None:

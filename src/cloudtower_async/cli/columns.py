@@ -248,10 +248,9 @@ def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field, with the struct in the type narrowed to `paths`.
+    """Return the type of a field, with its struct ``X`` replaced by ``narrowed(X, paths)``.
 
-    The type is ``X``, ``X | None`` or ``list[X]``. ``narrowed(X, paths)`` replaces the struct
-    ``X``.
+    The type is ``X``, ``X | None`` or ``list[X]``.
     """
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]

@@ -269,9 +269,9 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the kind of resource whose names an argument or option accepts.
+    """Return the kind of resource that a value names: ``"clusters"`` for ``--cluster``.
 
-    For ``--cluster``, return ``"clusters"``. Return None if no names of resources are accepted.
+    Return None if the value does not name a resource.
     """
     group = typed.path.partition(" ")[0]
     # The option ``--source`` is an authentication source. The argument ``source`` is a VM.

@@ -80,8 +80,8 @@ def logout(*, profile: str | None = None) -> None:
 def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions:
     """Return `options` with missing values filled in.
 
-    The values come from the stored profile if it is for this server. Otherwise, the user is asked
-    on the terminal.
+    The values come from `known` if it is a profile for this server, and otherwise from prompts on
+    the terminal.
     """
     given = {
         option: typed or os.environ.get(f"CLOUDTOWER_{option.upper()}")

@@ -191,14 +191,9 @@ def _run(
     output: OutputOptions | None,
     connection: ConnectOptions | None,
 ) -> None:
-    """Create a report and print it.
+    """Print the report that `read` returns for a session and a filter of clusters.
 
-    Args:
-        read: Function that returns the rows of the report for a session and a filter of clusters.
-        kind: Struct of the rows.
-        clusters: Names or ids of the clusters. None means all clusters.
-        output: Output options.
-        connection: Connection options.
+    `kind` is the struct of the rows. If `clusters` is None, the report covers all clusters.
     """
     output = output or OutputOptions()
     check_output(kind, output)

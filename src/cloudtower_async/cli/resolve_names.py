@@ -52,8 +52,8 @@ async def select(
         by_name: Whether the resources have names. If False, `names` must be ids.
 
     Returns:
-        The resources without duplicates. They have the order of `names`. If `where` is passed, they
-        are sorted by name.
+        The resources without duplicates, in the order of `names`, or sorted by name if `where` is
+        passed.
 
     Raises:
         UsageError: `names` and `where` are both passed or both missing, `where` may match every

@@ -137,11 +137,10 @@ def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
 
 
 def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[str], bool] | None:
-    """Read names from the server.
+    """Return names of resources, and whether these are all names on the server.
 
-    Returns:
-        The names, and whether these are all names on the server. None means that the server failed
-        or was too slow.
+    If there are too many names, return only names that begin with `part`. If the server fails or is
+    too slow, return None.
     """
     import anyio
     import msgspec

@@ -104,10 +104,9 @@ def _check_output() -> None:
 
 
 def _buffered(output: TextIO) -> TextIO:
-    """Return a buffered stream for an unbuffered stream, or the stream itself if it is buffered.
+    """Return `output`, or a buffered stream for `output` if it is unbuffered (PYTHONUNBUFFERED).
 
-    With PYTHONUNBUFFERED, streams are unbuffered. An unbuffered stream loses the rest of a partial
-    write.
+    An unbuffered stream loses the rest of a partial write.
     """
     if not isinstance(getattr(output, "buffer", None), io.RawIOBase):
         return output

@@ -193,9 +193,9 @@ class View:
         return SortOrder(column.paths, column.key, descending=direction == "desc")
 
     def _as_in_order_by(self, name: str) -> str:
-        """If `name` is a value of ``--order-by``, return text that suggests a value of ``--sort``.
+        """Return a text that suggests ``name:desc`` for ``name_DESC`` (the form of ``--order-by``).
 
-        For ``name_DESC``, suggest ``name:desc``. For other names, return an empty text.
+        For other names, return an empty text.
         """
         field, _, way = name.rpartition("_")
         known = way in ("ASC", "DESC") and has_column(self.kind, field)
@@ -338,11 +338,7 @@ def _age(value: object) -> float | None:
 
 
 def _comparable(value: object) -> tuple[int, object]:
-    """Return a sort key for a value.
-
-    Numbers come before texts. Numbers within texts are compared as numbers: ``web-2`` comes before
-    ``web-10``.
-    """
+    """Return a sort key that puts numbers before texts, and ``web-2`` before ``web-10``."""
     if isinstance(value, int | float):
         return 0, value
     parts = _DIGITS.split(human.plain(value).casefold())

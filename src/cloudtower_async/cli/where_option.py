@@ -62,7 +62,7 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
 
 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
-    """Return the filter of one ``--where`` option. If it is invalid, raise `UsageError`.
+    """Return the filter of one ``--where`` option, or raise `UsageError` if it is invalid.
 
     Each filter is validated alone, so that the error message names only its keys.
     """

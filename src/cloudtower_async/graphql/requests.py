@@ -158,10 +158,10 @@ def _refuses_token(error: dict[str, Any]) -> bool:
 
 
 def _may_be_done(error: GraphQLError) -> bool:
-    """Return whether part of a mutation may have been carried out despite the errors.
+    """Return whether the server may have carried out part of a mutation despite the errors.
 
-    The server makes the change first, and then reads the fields of the result. If such a field has
-    an error, the change was made, although the whole result may be null.
+    A server makes the change before it reads the fields of the result, so an error in such a field
+    comes after the change.
     """
     data = error.data
     fields = list(cast("dict[str, object]", data).values()) if isinstance(data, dict) else [data]

@@ -201,7 +201,7 @@ class _Attempt(Generic[T]):
         """Return the result of `find`, the caller's function that looks for the resource.
 
         If `find` fails and `entry` is None, delete the journal entry that this attempt has just
-        written. If `entry` is not None, it was written earlier, and is kept.
+        written.
         """
         try:
             return await self._find(self._tower)

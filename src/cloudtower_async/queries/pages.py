@@ -246,7 +246,7 @@ class PagedQuery(Generic[T]):
     async def following(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
         """Return the page after the page `last`, or the first page if `last` is empty.
 
-        An empty page marks the end of the range.
+        If no resources of `key_range` follow, return an empty list.
 
         Raises:
             SetChanged: All resources of the page `last` were deleted or no longer match.
@@ -264,10 +264,8 @@ class PagedQuery(Generic[T]):
     async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
         """Return the page after `last`, for which the server has just sent an empty page.
 
-        If the last resource of `last` still matches, no resources follow, and the result is an
-        empty list. Otherwise, the server sent an empty page because this resource was deleted or no
-        longer matches. The result is then the page after the last resource of `last` that still
-        matches.
+        If the page is empty because the last resource of `last` was deleted or no longer matches,
+        return the page after the last resource that still matches. Otherwise, return an empty list.
         """
         these = [row.id for row in last]
         where = _both(key_range.where, {"id_in": these})
@@ -514,8 +512,8 @@ async def _rest(
 ) -> list[list[T]]:
     """Read the pages after the first page concurrently, until a page has no new resources.
 
-    Each page begins with the last resource of the previous page. This overlap shows whether the two
-    pages are adjacent.
+    Each page begins with the last resource of the previous page, to show whether the pages are
+    adjacent.
     """
     seen = {row.id for row in start}
     over = step < 1  # a page needs room for the overlap and at least one new resource
@@ -571,9 +569,8 @@ async def _until(
 ) -> tuple[list[T], int]:
     """Read the resources after `found`, up to the first resource that `page` also contains.
 
-    Returns:
-        The resources, and the index of this first resource in `page`. If no such resource
-        exists, the index is the length of `page`.
+    Return the resources, and the index of this first resource in `page`, or the length of `page` if
+    no such resource exists.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

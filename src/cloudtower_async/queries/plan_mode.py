@@ -304,10 +304,9 @@ def _ids_in(target: Target, body: object) -> Iterator[str]:
 
 
 def _parts(body: object) -> list[dict[str, object]]:
-    """Return the objects in a body: the body, or the items of a list.
+    """Return the items of a body that is a list, or a list with the body itself.
 
-    A body that was not validated can have any form. A value that is not an object is replaced by an
-    empty object.
+    Each value that is not an object is replaced by an empty object.
     """
     return list(map(_fields, cast("list[object]", body) if isinstance(body, list) else [body]))
 

@@ -290,10 +290,9 @@ def _cpu(clusters: Iterable[ClusterRow]) -> CpuSummary:
 def _memory_parts(
     cluster: ClusterRow, hosts: Sequence[HostRow]
 ) -> list[tuple[float | None, float | None]] | None:
-    """Return the used and the total memory of each part of a cluster.
+    """Return the used and total memory of each host (ELF) or of the whole cluster (other kinds).
 
-    In an ELF cluster, each host is a part. Any other cluster is a single part. Return None if the
-    dashboard does not count the memory of this kind of cluster.
+    Return None if the dashboard does not count the memory of this kind of cluster.
     """
     if cluster.hypervisor == models.Hypervisor.ELF:
         missing = [(None, None)] * _missing_hosts(cluster, hosts)

@@ -318,7 +318,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Return whether a VM may still be running after its shutdown and must be powered off."""
+    """Return whether to power off a VM, because it may still be running after its shutdown."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed

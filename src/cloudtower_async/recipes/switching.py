@@ -147,8 +147,8 @@ class Switch:
     ) -> list[WithTask[models.Vm]]:
         """Send one call for all VMs and return the answers.
 
-        If the server refuses a VM, the call is repeated for the other VMs. `refused` receives the
-        errors by VM id.
+        If the server refuses a VM, add its error to `refused` by VM id, and repeat the call for the
+        other VMs.
         """
         ids = [vm.id for vm in vms]
         if not ids:
@@ -180,11 +180,8 @@ class Switch:
     ) -> None:
         """Wait for the tasks that one call started, and record the outcome of each VM.
 
-        Args:
-            answers: Answers of the server, one for each VM.
-            accepted: Ids of the VMs for which the server accepted the call. Each VM should have an
-                answer.
-            refused: Errors of the VMs that the server refused, by id.
+        `accepted` contains the ids of the VMs that should have an answer. `refused` contains the
+        errors of the other VMs, by id.
         """
         if self._timeout is not None and not self._hurry:
             self._deadline = anyio.current_time() + self._timeout

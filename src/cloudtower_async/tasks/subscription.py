@@ -232,8 +232,7 @@ class TaskSubscription:
     def _lasts(self, since: dict[str, float], task_id: str) -> bool:
         """Return whether a task has been in `since` for at least the grace period.
 
-        `since` is a dict from the id of a task to the time at which the task became missing, or at
-        which its status became unknown. If the task is not in the dict, the method adds the task.
+        A task that is not in `since` is added with the current time.
         """
         now = self._observed.seconds
         return now - since.setdefault(task_id, now) >= self._grace

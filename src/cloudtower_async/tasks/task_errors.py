@@ -63,10 +63,7 @@ def _codes(text: str) -> tuple[str | None, str | None]:
 
 
 def _nested(text: str) -> dict[str, object]:
-    """Return the JSON object in a text, or an empty dict if the text contains none.
-
-    The object follows ``message:``. Without ``message:``, the object begins at the first ``{``.
-    """
+    """Return the JSON object after ``message:``, or else at the first ``{``, or an empty dict."""
     line = _MESSAGE_LINE.search(text)
     start = line.end() if line else text.find("{")
     if start < 0:
@@ -83,10 +80,10 @@ def _text(value: object) -> str | None:
 
 
 def _in_one_language(text: str) -> str:
-    """Return the first language of a text in several languages, and any other text unchanged.
+    """Return the first translation in a text such as ``{"en-US": "…", "zh-CN": "…"}``.
 
-    With the content language ``*``, a text is JSON with one entry per language. Each entry contains
-    the same codes.
+    Return any other text unchanged. With the content language ``*``, servers send such texts, and
+    all translations contain the same error codes.
     """
     try:
         texts = _BY_LANGUAGE.decode(text)

@@ -235,11 +235,10 @@ class Authenticator:
         return ("LDAP", None) if auth_config_id is None else ("AUTHN", auth_config_id)
 
     async def _ldap_strategy(self, endpoint: str) -> str | None:
-        """Return the id of the LDAP strategy of the server.
+        """Return the id of the server's LDAP strategy, or None if the server has no such strategy.
 
-        Return None if the server has no LDAP strategy, or is too old to have strategies. If the
-        strategies cannot be read, raise an error. If None were returned, the login would use the
-        wrong source, and the server would count a failed login of the user.
+        If the strategies cannot be read, raise an error: a login with the wrong source would count
+        as a failed login of the user.
         """
         exchange = self._transport.exchange
         try:
@@ -335,10 +334,9 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 
 
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
-    """Return the authentication strategies in a response.
+    """Return the authentication strategies in a response, or its error messages as a string.
 
-    If the response has errors, return their messages as a string. If the response is invalid,
-    return None.
+    Return None if the response is invalid.
     """
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)

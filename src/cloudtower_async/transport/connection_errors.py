@@ -241,8 +241,7 @@ def _explain_tls(exc: ssl.SSLError, settings: Settings, *, of_proxy: bool = Fals
 def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
     """Remove the parts of the request and the response from an error of aiohttp.
 
-    aiohttp's error becomes the cause of the raised error. A report of the cause would otherwise
-    show the Authorization header, or a response that repeats this header.
+    Otherwise, reports of this error, as the cause of another, would show the Authorization header.
     """
     info = exc.request_info
     none = CIMultiDictProxy(CIMultiDict[str]())

@@ -446,7 +446,7 @@ def _url(address: str) -> URL | str:
 
 
 def is_confidential(operation: str, path: str) -> bool:
-    """Return whether no part of a request and its response may be logged.
+    """Return whether a request and its response must be kept out of logs.
 
     Logins are confidential. Calls outside the API schema, such as GraphQL, are confidential, too,
     because their responses may hold keys and tickets in fields of any name.

@@ -57,7 +57,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Observed(Protocol):
-    """A session that metrics observe until the session is closed or garbage-collected."""
+    """A session whose metrics are read until the session is closed or garbage-collected."""
 
     @property
     def address(self) -> str:

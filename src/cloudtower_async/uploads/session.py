@@ -286,9 +286,9 @@ class UploadSession(Generic[R]):
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which creates the upload task.
 
-        If the outcome of the first chunk is unknown, look for a new upload task that has the name
-        and size of this upload. While this chunk is sent, no other upload of the same size starts
-        in this session. So the new upload task cannot belong to another upload of this session.
+        If the outcome is unknown, look for a new upload task of this name and size. Meanwhile, this
+        session starts no other upload of this size, so the new task belongs to no other upload of
+        this session.
         """
         form = {
             **self.form,
@@ -331,10 +331,8 @@ class UploadSession(Generic[R]):
     ) -> UploadTask:
         """Send a chunk, resend it if that is safe, and return the upload task.
 
-        Args:
-            form: Form fields to send.
-            settle: Function that waits until the outcome is certain. It returns the upload task if
-                the server has the chunk, otherwise None.
+        `settle` waits until the outcome is certain, and returns the upload task, or None if the
+        server does not have the chunk.
         """
         attempt = 0
         resent = False
@@ -400,14 +398,11 @@ class UploadSession(Generic[R]):
         self._stray_until = max(self._stray_until, sent_at + STRAY_SECONDS)
 
     async def _settle(self, upload_task_id: str) -> UploadTask | None:
-        """Wait until it is certain whether the server has the last chunk.
-
-        Returns:
-            The upload task if the server has the chunk, otherwise None.
+        """Return the upload task if the server has the last chunk, or None if it does not.
 
         Raises:
-            UploadFailed: The number of chunks that the server counts does not show whether the
-                last chunk has arrived.
+            UploadFailed: The number of chunks that the server counts does not show whether the last
+                chunk has arrived.
             CallError: The upload task could not be read.
         """
         self.count.reliable_base()
@@ -442,10 +437,9 @@ class UploadSession(Generic[R]):
     async def _settle_first(
         self, new: Callable[[], Awaitable[list[UploadTask]]]
     ) -> UploadTask | None:
-        """Wait until it is certain whether the first chunk has created an upload task.
+        """Return the upload task that the first chunk has created, or None if it created no task.
 
-        Args:
-            new: Function that returns the upload tasks that were created since the upload began.
+        `new` returns the upload tasks that were created since the upload began.
 
         Raises:
             UploadFailed: After `settling_time` seconds, it is still unknown whether one of the new
@@ -491,11 +485,7 @@ class UploadSession(Generic[R]):
     async def _until_settled(
         self, look: Callable[[], Awaitable[UploadTask | None]], what: str
     ) -> UploadTask | None:
-        """Poll until `look` returns an upload task.
-
-        Returns:
-            The upload task, or None if `look` has not returned an upload task within
-            `settling_time` seconds.
+        """Poll until `look` returns an upload task, or return None after `settling_time` seconds.
 
         Raises:
             CallError: A call of `look` raised a permanent error, or the last call of `look` raised

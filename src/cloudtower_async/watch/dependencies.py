@@ -151,11 +151,10 @@ def _texts(values: Sequence[object]) -> set[str] | None:
 
 
 def _columns_of(where: object, kind: str) -> set[str]:
-    """Return the columns that the keys of a filter refer to.
+    """Return the columns that the keys of a filter refer to: ``name`` for ``name_contains``.
 
-    The key ``name_contains`` refers to the column ``name``. If a key refers to no known column, the
-    result contains the key itself. No row has a column with this name, so any change of a row of
-    type `kind` counts as a change that may affect every resource of the view.
+    A key that refers to no known column is returned itself. No row has this column, so any change
+    of a row of type `kind` counts as a change that may affect every resource of the view.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)

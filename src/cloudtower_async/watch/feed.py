@@ -391,9 +391,7 @@ class Feed:
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Request a page, and retry after transient errors.
-
-        Requests before the server's first answer are not retried.
+        """Request a page. After the server's first answer, also retry after transient errors.
 
         Raises:
             _LostError: The server no longer has all changes that follow `revision`.

@@ -300,12 +300,10 @@ class Watch(Generic[R]):
                 self._touch(one, change.action if one == own else "")
 
     def _touch(self, one: str, action: str) -> None:
-        """Mark a resource to be read again.
+        """Mark the resource with the id `one` to be read again.
 
-        Args:
-            one: Id of the resource.
-            action: Action of the change (``"INSERT"``, ``"UPDATE"`` or ``"DELETE"``); empty if the
-                row of a related resource was changed.
+        `action` is the action of its change, such as ``"INSERT"``, or empty if a related resource
+        was changed.
         """
         if action == "DELETE":
             self._late.pop(one, None)
@@ -316,14 +314,10 @@ class Watch(Generic[R]):
             self._touched.setdefault(one, one in self._view)
 
     def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
-        """Record resources that the server should list, but that are missing from an answer.
+        """Record resources that the server should list, but that are missing from `found`.
 
-        Servers may list new resources up to a minute late. The feed does not report when these
-        resources appear.
-
-        Args:
-            ids: Ids that were read; the value is True if the server should list the resource.
-            found: Resources in the answer, by id.
+        These resources have the value True in `ids`. Servers may list a new resource up to a minute
+        late, and the feed does not report when it appears.
         """
         for one in self._late.keys() & found.keys():
             del self._late[one]
@@ -355,8 +349,8 @@ class Watch(Generic[R]):
     def _relist_later(self) -> None:
         """Schedule another read of all resources after the grace period.
 
-        The server may list a resource late if the resource changed shortly before the read. The
-        change feed does not report when the resource appears.
+        The feed does not report when the server lists a resource that changed shortly before a
+        read.
         """
         if self._feed is not None and self._grace:
             self._relist_at = anyio.current_time() + self._grace
@@ -371,8 +365,7 @@ class Watch(Generic[R]):
     async def _look_for_feed(self) -> None:
         """Try the change feed again after every tenth poll.
 
-        If the feed responds with status 404, a watch stops using the feed. But the status may come
-        from a proxy, although the server has a feed.
+        The status 404, after which the feed is no longer used, may have come from a proxy.
         """
         self._polls_left -= 1
         feed = self._new_feed()

@@ -115,7 +115,7 @@ class Passwords:
         self._one_at_a_time = anyio.CapacityLimiter(1)
 
     async def allow(self, header: str | None) -> bool:
-        """Return whether a request with this ``Authorization`` header may pass."""
+        """Return whether an ``Authorization`` header has the name and the password of a user."""
         credentials = _credentials(header)
         if credentials is None:
             return False

@@ -237,11 +237,9 @@ async def _look_until(
 ) -> Value | None:
     """Call `look` for up to `seconds`, and return the resource, or None if `look` finds nothing.
 
-    If `doubt` is not None, the mutation raised this error, but may have succeeded.
-
     Raises:
-        CloudtowerError: `look` raised an error that is not transient, or still raised an error
-            after `seconds`. If `doubt` is not None, `doubt` is raised in place of this error.
+        CloudtowerError: `look` failed permanently, or its last call failed. The error is `doubt`,
+            the error of the mutation, if it is not None.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None
@@ -261,6 +259,6 @@ async def _look_until(
 
 
 def _passes(error: CloudtowerError) -> bool:
-    """Return whether `look`, which failed with this error, may succeed later."""
+    """Return whether to call `look` again after it failed with this error."""
     reason = error.reason if isinstance(error, ReadBackFailed) else error
     return isinstance(reason, CloudtowerError) and is_transient(reason, can_log_in=False)

@@ -20,17 +20,17 @@ async def ensure_folder(
     """Make sure that a cluster has a folder (VM group) with this name; create it if it is missing.
 
     Duplicates are possible, because a server may accept a second folder with the same name. Calls
-    in one session run one after the other, so they create no duplicates. But two programs that run
-    at the same time can create two folders. A program that is restarted can also create a second
-    folder, if the first is not listed yet. Later calls then raise `Ambiguous`.
+    in one session run one after the other, but two programs that run at the same time can create
+    two folders. If a call times out or its program is killed, the server may list the folder later.
+    A call before that time creates a second folder. If there are two folders, later calls raise
+    `Ambiguous`.
 
     Args:
         tower: The session to work with.
         name: Name of the folder.
         cluster: Name or id of the cluster.
-        reconcile_timeout: Seconds to look for the folder if the outcome of the request to create it
-            is unknown. If the response was lost and the folder does not appear in this time, the
-            request is sent once more.
+        reconcile_timeout: Seconds to look for the folder if the response to the create request is
+            lost. If the folder does not appear in this time, the request is sent once more.
         timeout: Seconds to wait for the task. None means no limit.
 
     Returns:

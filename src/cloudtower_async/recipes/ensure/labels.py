@@ -29,17 +29,17 @@ async def ensure_label(
     """Make sure that a label exists; create it if it is missing.
 
     Duplicates are possible, because a server may accept a second label with the same key and value.
-    Calls in one session run one after the other, so they create no duplicates. But two programs
-    that run at the same time can create two labels. A program that is restarted can also create a
-    second label, if the first is not listed yet. Later calls then raise `Ambiguous`.
+    Calls in one session run one after the other, but two programs that run at the same time can
+    create two labels. If a call times out or its program is killed, the server may list the label
+    later. A call before that time creates a second label. If there are two labels, later calls
+    raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
         key: Key of the label.
-        value: Value of the label. An empty string means a label with a key only.
-        reconcile_timeout: Seconds to look for the label if the outcome of the request to create it
-            is unknown. If the response was lost and the label does not appear in this time, the
-            request is sent once more.
+        value: Value of the label. An empty string means a label without a value.
+        reconcile_timeout: Seconds to look for the label if the response to the create request is
+            lost. If the label does not appear in this time, the request is sent once more.
         timeout: Seconds to wait for the task. None means no limit.
 
     Returns:
@@ -102,12 +102,13 @@ async def ensure_labels(
 
     Args:
         tower: The session to work with.
-        labels: Value of each label by its key. An empty string means a label with a key only.
+        labels: Labels as a dict of keys and values: ``{"env": "prod"}``. An empty string means a
+            label without a value.
         resources: Filters of the resources, by kind: ``{"vms": {"name_starts_with": "web-"}}``. All
             kinds except ``security_policies`` are allowed.
-        reconcile_timeout: Seconds to look for the labels on the resources if the outcome of a
-            request is unknown. If the response was lost and the resources do not have the label in
-            this time, the request is sent once more.
+        reconcile_timeout: Seconds to look for the new label, or for the label on the resources, if
+            the response to a request is lost. If the change does not appear in this time, the
+            request is sent once more.
         timeout: Seconds to wait for each task. None means no limit.
 
     Returns:

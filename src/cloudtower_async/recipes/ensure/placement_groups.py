@@ -39,11 +39,12 @@ async def ensure_placement_group(
 ) -> Ensured[models.VmPlacementGroup]:
     """Make sure that a cluster has a placement group with this name and exactly these members.
 
-    A missing group is created. If the members, the policy or `enabled` of an existing group differ
-    from the arguments, they are changed. The description and the rules for hosts, such as
-    ``vm_host_must_policy``, are not changed.
+    If the group is missing, the call creates it. If an existing group has other members, another
+    policy or another value of `enabled`, the call changes the group. The description and the rules
+    for hosts, such as ``vm_host_must_policy``, are not changed.
 
-    Duplicates are impossible: a server refuses to create a placement group whose name is taken.
+    The call creates no duplicates: a server refuses to create a placement group whose name is
+    taken.
 
     Args:
         tower: The session to work with.
@@ -56,10 +57,10 @@ async def ensure_placement_group(
             means that the policy of an existing group is not changed, and that a new group has no
             policy.
         enabled: Whether the group is in force.
-        reconcile_timeout: Seconds to look for the new or changed group if the outcome of a request
-            is unknown. If the response was lost and the group does not appear in this time, the
-            request is sent once more. If the server reports that the name is taken, the group may
-            exist, but not be listed yet. The call then looks for the group for up to this time.
+        reconcile_timeout: Seconds to look for the new or changed group if the response to a request
+            is lost. If the group does not appear in this time, the request is sent once more. The
+            call also looks for the group for this time if the server reports that the name is
+            taken, because a new group may not be listed yet.
         timeout: Maximum number of seconds for each wait. The call waits for each task, and until
             the group is no longer changing. None means no limit.
 
@@ -68,7 +69,8 @@ async def ensure_placement_group(
         `Cloudtower.settle`), and `result` is ``"created"``, ``"changed"`` or ``"unchanged"``.
 
     Raises:
-        Ambiguous: Several groups of the cluster have the name, or several VMs have the same name.
+        Ambiguous: Several VMs have a name in `vms`. Or the server already has several groups with
+            the name in the cluster.
         NotFound: The cluster or a VM does not exist.
         BadRequest: The server refused the group. The code ``PLACEMENT_GROUP_DUPLICATE_NAME`` means
             that a group of another cluster has the name.

@@ -40,9 +40,8 @@ async def ensure_power(
             CloudtowerError.
         force_after: Seconds after which a VM that has not shut down is powered off, as if its plug
             were pulled. None means that the VM is never powered off.
-        reconcile_timeout: Seconds to wait for the VM to reach `state` if the outcome of a request
-            is unknown. If the response was lost and the VM does not reach `state` in this time, the
-            request is sent once more.
+        reconcile_timeout: Seconds to wait for the VM to reach `state` if the response to a request
+            is lost. If the VM does not reach `state` in this time, the request is sent once more.
         timeout: Maximum number of seconds for each wait. The call waits until the VM reaches
             `state`. If another change of the VM is in progress, the call waits for its end first.
             None means no limit.
@@ -54,11 +53,12 @@ async def ensure_power(
     Raises:
         Ambiguous: Several VMs have the name.
         NotFound: The VM does not exist.
-        TaskError: A task failed, or the VM was still changing after `timeout` seconds.
+        TaskError: A task failed, or a task or another change of the VM was still in progress after
+            `timeout` seconds.
         OutcomeUnknown: The VM did not reach `state` within `reconcile_timeout` after the last
             request.
-        CloudtowerError: The guest did not shut down within `timeout`, or the VM cannot be brought
-            into `state` from its current state.
+        CloudtowerError: The shutdown task succeeded, but the VM was still running after `timeout`
+            seconds. Or the VM cannot be brought into `state` from its current state.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

@@ -26,9 +26,10 @@ async def ensure_snapshot(
     snapshot is returned unchanged. The VM is locked with `Cloudtower.lock` during the call.
 
     Duplicates are possible, because a VM can have several snapshots with the same name. Calls in
-    one session run one after the other, so they create no duplicates. But two programs that run at
-    the same time can take two snapshots. A program that is restarted can also take a second
-    snapshot, if the first is not listed yet. Later calls then raise `Ambiguous`.
+    one session run one after the other, but two programs that run at the same time can take two
+    snapshots. If a call times out or its program is killed, the server may list the snapshot later.
+    A call before that time takes a second snapshot. If there are two snapshots, later calls raise
+    `Ambiguous`.
 
     Args:
         tower: The session to work with.
@@ -36,9 +37,8 @@ async def ensure_snapshot(
         name: Name of the snapshot.
         quiesce: Whether to make the guest's file systems consistent. Has no effect if VM tools are
             not running in the guest.
-        reconcile_timeout: Seconds to look for the snapshot if the outcome of the request to take it
-            is unknown. If the response was lost and the snapshot does not appear in this time, the
-            request is sent once more.
+        reconcile_timeout: Seconds to look for the snapshot if the response to the create request is
+            lost. If the snapshot does not appear in this time, the request is sent once more.
         timeout: Maximum number of seconds for each of two waits: first for the task, then until the
             snapshot is no longer changing. None means no limit.
 
@@ -50,8 +50,8 @@ async def ensure_snapshot(
         Ambiguous: Several VMs have the name `vm`, or several snapshots of the VM have the name
             `name`.
         NotFound: The VM does not exist.
-        TaskError: The task failed, or the snapshot was not taken within `timeout`. Call again to
-            find the snapshot.
+        TaskError: The task failed, or a wait took longer than `timeout`. After a time-out, call
+            again later to find the snapshot.
         OutcomeUnknown: The snapshot did not appear within `reconcile_timeout` after the last
             request.
         CallError: A call failed for another reason.

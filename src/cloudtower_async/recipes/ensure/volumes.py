@@ -40,9 +40,8 @@ async def ensure_volume_attached(
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
         bus: Bus of a new disk.
-        reconcile_timeout: Seconds to look for the disk if the outcome of the request to add it is
-            unknown. If the response was lost and the disk does not appear in this time, the request
-            is sent once more.
+        reconcile_timeout: Seconds to look for the disk if the response to the request is lost. If
+            the disk does not appear in this time, the request is sent once more.
         timeout: Maximum number of seconds for each wait. The call waits for the task, and until the
             VM and the volume are no longer changing. None means no limit.
 
@@ -114,9 +113,8 @@ async def ensure_volume_detached(
         tower: The session to work with.
         vm: Name or id of the VM.
         volume: Name or id of the volume, which must be in the VM's cluster.
-        reconcile_timeout: Seconds to wait for the removal of the disk if the outcome of the request
-            is unknown. If the response was lost and the disk is not removed in this time, the
-            request is sent once more.
+        reconcile_timeout: Seconds to wait for the removal of the disk if the response to the
+            request is lost. If the disk is not removed in this time, the request is sent once more.
         timeout: Maximum number of seconds for each wait. The call waits for the task, and until the
             VM and the volume are no longer changing. None means no limit.
 

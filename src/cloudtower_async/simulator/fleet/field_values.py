@@ -188,7 +188,7 @@ class FieldValues:
         }
 
     def _several(self, field: str, item: Any) -> list[Any]:  # noqa: ANN401
-        """Return a value for a list field: a list with one item of the type `item`.
+        """Return a list with one item of the type `item`, as the value of a list field.
 
         If `item` is ``str``, return an empty list, because the meaning of the strings is unknown.
         """

@@ -139,7 +139,7 @@ def _itself(label: str, field: str = "local_id") -> _Expand:
 
 
 def _interfaces(label: str, resource: str, relation: str, named: tuple[str, str]) -> _Expand:
-    """Return a value for `MetricGroup.expand`: a function for the series of network interfaces.
+    """Return a function that yields one series for each network interface of a resource.
 
     If the body contains the filter ``nics``, the function skips interfaces that do not match.
     """

@@ -387,7 +387,7 @@ class Store:
             raise KeyError(f"{resource} has no field {name}{hint}")
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
-        """Check before any change that all related documents exist.
+        """Check that all related documents exist, before anything is changed.
 
         Raises:
             DocumentNotFoundError: A related document does not exist.

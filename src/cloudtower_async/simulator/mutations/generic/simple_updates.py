@@ -71,17 +71,14 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a value for `Action.values`: a function that converts `data` to field values."""
+    """Return a function for `Action.values` that converts `data` to field values."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a value for `Action.values`: a function that adds documents to relations.
-
-    The argument `data` of the function contains the relations and the documents to add.
-    """
+    """Return a function for `Action.values` that adds the documents in `data` to relations."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -94,10 +91,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a value for `Action.values`: a function that removes documents from relations.
-
-    The argument `data` of the function contains the relations and the documents to remove.
-    """
+    """Return a function for `Action.values` that removes the documents in `data` from relations."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
