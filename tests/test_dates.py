@@ -57,7 +57,7 @@ def test_parse_time_of_an_empty_text_or_none_is_none(text: str | None) -> None:
         "2026-11-29\x1b[31m",
     ],
 )
-def test_an_odd_text_is_refused_and_shown_without_control_characters(text: str) -> None:
+def test_an_unreadable_date_is_rejected_and_shown_without_control_characters(text: str) -> None:
     with pytest.raises(ValueError, match="expected a date in ISO 8601, got '") as caught:
         parse_time(text)
     assert str(caught.value).isprintable()

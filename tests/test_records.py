@@ -44,7 +44,7 @@ def test_a_record_has_plain_values_by_attribute() -> None:
     assert to_records([]) == []
 
 
-def test_records_have_the_fields_asked_for_in_that_order() -> None:
+def test_records_have_the_requested_fields_in_the_given_order() -> None:
     assert to_records([VM, VM], ("name", "id")) == [{"name": "web-1", "id": "a"}] * 2
 
 

@@ -113,7 +113,9 @@ def test_repairing_equals_its_plain_definition() -> None:
     assert kept > BODIES / 10
 
 
-def test_reading_in_slices_equals_repairing_the_whole(caplog: pytest.LogCaptureFixture) -> None:
+def test_decoding_in_slices_equals_repairing_the_complete_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     compared = 0
     for operation, value in broken_answers(2):
         if get_origin(operation.answer()) is not list or not value:

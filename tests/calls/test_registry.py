@@ -30,7 +30,7 @@ def test_every_operation_belongs_to_one_namespace() -> None:
     assert sorted(names) == sorted(OPERATIONS.values())
 
 
-def test_what_does_not_exist_is_not_found() -> None:
+def test_unknown_names_and_paths_are_not_found() -> None:
     with pytest.raises(KeyError):
         registry.operation_at("/get-nothing")
     with pytest.raises(KeyError):

@@ -308,7 +308,7 @@ async def test_a_file_is_read_again_from_where_it_was(sim: Simulator, tower: Clo
     assert sizes == [3, 3]
 
 
-async def test_what_cannot_be_read_again_is_not_sent_again(
+async def test_an_upload_that_cannot_be_rewound_is_not_retried(
     sim: Simulator, tower: Cloudtower
 ) -> None:
     class Pipe(io.BytesIO):
@@ -384,7 +384,7 @@ async def test_when_the_lock_timeout_is_over_the_error_says_so(
     assert info.value.attempts == count(sim, "poweroff-vm") > 1
 
 
-async def test_a_new_login_is_shared_by_all_who_need_it() -> None:
+async def test_concurrent_calls_with_an_expired_token_share_one_login() -> None:
     logins: list[int] = []
     refused: list[int] = []
     together = anyio.Event()

@@ -106,7 +106,7 @@ def test_placeholders_are_not_shared() -> None:
         ({"status": 1}, "Vm.status: expected VmStatus, got int"),
     ],
 )
-def test_what_does_not_fit_is_named(fields: dict[str, object], message: str) -> None:
+def test_an_invalid_field_or_value_is_named(fields: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(message)):
         make(models.Vm, **fields)
 

@@ -123,7 +123,7 @@ def test_a_key_at_the_top_is_named_as_it_was_passed() -> None:
     assert rejection(GET_VMS, {"were": {}}) == "were: no such field; did you mean where or before?"
 
 
-def test_what_is_missing_is_named() -> None:
+def test_a_missing_key_is_named() -> None:
     one = {"name": "web", "cluster_id": "c", "memory": 1, "ha": True, "status": "RUNNING"}
     one |= {"cpu_cores": 1, "cpu_sockets": 1, "firmware": "BIOS", "vm_disks": {}, "vm_nics": []}
     check(CREATE_VM, [one], validate=True)
@@ -376,7 +376,7 @@ async def test_with_options_keeps_the_validate_option_of_the_session() -> None:
 @pytest.mark.parametrize("operation", OPERATIONS, ids=[op.name for op in OPERATIONS])
 @settings(max_examples=4)
 @given(data=st.data())
-def test_what_is_valid_passes_and_what_is_corrupted_is_named(
+def test_valid_arguments_pass_and_corrupted_keys_are_named(
     operation: Any,  # noqa: ANN401
     data: st.DataObject,
 ) -> None:

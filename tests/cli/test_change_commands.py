@@ -261,7 +261,7 @@ async def test_an_image_is_uploaded_to_the_content_library(sim: Simulator, tmp_p
     ],
     ids=lambda command: command[0],
 )
-async def test_ctrl_c_tells_how_to_follow_the_task(command: tuple[str, ...]) -> None:
+async def test_ctrl_c_shows_how_to_follow_the_task(command: tuple[str, ...]) -> None:
     clock = Clock(running=False)
     async with Simulator(clusters=1, vms=2, seed=3, clock=clock, task_duration=1.0) as sim:
         sim.add_vm(name="web-1", status="RUNNING")

@@ -37,7 +37,7 @@ def test_a_given_user_wins_over_a_token_of_the_environment(monkeypatch: pytest.M
         (None, "is not used because CLOUDTOWER_USERNAME is set: to use the token, run `unset"),
     ],
 )
-def test_the_error_names_what_hides_the_token_of_a_profile(
+def test_the_error_names_the_setting_that_overrides_the_token_of_a_profile(
     username: str | None, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")

@@ -103,7 +103,7 @@ def test_a_request_to_terminate_gives_the_terminal_back() -> None:
 
 @pytest.mark.subprocess
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_watching_in_a_pipe_ends_when_nobody_reads_on(output: str) -> None:
+def test_watching_in_a_pipe_ends_when_the_reader_closes_it(output: str) -> None:
     arguments = ["dashboard", "--demo", "--watch", "--interval", "0.01", "--format", output]
     with start(*arguments) as (process, out, err):
         for _ in range(3):
@@ -122,7 +122,7 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
 
 
 @pytest.mark.subprocess
-def test_an_endpoint_where_nobody_answers_is_one_line() -> None:
+def test_an_unreachable_endpoint_is_one_line() -> None:
     endpoint = f"http://127.0.0.1:{unused_port()}"
     ended = run("dashboard", "--endpoint", endpoint, CLOUDTOWER_TOKEN="t")
     assert ended.returncode == 1
@@ -133,7 +133,7 @@ def test_an_endpoint_where_nobody_answers_is_one_line() -> None:
 
 @pytest.mark.subprocess
 @pytest.mark.anyio
-async def test_the_password_is_asked_for_on_a_terminal() -> None:
+async def test_a_terminal_prompts_for_the_password() -> None:
     async with Simulator(clusters=1, vms=4) as sim:
 
         def log_in(password: str) -> tuple[int, str]:

@@ -87,7 +87,7 @@ async def test_in_a_pipe_a_table_is_plain_and_cuts_nothing(sim: Simulator) -> No
 
 
 @pytest.mark.subprocess
-async def test_in_a_terminal_a_table_fits_and_ids_stay_whole(sim: Simulator) -> None:
+async def test_in_a_terminal_a_table_fits_and_ids_are_not_cut(sim: Simulator) -> None:
     vm = sim.add_vm(name="long-" * 60, status="STOPPED")
 
     def look(*options: str) -> tuple[int, str]:

@@ -35,7 +35,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", range(29, 90))
-def test_names_and_states_are_whole_while_there_is_any_other_column(width: int) -> None:
+def test_names_and_states_are_cut_only_after_all_other_columns(width: int) -> None:
     shown = lines(width)
     for row, line in zip(ROWS, shown[1:], strict=True):
         assert line.startswith(row[0])
@@ -81,7 +81,7 @@ def test_a_forced_color_is_in_a_pipe_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert format_table(["status"], [["FAILED"]]) == b"STATUS\nFAILED\n"
 
 
-def test_a_view_names_what_people_look_for() -> None:
+def test_views_have_the_expected_columns() -> None:
     assert View(Task).names[:5] == ["what", "status", "progress", "started", "duration"]
     assert View(Vm, wide=True).names[-1] == "id"
     assert "id" not in View(Vm).names

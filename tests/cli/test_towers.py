@@ -56,7 +56,7 @@ async def get(capsys: pytest.CaptureFixture[str], *options: str) -> Ended:
 
 
 @pytest.mark.usefixtures("towers")
-async def test_a_column_tells_the_tower_in_every_format(
+async def test_a_column_names_the_tower_in_every_format(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     expected = [[name, f"{name}-{number}"] for name in ("east", "west") for number in (1, 2)]

@@ -29,7 +29,7 @@ async def sim() -> AsyncIterator[Simulator]:
         yield simulator
 
 
-async def test_on_a_terminal_changed_rows_are_marked_until_somebody_quits(sim: Simulator) -> None:
+async def test_on_a_terminal_changed_rows_are_marked_until_the_user_quits(sim: Simulator) -> None:
     vm = sim.add_vm(name="seen-1", status="STOPPED")
 
     def look() -> str:

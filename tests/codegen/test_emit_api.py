@@ -47,7 +47,7 @@ class Heard:
         ("/get-season", "QUERY"),
     ],
 )
-def test_paths_tell_queries_from_mutations_and_forms_uploads(
+def test_paths_distinguish_queries_from_mutations_and_forms_are_uploads(
     api: Api, path: str, kind: str
 ) -> None:
     found = next(operation for operation in api.operations if operation.path == path)
@@ -111,7 +111,7 @@ def test_paths_tell_queries_from_mutations_and_forms_uploads(
         ),
     ],
 )
-def test_a_constant_says_what_an_operation_is(
+def test_a_constant_describes_its_operation(
     load: Load, place: str, expected: tuple[object, ...]
 ) -> None:
     module, _, name = place.partition(".")
@@ -222,7 +222,7 @@ def test_the_catalogue_names_the_method_of_each_path(load: Load, api: Api) -> No
     assert operations["/get-seasons-weather"] == "season.get_seasons_weather"
 
 
-def test_the_catalogue_names_the_query_that_finds_what_mutations_answer_with(load: Load) -> None:
+def test_the_catalogue_names_the_query_for_the_answers_of_mutations(load: Load) -> None:
     readers = load("api.catalogue").READERS
     # The answer of a deletion has only the id, in a type named after the resource.
     assert readers == {"DeleteTree": "tree.get_trees", "Tree": "tree.get_trees"}

@@ -46,7 +46,7 @@ def test_the_bytes_do_not_depend_on_the_hash_seed(
     assert _contents(tmp_path) == _contents(package)
 
 
-def test_the_command_writes_where_it_is_told(
+def test_the_command_writes_to_the_given_folder(
     tmp_path: Path,
     package: Path,
     made_up_files: tuple[Path, Path],

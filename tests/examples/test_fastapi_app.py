@@ -109,7 +109,9 @@ async def test_a_null_in_a_field_that_the_response_model_requires_is_a_500(
         assert "validation error for VmRow" in caplog.text
 
 
-async def test_the_openapi_document_describes_whole_vms(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_openapi_document_describes_all_fields_of_a_vm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with client(monkeypatch) as (sim, session):
         sim.add_vm(name="web")
         _, document = await answer(session.get("/openapi.json"))

@@ -114,7 +114,7 @@ async def test_a_thousand_listeners_share_one_poll_per_interval() -> None:
             assert polls(sim) == number
 
 
-async def test_a_slow_listener_misses_states_and_holds_up_nobody() -> None:
+async def test_a_slow_listener_misses_states_and_does_not_delay_others() -> None:
     async with Simulator(vms=4) as sim, session(sim) as tower:
         feed = Feed(tower, OFTEN)
         async with feed.listen("en-US") as slow, feed.listen("en-US") as quick:
@@ -125,7 +125,7 @@ async def test_a_slow_listener_misses_states_and_holds_up_nobody() -> None:
         assert latest not in seen[:-1]
 
 
-async def test_a_browser_that_reads_nothing_holds_up_nobody() -> None:
+async def test_a_browser_that_reads_nothing_does_not_delay_others() -> None:
     async with dashboard(OFTEN) as (sim, address):
         for _ in range(MOST_ALERTS):  # a megabyte per state, which exceeds all buffers
             sim.add_alert(severity="INFO", cause="long " * 1000)
@@ -164,7 +164,7 @@ async def test_each_language_has_its_own_texts() -> None:
             assert other[text] == sim.store.translations[row[text]] != row[text]
 
 
-async def test_a_language_that_nobody_speaks_is_refused() -> None:
+async def test_an_unknown_language_is_rejected() -> None:
     async with (
         dashboard(NEVER) as (sim, address),
         aiohttp.ClientSession() as client,
@@ -224,7 +224,7 @@ async def test_the_curves_so_far_come_first() -> None:
         assert [use[0] for use in uses] == sorted({use[0] for use in uses})
 
 
-async def test_programs_get_the_whole_dashboard_as_json() -> None:
+async def test_programs_get_the_complete_dashboard_as_json() -> None:
     async with dashboard(NEVER) as (sim, address), aiohttp.ClientSession() as client:
         async with client.get(f"{address}/api/dashboard", params={"language": "zh-CN"}) as answer:
             told = msgspec.json.decode(await answer.read(), type=Dashboard)

@@ -120,7 +120,7 @@ def children_of(process: Process) -> list[Path]:
 
 @pytest.mark.subprocess
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_streams_end_in_order_when_uvicorn_and_its_workers_are_told_to_stop() -> None:
+async def test_streams_end_cleanly_when_uvicorn_and_its_workers_are_stopped() -> None:
     async with Simulator(vms=3) as sim, AsyncExitStack() as stack:
         process, address = await stack.enter_async_context(
             uvicorn(

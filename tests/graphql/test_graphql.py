@@ -329,7 +329,7 @@ async def test_a_new_key_is_never_lost(body: object, caplog: pytest.LogCaptureFi
     assert (key.key, key.name) == (KEY, "bot")
 
 
-async def test_a_new_key_whose_name_was_cut_within_an_emoji_is_whole(
+async def test_a_new_key_is_returned_even_if_its_name_was_cut_within_an_emoji(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     body = rf'{{"data": {{"createApiKey": {{"id": "7", "name": "\ud83d", "key": "{KEY}"}}}}}}'

@@ -120,7 +120,7 @@ LISTINGS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", LISTINGS)
-async def test_a_row_that_is_odd_does_not_cost_the_other_vms(case: str) -> None:
+async def test_a_malformed_row_does_not_affect_the_other_vms(case: str) -> None:
     tell = of("get-vms", LISTINGS[case], times=1)
     heard: list[Progress] = []
     async with odd(tell, statuses=("STOPPED",) * 3) as (_, tower):
@@ -135,7 +135,7 @@ async def test_a_row_that_is_odd_does_not_cost_the_other_vms(case: str) -> None:
 
 
 @pytest.mark.parametrize("count", [None, "3", {}, -1, 10**20])
-async def test_an_odd_count_does_not_cost_any_vm(count: object) -> None:
+async def test_a_malformed_count_does_not_affect_any_vm(count: object) -> None:
     tell = of("get-vms-connection", lambda _: {"aggregate": {"count": count}})
     async with odd(tell, statuses=("STOPPED",) * 3) as (_, tower):
         outcomes = await start_vms(tower, BLOGS)
@@ -237,7 +237,7 @@ CREATED: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", CREATED)
-async def test_a_backup_whose_answer_is_odd_does_not_cost_the_others(case: str) -> None:
+async def test_a_backup_with_a_malformed_answer_does_not_affect_the_others(case: str) -> None:
     tell = of("create-vm-snapshot", CREATED[case], times=1)
     heard: list[Progress] = []
     async with odd(tell, statuses=("STOPPED",) * 3) as (sim, tower):
@@ -278,7 +278,7 @@ SNAPSHOTS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", SNAPSHOTS)
-async def test_odd_snapshots_are_no_python_error(case: str) -> None:
+async def test_malformed_snapshots_raise_no_python_error(case: str) -> None:
     async with odd(of("get-vm-snapshots", SNAPSHOTS[case]), statuses=("STOPPED",)) as both:
         _, tower = both
         [backup] = await backup_vms(tower, BLOGS, keep=1)
@@ -311,7 +311,7 @@ DELETED: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", DELETED)
-async def test_an_odd_answer_to_a_deletion_is_checked(case: str) -> None:
+async def test_a_malformed_answer_to_a_deletion_is_verified(case: str) -> None:
     async with odd(of("delete-vm-snapshot", DELETED[case]), statuses=("STOPPED",)) as both:
         sim, tower = both
         [vm] = sim.store.select("Vm", {"name": "blog-0"})

@@ -68,7 +68,7 @@ async def test_changes_come_after_the_revision(client: Client) -> None:
     assert (await poll(client, start_revision=page["currentRevision"]))["data"] == []
 
 
-async def test_a_server_may_repeat_the_revision_it_is_asked_for(client: Client) -> None:
+async def test_a_server_may_repeat_the_requested_revision(client: Client) -> None:
     rename(client, "first")
     start = client.sim.changes.current_revision
     rename(client, "second")
@@ -181,7 +181,7 @@ async def test_invalid_requests_are_rejected(client: Client, query: str) -> None
     assert (await client.send(f"resource-changes?{query}", method="GET")).status == 400
 
 
-async def test_the_feed_tells_everything_that_has_changed(client: Client) -> None:
+async def test_the_feed_reports_every_change(client: Client) -> None:
     """Applying the feed to an earlier state yields the present state."""
     sim = client.sim
     sim.changes.keep = 100_000

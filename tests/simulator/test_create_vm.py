@@ -55,7 +55,7 @@ async def test_a_new_vm_is_a_placeholder_until_its_task_has_ended(client: Client
     assert_in_step(client)
 
 
-async def test_a_new_vm_has_the_disks_and_nics_that_were_asked_for(client: Client) -> None:
+async def test_a_new_vm_has_the_requested_disks_and_nics(client: Client) -> None:
     values = new_vm(client)
     vlan = values["vm_nics"][0]["connect_vlan_id"]
     traffic = {"enabled": True, "rate_limit": 2, "rate_limit_unit": "Mbps", "burst": 8}
@@ -101,7 +101,7 @@ async def test_a_new_vm_may_run_at_once_where_there_is_room(client: Client) -> N
     assert_in_step(client)
 
 
-async def test_the_server_chooses_the_host_where_it_is_asked_to(client: Client) -> None:
+async def test_the_server_chooses_the_host_on_request(client: Client) -> None:
     store = client.sim.store
     host = {"host_id": "AUTO_SCHEDULE"}
     vm = await create(client, status="RUNNING", **host)

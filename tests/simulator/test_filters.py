@@ -239,7 +239,7 @@ WRONG: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("where", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_a_wrong_where_is_refused_and_the_place_named(where: object, message: str) -> None:
+def test_an_invalid_filter_is_rejected_with_its_field_path(where: object, message: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         compile_where(where, "Vm", SOURCES)
     assert str(caught.value).startswith(message)

@@ -169,7 +169,7 @@ async def test_a_task_may_be_missing_at_first(client: Client) -> None:
     assert found == [0, 0, 1]
 
 
-async def test_tasks_are_described_in_the_language_asked_for(client: Client) -> None:
+async def test_tasks_are_described_in_the_requested_language(client: Client) -> None:
     vm = a_vm(client, "STOPPED")
     [answer] = await client.ask("start-vm", {"where": {"id": vm["id"]}})
     where = {"where": {"id": answer["task_id"]}}

@@ -107,7 +107,9 @@ def test_arguments_invalid_in_prisma_are_rejected(arguments: dict[str, Any], mes
     st.booleans(),
     st.integers(1, 3),
 )
-def test_pages_together_are_the_whole(sizes: list[int | None], descending: bool, size: int) -> None:
+def test_all_pages_together_are_the_complete_result(
+    sizes: list[int | None], descending: bool, size: int
+) -> None:
     documents: list[Document] = [
         {"id": str(number), "size": value} for number, value in enumerate(sizes)
     ]

@@ -32,7 +32,7 @@ async def client() -> AsyncIterator[Client]:
         yield client
 
 
-def test_every_resource_is_asked_for() -> None:
+def test_the_tests_cover_every_resource() -> None:
     assert LISTS.keys() == set(queried_resources())
     assert LISTS.keys() - COUNTS.keys() == {"Ipmi", "PciDevice"}  # as the API has it
 
@@ -65,7 +65,7 @@ async def test_where_order_and_page_work_together(client: Client) -> None:
     assert await client.ask("get-vms-connection", body) == {"aggregate": {"count": 3}}
 
 
-async def test_a_long_answer_comes_in_pieces_and_is_whole() -> None:
+async def test_a_long_answer_arrives_in_pieces_and_is_complete() -> None:
     async with connected(Simulator(vms=600)) as client:
         vms = await client.ask("get-vms")
         assert len(vms) == len({vm["id"] for vm in vms}) == 600

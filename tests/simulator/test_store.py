@@ -156,7 +156,7 @@ def test_consequences_of_many_changes_are_computed_once(store: Store) -> None:
     assert done == ["c1", "c2", "c1", "c1"]
 
 
-def test_select_uses_relations_of_what_is_not_modelled(store: Store) -> None:
+def test_select_follows_relations_of_resources_that_are_not_modelled(store: Store) -> None:
     assert store.select("Vm", {"labels_none": {"key": "x"}}) == [store.get("Vm", "v1")]
     assert store.select("Vm", {"labels_some": {}}) == []
     assert store.table("Label") == {}

@@ -195,7 +195,7 @@ async def test_settle_takes_a_resource_for_gone_when_the_grace_is_over() -> None
 
 
 @pytest.mark.anyio
-async def test_settle_does_not_wait_for_what_was_deleted() -> None:
+async def test_settle_does_not_wait_for_deleted_resources() -> None:
     async with odd(delete_label=created({"id": "l1"}), get_labels=[[]]) as (server, tower):
         assert await tower.settle(tower.label.delete_label(where={"id": "l1"})) == []
         assert server.requests["get_labels"] == 1

@@ -72,7 +72,7 @@ class Caller:
         await wait_all_tasks_blocked()
 
 
-async def test_callers_take_turns_in_the_order_in_which_they_asked(locks: ResourceLocks) -> None:
+async def test_callers_get_the_lock_in_the_order_of_their_calls(locks: ResourceLocks) -> None:
     callers = [Caller(locks.hold, "vm") for _ in range(4)]
     async with anyio.create_task_group() as group:
         for caller in callers:
@@ -92,7 +92,7 @@ async def test_other_resources_are_not_waited_for(locks: ResourceLocks) -> None:
         await other.end()
 
 
-async def test_nothing_to_lock_is_held_at_once(locks: ResourceLocks) -> None:
+async def test_locking_no_resources_succeeds_at_once(locks: ResourceLocks) -> None:
     async with locks.hold(), locks.hold():
         assert locks.lines == {}
 
@@ -123,7 +123,7 @@ async def test_an_error_in_the_block_releases_its_locks(locks: ResourceLocks) ->
         pass
 
 
-async def test_a_time_out_names_what_others_hold(locks: ResourceLocks) -> None:
+async def test_a_time_out_names_the_resources_locked_by_others(locks: ResourceLocks) -> None:
     async with anyio.create_task_group() as group:
         holder = Caller(locks.hold, "a", "b")
         group.start_soon(holder.run)
@@ -141,7 +141,7 @@ async def test_a_time_out_names_what_others_hold(locks: ResourceLocks) -> None:
         await holder.end()
 
 
-async def test_locking_again_what_the_same_task_holds_is_refused(locks: ResourceLocks) -> None:
+async def test_locking_a_resource_twice_in_one_task_is_rejected(locks: ResourceLocks) -> None:
     async with locks.hold("a", "b"):
         with pytest.raises(CloudtowerError, match="this task holds b already"):
             async with locks.hold("c", "b"):

@@ -491,7 +491,7 @@ async def test_an_answer_that_asks_for_a_second_factor_is_named(
     assert "pass an API key as token=" in info.value.hint
 
 
-async def test_an_error_of_the_login_tells_how_often_a_login_was_tried() -> None:
+async def test_an_error_of_the_login_reports_the_number_of_attempts() -> None:
     seen: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:

@@ -452,7 +452,7 @@ async def test_a_session_that_raises_for_a_status_leaves_that_to_us() -> None:
             await transport.exchange("x", "GET", url, {})
 
 
-async def test_a_query_leaves_out_what_is_none() -> None:
+async def test_none_is_left_out_of_a_query_string() -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text=request.query_string)
 

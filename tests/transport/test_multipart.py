@@ -74,7 +74,7 @@ async def test_a_form_without_a_file_is_multipart_too() -> None:
     assert await sent({"upload_task_id": "t"}) == {"upload_task_id": (None, b"t")}
 
 
-async def test_a_large_file_goes_through_whole() -> None:
+async def test_a_large_file_is_sent_completely() -> None:
     data = bytes(range(256)) * 12_000
     assert (await sent({"file": data}))["file"] == ("file", data)
 
@@ -94,7 +94,9 @@ async def test_a_file_in_memory_stays_open() -> None:
     assert not file.closed
 
 
-async def test_a_file_that_is_unpacked_while_it_is_read_goes_through_whole(tmp_path: Path) -> None:
+async def test_a_file_that_is_decompressed_while_it_is_read_is_sent_completely(
+    tmp_path: Path,
+) -> None:
     data = bytes(range(256)) * 4_000
     for opened in (gzip.open, bz2.open, lzma.open):
         with opened(tmp_path / "packed", "wb") as file:

@@ -161,7 +161,7 @@ async def test_any_number_of_stale_connections_takes_no_retry() -> None:
     assert raw.seen[-1] == (8, "/v2/api/get-vms")
 
 
-async def test_an_upload_is_sent_whole_on_a_clean_connection() -> None:
+async def test_an_upload_is_sent_completely_on_a_clean_connection() -> None:
     raw = Raw(STRAY["a second response"])
     source = io.BytesIO(b"the whole file")
     async with running(raw) as url, Cloudtower(url, token=TOKEN, retry=ONCE) as tower:

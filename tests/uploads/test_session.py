@@ -338,7 +338,7 @@ async def test_an_answer_that_does_not_name_the_upload_task_is_not_taken_for_one
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
-async def test_a_server_that_cannot_be_asked_leaves_the_chunk_in_doubt_to_resuming(
+async def test_a_chunk_in_doubt_can_be_resumed_if_the_count_cannot_be_read(
     attempts: int,
 ) -> None:
     server = LateServer()

@@ -443,7 +443,7 @@ async def test_uploads_of_as_large_files_at_the_same_time_are_not_mixed_up(sim: 
 
 @pytest.mark.parametrize("number", range(CHUNKS))
 @pytest.mark.parametrize("executed", [False, True])
-async def test_after_an_unknown_outcome_the_server_is_asked(
+async def test_after_an_unknown_outcome_the_chunk_count_is_read(
     sim: Simulator, tower: Cloudtower, number: int, executed: bool
 ) -> None:
     steps = upload(tower, io.BytesIO(CONTENT), cluster_id=cluster(sim))
@@ -457,7 +457,7 @@ async def test_after_an_unknown_outcome_the_server_is_asked(
     assert len(sim.sent("upload-elf-image")) == CHUNKS + (not executed)
 
 
-async def test_an_upload_that_somebody_else_begins_meanwhile_is_not_taken_for_ours(
+async def test_a_concurrent_upload_of_someone_else_is_not_taken_for_ours(
     sim: Simulator,
 ) -> None:
     sim.faults.hang("upload-elf-image", executed=True)

@@ -207,7 +207,7 @@ async def test_a_state_without_a_count_that_follows_is_refused() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_upload_to_another_place_is_refused() -> None:
+async def test_resuming_with_another_destination_is_rejected() -> None:
     server = LateServer()
     async with session(server) as tower:
         state = await interrupted(server, tower, io.BytesIO(CONTENT), after=3)

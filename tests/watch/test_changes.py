@@ -455,7 +455,7 @@ async def test_cancelling_anywhere_loses_and_repeats_nothing(
     assert tasks_of_clients() == tasks
 
 
-def test_rows_are_decoded_when_asked_for() -> None:
+def test_rows_are_decoded_on_request() -> None:
     event = models.ResourceChangeEvent(
         revision="1", resource_type="Vm", new_value=msgspec.json.encode({"id": "v"}).decode()
     )

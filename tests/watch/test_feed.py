@@ -301,7 +301,7 @@ def is_two_servers(server: OddFeed) -> None:
 @pytest.mark.parametrize(
     "change", [goes_back, ignores_the_start, tells_less_than_it_has, is_two_servers]
 )
-async def test_a_server_that_goes_backwards_is_asked_once_in_an_interval(
+async def test_a_feed_that_goes_backwards_is_polled_once_per_interval(
     change: Callable[[OddFeed], None],
 ) -> None:
     server = OddFeed([FIRST])

@@ -146,7 +146,9 @@ async def test_another_subscriber_leads_when_the_leader_is_cancelled(
     assert found[0][first(sim)].description == "changed"
 
 
-async def test_nothing_is_sent_while_nobody_waits(sim: Simulator, tower: Cloudtower) -> None:
+async def test_no_request_is_sent_without_a_waiting_subscriber(
+    sim: Simulator, tower: Cloudtower
+) -> None:
     async with tower.watch(tower.vm.get_vms, QUICK) as view, entered(view, 3):
         tasks, requests = tasks_of_clients(), len(sim.requests)
         await anyio.sleep(20 * QUICK)

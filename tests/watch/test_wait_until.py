@@ -90,7 +90,7 @@ async def test_it_waits_for_several_resources(sim: Simulator, tower: Cloudtower)
 
 
 @pytest.mark.parametrize("key", ["id", "name"])
-async def test_it_waits_for_what_is_not_listed_yet(
+async def test_resources_that_are_not_listed_yet_are_waited_for(
     sim: Simulator, tower: Cloudtower, key: str
 ) -> None:
     where: Any = {key: "late"}

@@ -274,7 +274,7 @@ async def test_vms_above_the_limit_are_counted_and_left_out(sim: Simulator) -> N
     assert page.value("cloudtower_resources_omitted", kind="vms") == running - 3
 
 
-async def test_vms_are_not_read_unless_asked_for(sim: Simulator) -> None:
+async def test_vms_are_read_only_on_request(sim: Simulator) -> None:
     page = await read(session(sim))
     assert page.values("cloudtower_vm_info", "vm_id") == {}
     assert sim.sent("get-vms") == []

@@ -54,7 +54,7 @@ def test_passwords_may_be_made_outside_the_event_loop() -> None:
     assert anyio.run(passwords.allow, basic(b"prometheus:s3cret:with colon"))
 
 
-def test_a_hash_tells_nothing_of_the_password_and_differs_each_time() -> None:
+def test_a_hash_does_not_contain_the_password_and_differs_each_time() -> None:
     assert "s3cret" not in LINE
     assert hash_password("prometheus", "s3cret:with colon") != LINE
 

@@ -143,7 +143,7 @@ async def test_metrics_need_the_password_and_the_health_check_does_not() -> None
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-async def test_a_connection_that_sends_no_whole_request_is_closed_in_time(sent: bytes) -> None:
+async def test_a_connection_with_an_incomplete_request_is_closed_in_time(sent: bytes) -> None:
     async with serving(connection_timeout=10.0) as server, await connect(server) as stream:
         if sent:
             await stream.send(sent)

@@ -181,7 +181,7 @@ async def test_a_name_that_another_cluster_has_is_refused_at_once() -> None:
         assert caught.value.code == "VM_DUPLICATE"
 
 
-async def test_a_vm_that_somebody_else_creates_in_the_meantime_is_not_called_ours() -> None:
+async def test_a_vm_created_concurrently_by_someone_else_is_not_reported_as_created() -> None:
     async def overtaken(tower: Cloudtower, name: str, **options: Any) -> Vm:  # noqa: ANN401
         sim.add_vm(name=name, cluster=cluster_of(sim), memory=1 << 20)
         return await BLANK(tower, name, **options)
