@@ -147,7 +147,7 @@ def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryA
 
 
 def is_transient(error: CloudtowerError, *, can_log_in: bool) -> bool:
-    """Return whether a background poll that failed with this error may succeed later.
+    """Return whether to repeat a background poll that failed with this error.
 
     Args:
         error: Error of a query after its retries.
