@@ -280,14 +280,24 @@ def _dry_runs() -> Iterator[str]:
 
 def _planned(effect: PlanEffect) -> str:
     """Return the text of a table cell: what a mutation with this effect returns in plan mode."""
-    if effect.answer is PlanAnswer.OWNERS and effect.target and effect.struct:
-        return f"the `{effect.struct.__name__}` of each matching `{effect.target.kind}`"
+    if effect.target is None or effect.struct is None:
+        return effect.answer
+    kind, struct = effect.target.kind, effect.struct.__name__
+    if effect.answer is PlanAnswer.OWNERS:
+        return f"the `{struct}` of each matching `{kind}`"
+    if effect.answer is PlanAnswer.MATCHES:
+        return (
+            f"each matching `{kind}`"
+            if struct == kind
+            else f"a `{struct}` for each matching `{kind}`"
+        )
     return effect.answer
 
 
 _ABOUT_DRY_RUNS = """\
 A session with `mutations="plan"` is in plan mode: it sends no mutation. This page lists what each
-mutation returns in plan mode. A placeholder stands for a resource that does not exist yet.
+mutation returns in plan mode. The matching resources are the resources that `where`, or another
+argument of the mutation, selects. A placeholder stands for a resource that does not exist yet.
 [`PlanEnded`](errors.md#planended) means that the result cannot be known without sending the
 mutation. See [Dry runs](../dry-run.md#dry-runs).
 """

@@ -72,7 +72,7 @@ def docstring(
         facts += " Changes the server's state."
     lines = [*head, "", facts]
     if counts(operation):
-        lines.append("Pass only `where`, because `first` may change the number.")
+        lines.append("Pass only `where`: `first` and `skip` may change the number.")
     if operation.auth == "BASIC":
         lines.append(
             "The call sends no token. It authenticates with the session's option `change_feed`"

@@ -111,7 +111,8 @@ def test_the_table_of_dry_runs_has_every_mutation_with_its_answer() -> None:
     text = reference.pages()["dry-runs.md"]
     told = dict(re.findall(r"\[`(\S+)`\]\(\S+\) \| (.+) \|", text))
     assert len(told) == text.count("\n| [") == 300
-    assert told["vm.start_vm"] == "the resources that the mutation matches"
+    assert told["vm.start_vm"] == "each matching `Vm`"
+    assert told["vm.delete_vm"] == "a `DeleteVm` for each matching `Vm`"
     assert told["vm.expand_vm_disk"] == "the `Vm` of each matching `VmDisk`"
     assert told["vm.create_vm"] == "placeholders for the resources that the mutation would create"
     assert told["vm.export_vm"] == "nothing: the mutation raises `PlanEnded`"

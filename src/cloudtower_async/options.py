@@ -156,10 +156,9 @@ class SessionOptions(TypedDict, total=False):
     the limit."""
 
     rate_limit: float | None
-    """Maximum number of requests per second, on average. After a second without requests, this
-    number of requests can be sent at once. One second can then contain almost twice this number:
-    with 20, for example, up to 20 requests at once and 19 further requests. Default: None, which
-    means no limit."""
+    """Maximum number of requests per second, on average. With 20, for example, 20 requests can be
+    sent at once after a second without requests, and 19 more within the second that follows.
+    Default: None, which means no limit."""
 
     max_response_bytes: int
     """Maximum size of a response body in bytes, after decompression. Error bodies, logins and HTML

@@ -81,7 +81,7 @@ def test_of_an_operation_that_counts_only_the_filter_is_recommended() -> None:
     counting = dataclasses.replace(_CUT, path="/get-hairs-connection")
     assert wording.counts(counting)
     lines = wording.docstring(counting, "", "QUERY", "3.0.0", {})
-    assert lines[3] == "Pass only `where`, because `first` may change the number."
+    assert lines[3] == "Pass only `where`: `first` and `skip` may change the number."
 
 
 def test_items_are_described_by_their_type() -> None:

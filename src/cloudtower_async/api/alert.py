@@ -105,7 +105,7 @@ class AlertNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-alerts-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -134,8 +134,8 @@ class AlertNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Alert]]:
-        """Mark every alert that matches `where` as resolved. Each alert has a task, which ends when
-        the alert is marked. The cause of the alert remains, so it can raise a new alert.
+        """Mark every alert that matches `where` as resolved. Each alert gets a task, which ends
+        when the alert is marked. The cause of the alert remains, so it can raise a new alert.
 
         `POST /resolve-alert`, since CloudTower 3.0.0. Changes the server's state.
 

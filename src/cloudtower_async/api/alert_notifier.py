@@ -95,7 +95,7 @@ class AlertNotifierNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteAlertNotifier]]:
-        """Permanently delete every alert notifier that matches `where`. Each notifier has a task,
+        """Permanently delete every alert notifier that matches `where`. Each notifier gets a task,
         which ends when the notifier is deleted. The notifier sends no more e-mails.
 
         `POST /delete-alert-notifier`, since CloudTower 3.1.0. Changes the server's state.
@@ -177,7 +177,7 @@ class AlertNotifierNamespace(Namespace):
         answer.
 
         `POST /get-alert-notifiers-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -266,7 +266,7 @@ class AlertNotifierNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.AlertNotifier]]:
         """Change recipients, severities, language or `disabled` of every alert notifier that
-        matches `where`. All these notifiers get the same values. Each changed object has a task,
+        matches `where`. All these notifiers get the same values. Each changed object gets a task,
         which ends when the change is complete.
 
         `POST /update-many-alert-notifiers`, since CloudTower 3.1.0. Changes the server's state.

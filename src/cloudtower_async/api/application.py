@@ -97,7 +97,7 @@ class ApplicationNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-applications-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

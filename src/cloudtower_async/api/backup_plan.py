@@ -209,7 +209,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBackupPlan]]:
         """Permanently delete every backup plan that matches `where`. `delete_strategy` decides
-        whether the restore points are kept or deleted. Each plan has a task, which ends when the
+        whether the restore points are kept or deleted. Each plan gets a task, which ends when the
         plan is deleted.
 
         `POST /delete-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
@@ -236,7 +236,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[list[models.DeleteBackupRestorePoint]]]:
         """Permanently delete every restore point that matches `where`: its VM can no longer be
-        restored to that point in time. Each restore point has a task, which ends when the restore
+        restored to that point in time. Each restore point gets a task, which ends when the restore
         point is deleted.
 
         `POST /delete-backup-restore-point`, since CloudTower 4.4.0. Changes the server's state.
@@ -263,7 +263,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlanExecution]]:
         """Start a backup now for every backup plan that matches `where`. The schedules of the plans
-        do not matter. `type` selects a full or an incremental backup. Each plan has a task, which
+        do not matter. `type` selects a full or an incremental backup. Each plan gets a task, which
         shows the progress of the backup.
 
         `POST /execute-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
@@ -345,7 +345,7 @@ class BackupPlanNamespace(Namespace):
         answer.
 
         `POST /get-backup-plans-connection`, since CloudTower 4.4.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -446,7 +446,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Resume every suspended backup plan that matches `where`, so that its scheduled backups
-        run again. Each plan has a task, which ends when the plan is active.
+        run again. Each plan gets a task, which ends when the plan is active.
 
         `POST /resume-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
 
@@ -467,7 +467,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Pause every backup plan that matches `where`. No scheduled backup starts until you call
-        `resume_backup_plan`. Restore points are kept. Each plan has a task, which ends when the
+        `resume_backup_plan`. Restore points are kept. Each plan gets a task, which ends when the
         plan is paused.
 
         `POST /suspend-backup-plan`, since CloudTower 4.4.0. Changes the server's state.
@@ -490,7 +490,7 @@ class BackupPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BackupPlan]]:
         """Change schedule, retention, protected VMs or other settings of every backup plan that
-        matches `where`. Each changed object has a task, which ends when the change is complete. If
+        matches `where`. Each changed object gets a task, which ends when the change is complete. If
         VMs leave the plan, `disconnect_strategy` in `data` decides whether their restore points are
         kept.
 

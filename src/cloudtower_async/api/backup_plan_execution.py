@@ -96,7 +96,7 @@ class BackupPlanExecutionNamespace(Namespace):
         answer.
 
         `POST /get-backup-plan-executions-connection`, since CloudTower 4.4.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

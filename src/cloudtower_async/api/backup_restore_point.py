@@ -97,7 +97,7 @@ class BackupRestorePointNamespace(Namespace):
         of the answer.
 
         `POST /get-backup-restore-points-connection`, since CloudTower 4.4.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -95,7 +95,7 @@ class BrickTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteBrickTopo]]:
-        """Permanently delete every chassis that matches `where`. Each chassis has a task, which
+        """Permanently delete every chassis that matches `where`. Each chassis gets a task, which
         ends when the chassis is deleted. Only the rack topology changes. The hosts keep running.
 
         `POST /delete-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
@@ -172,7 +172,7 @@ class BrickTopoNamespace(Namespace):
         the answer.
 
         `POST /get-brick-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,7 +203,7 @@ class BrickTopoNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
         """Move every chassis that matches `where` to a position in a rack of the topology. Each
-        chassis has a task, which ends when the topology is changed.
+        chassis gets a task, which ends when the topology is changed.
 
         `POST /move-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -229,7 +229,7 @@ class BrickTopoNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.BrickTopo]]:
         """Change name, height, position, capacity or nodes of every chassis that matches `where`.
-        Each changed object has a task, which ends when the change is complete.
+        Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-brick-topo`, since CloudTower 3.0.0. Changes the server's state.
 

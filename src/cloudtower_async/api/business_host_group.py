@@ -97,7 +97,7 @@ class BusinessHostGroupNamespace(Namespace):
         the answer.
 
         `POST /get-business-host-groups-connection`, since CloudTower 4.7.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -169,8 +169,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteCluster]]:
         """Disconnect every cluster that matches `where`, and delete CloudTower's records of its
-        VMs, hosts and storage. Each cluster has a task, which ends when the cluster is removed from
-        CloudTower. The effect of `force` is not documented.
+        VMs, hosts and storage. Each cluster gets a task, which ends when the cluster is removed
+        from CloudTower. The effect of `force` is not documented.
 
         `POST /delete-cluster`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -195,7 +195,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn off pinning of volumes to the cache tier for every cluster that matches `where`.
-        Each cluster has a task, which ends when pinning is off.
+        Each cluster gets a task, which ends when pinning is off.
 
         `POST /disable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -220,7 +220,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterPinInPerformanceInfo]]:
         """Turn on pinning of volumes to the cache tier for every cluster that matches `where`. A
-        share of each host's cache is reserved for pinned volumes. Each cluster has a task, which
+        share of each host's cache is reserved for pinned volumes. Each cluster gets a task, which
         ends when pinning is on.
 
         `POST /enable-cluster-pin-in-performance`, since CloudTower 4.7.0. Changes the server's state.
@@ -353,7 +353,7 @@ class ClusterNamespace(Namespace):
         """Count the clusters that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-clusters-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -404,7 +404,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Change address, credentials, datacenter or zones of every cluster that matches `where`.
-        Each changed object has a task, which ends when the change is complete. The operation
+        Each changed object gets a task, which ends when the change is complete. The operation
         changes only how CloudTower reaches and groups the cluster.
 
         `POST /update-cluster`, since CloudTower 3.0.0. Changes the server's state.
@@ -431,7 +431,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Turn the block storage service on or off, for every cluster that matches `where`. Each
-        cluster has a task, which ends when the service is switched. When the service is off,
+        cluster gets a task, which ends when the service is switched. When the service is off,
         storage clients may lose access.
 
         `POST /update-cluster-enable-iscsi-setting`, since CloudTower 3.0.0. Changes the server's state.
@@ -458,8 +458,8 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Change whether new VMs get high availability by default, for every cluster that matches
-        `where`. Each cluster has a task, which ends when the setting has changed. High availability
-        starts the VMs of a failed host on other hosts.
+        `where`. Each cluster gets a task, which ends when the setting has changed. High
+        availability starts the VMs of a failed host on other hosts.
 
         `POST /update-cluster-ha-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -484,7 +484,7 @@ class ClusterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
-        """Install a license text on every cluster that matches `where`. Each cluster has a task,
+        """Install a license text on every cluster that matches `where`. Each cluster gets a task,
         which ends when the cluster has accepted the license.
 
         `POST /update-cluster-license`, since CloudTower 3.0.0. Changes the server's state.
@@ -511,7 +511,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Change DNS and NTP servers, virtual IPs or the management network of every cluster that
-        matches `where`. Each cluster has a task, which ends when the change is complete. With a
+        matches `where`. Each cluster gets a task, which ends when the change is complete. With a
         wrong management address, the cluster can no longer be reached.
 
         `POST /update-cluster-network-setting`, since CloudTower 3.0.0. Changes the server's state.
@@ -538,7 +538,7 @@ class ClusterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Cluster]]:
         """Change two settings of every cluster that matches `where`: the CPU compatibility model
-        for VMs, and whether live migrations use auto-converge. Each cluster has a task, which ends
+        for VMs, and whether live migrations use auto-converge. Each cluster gets a task, which ends
         when the change is complete.
 
         `POST /update-cluster-virtualization-setting`, since CloudTower 3.0.0. Changes the server's state.

@@ -88,7 +88,7 @@ class ConsistencyGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroup]]:
-        """Permanently delete every consistency group that matches `where`. Each group has a task,
+        """Permanently delete every consistency group that matches `where`. Each group gets a task,
         which ends when the group is deleted. The LUNs and namespaces of the group are kept.
         `remain_volume_snapshot` decides whether their snapshots are kept, too.
 
@@ -172,7 +172,7 @@ class ConsistencyGroupNamespace(Namespace):
         the answer.
 
         `POST /get-consistency-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,7 +203,7 @@ class ConsistencyGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ConsistencyGroup]]:
         """Change name, description or members of every consistency group that matches `where`. Each
-        changed object has a task, which ends when the change is complete. If members leave the
+        changed object gets a task, which ends when the change is complete. If members leave the
         group, `remain_volume_snapshot` in `data` decides whether their snapshots are kept.
 
         `POST /update-consistency-group`, since CloudTower 3.0.0. Changes the server's state.

@@ -94,7 +94,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteConsistencyGroupSnapshot]]:
         """Permanently delete every consistency group snapshot that matches `where`. Each snapshot
-        has a task, which ends when the snapshot is deleted. `remain_volume_snapshot` decides
+        gets a task, which ends when the snapshot is deleted. `remain_volume_snapshot` decides
         whether the snapshots of the individual LUNs and namespaces are kept.
 
         `POST /delete-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -178,7 +178,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-consistency-group-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -209,7 +209,7 @@ class ConsistencyGroupSnapshotNamespace(Namespace):
     ) -> list[WithTask[models.ConsistencyGroupSnapshot]]:
         """For every snapshot that matches `where`, roll all members of its consistency group back
         to the snapshot. Destructive: the LUNs and namespaces lose all data that is newer than the
-        snapshot. Each snapshot has a task, which ends when all members are rolled back.
+        snapshot. Each snapshot gets a task, which ends when all members are rolled back.
 
         `POST /rollback-consistency-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -90,9 +90,9 @@ class ContentLibraryImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryImage]]:
-        """Permanently delete every content library ISO image that matches `where`. Each image has a
-        task, which ends when the image is deleted. To remove an image only from some clusters, use
-        `remove_content_library_image_clusters`.
+        """Permanently delete every content library ISO image that matches `where`. Each image gets
+        a task, which ends when the image is deleted. To remove an image only from some clusters,
+        use `remove_content_library_image_clusters`.
 
         `POST /delete-content-library-image`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -118,7 +118,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Copy every content library image that matches `where` to more clusters. `data` selects
-        these clusters. Each image has a task, which ends when all these clusters have a copy.
+        these clusters. Each image gets a task, which ends when all these clusters have a copy.
 
         `POST /distribute-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -198,7 +198,7 @@ class ContentLibraryImageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -254,7 +254,7 @@ class ContentLibraryImageNamespace(Namespace):
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Remove content library images from some clusters. `where` selects the images, and `data`
         selects the clusters that lose their copies. Other clusters keep their copies. Each image
-        has a task, which ends when the copies are removed.
+        gets a task, which ends when the copies are removed.
 
         `POST /remove-content-library-image-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -280,7 +280,7 @@ class ContentLibraryImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryImage]]:
         """Change name or description of every content library image that matches `where`. Each
-        changed object has a task, which ends when the change is complete. Before CloudTower 4.0.0,
+        changed object gets a task, which ends when the change is complete. Before CloudTower 4.0.0,
         the operation fails if `data` has no name.
 
         `POST /update-content-library-image`, since CloudTower 3.0.0. Changes the server's state.

@@ -157,7 +157,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteContentLibraryVmTemplate]]:
         """Permanently delete every content library VM template that matches `where`. Each template
-        has a task, which ends when the template is deleted. To remove a template only from some
+        gets a task, which ends when the template is deleted. To remove a template only from some
         clusters, use `remove_content_library_vm_template_clusters`.
 
         `POST /delete-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -184,7 +184,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Copy every content library template that matches `where` to more clusters. `data` selects
-        these clusters. Each template has a task, which ends when all these clusters have a copy.
+        these clusters. Each template gets a task, which ends when all these clusters have a copy.
 
         `POST /distribute-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -209,7 +209,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
-        """Export every content library template that matches `where` to files. Each template has a
+        """Export every content library template that matches `where` to files. Each template gets a
         task, which ends when the files can be downloaded. `ovf.get_export_file_download_links`
         returns the links of the files.
 
@@ -290,7 +290,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-content-library-vm-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -347,7 +347,7 @@ class ContentLibraryVmTemplateNamespace(Namespace):
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Remove content library templates from some clusters. `where` selects the templates, and
         `data` selects the clusters that lose their copies. Other clusters keep their copies. Each
-        template has a task, which ends when the copies are removed.
+        template gets a task, which ends when the copies are removed.
 
         `POST /remove-content-library-vm-template-clusters`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -374,8 +374,8 @@ class ContentLibraryVmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ContentLibraryVmTemplate]]:
         """Change name, description or cloud-init support of every content library template that
-        matches `where`. Each changed object has a task, which ends when the change is complete. VMs
-        that were made from a template do not change.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
+        VMs that were made from a template do not change.
 
         `POST /update-content-library-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -123,7 +123,7 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteDatacenter]]:
-        """Permanently delete every datacenter that matches `where`. Each datacenter has a task,
+        """Permanently delete every datacenter that matches `where`. Each datacenter gets a task,
         which ends when the datacenter is deleted. A datacenter only groups clusters, so the
         clusters are kept.
 
@@ -201,7 +201,7 @@ class DatacenterNamespace(Namespace):
         answer.
 
         `POST /get-datacenters-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -231,8 +231,8 @@ class DatacenterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
         """Remove clusters from datacenters. Each item names one datacenter. `data.clusters` in the
-        item is a filter that selects the clusters. The clusters stay connected. Each item starts a
-        task, which ends when the clusters are removed.
+        item is a filter that selects the clusters. The clusters stay connected to CloudTower. Each
+        item starts a task, which ends when the clusters are removed.
 
         `POST /remove-clusters-from-datacenter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -257,8 +257,8 @@ class DatacenterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Datacenter]]:
-        """Change name or clusters of every datacenter that matches `where`. Each changed object has
-        a task, which ends when the change is complete. `clusters` in `data` is a filter that
+        """Change name or clusters of every datacenter that matches `where`. Each changed object
+        gets a task, which ends when the change is complete. `clusters` in `data` is a filter that
         selects the clusters of the datacenter.
 
         `POST /update-datacenter`, since CloudTower 3.0.0. Changes the server's state.

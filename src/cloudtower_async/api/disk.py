@@ -113,7 +113,7 @@ class DiskNamespace(Namespace):
         answer.
 
         `POST /get-disks-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -144,8 +144,8 @@ class DiskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
         """Mount every physical disk that matches `where`, so that the cluster can use the disk.
-        `function` in `data` selects the use of the disk, such as `CACHE` or `DATA`. Each disk has a
-        task, which ends when the disk is mounted. Destructive: data on the disk may be erased.
+        `function` in `data` selects the use of the disk, such as `CACHE` or `DATA`. Each disk gets
+        a task, which ends when the disk is mounted. Destructive: data on the disk may be erased.
 
         `POST /mount-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -170,7 +170,7 @@ class DiskNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Disk]]:
         """Unmount every physical disk that matches `where`. You can then pull the disk out of its
-        host. Each disk has a task, which ends when the disk is unmounted. The cluster loses the
+        host. Each disk gets a task, which ends when the disk is unmounted. The cluster loses the
         capacity of the disk.
 
         `POST /unmount-disk`, since CloudTower 3.0.0. Changes the server's state.

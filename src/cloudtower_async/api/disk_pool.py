@@ -97,7 +97,7 @@ class DiskPoolNamespace(Namespace):
         answer.
 
         `POST /get-disk-pools-connection`, since CloudTower 4.7.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -65,7 +65,7 @@ class ElfImageNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteElfImage]]:
-        """Permanently delete every cluster-local ISO image that matches `where`. Each image has a
+        """Permanently delete every cluster-local ISO image that matches `where`. Each image gets a
         task, which ends when the image is deleted.
 
         `POST /delete-elf-image`, since CloudTower 3.0.0. Changes the server's state.
@@ -142,7 +142,7 @@ class ElfImageNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-elf-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -173,7 +173,7 @@ class ElfImageNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ElfImage]]:
         """Change name or description of every cluster-local ISO image that matches `where`. Each
-        changed object has a task, which ends when the change is complete.
+        changed object gets a task, which ends when the change is complete.
 
         `POST /update-elf-image`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -87,9 +87,9 @@ class EntityFilterNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteEntityFilter]]:
-        """Permanently delete every resource optimization rule that matches `where`. Each rule has a
-        task, which ends when the rule is deleted. The results of the rule are deleted, too. VMs do
-        not change.
+        """Permanently delete every resource optimization rule that matches `where`. Each rule gets
+        a task, which ends when the rule is deleted. The results of the rule are deleted, too. VMs
+        do not change.
 
         `POST /delete-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -170,7 +170,7 @@ class EntityFilterNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-entity-filters-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -201,7 +201,7 @@ class EntityFilterNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.EntityFilter]]:
         """Change conditions, clusters or excluded VMs of every resource optimization rule that
-        matches `where`. Each changed object has a task, which ends when the change is complete.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-entity-filter`, since CloudTower 3.0.0. Changes the server's state.
 

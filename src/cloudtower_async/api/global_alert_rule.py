@@ -113,7 +113,7 @@ class GlobalAlertRuleNamespace(Namespace):
         the answer.
 
         `POST /get-global-alert-rules-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -145,7 +145,7 @@ class GlobalAlertRuleNamespace(Namespace):
     ) -> list[WithTask[models.GlobalAlertRule]]:
         """Change every global alert rule that matches `where`, but only for the clusters that match
         `clusters` in `data`. These clusters get other thresholds, or the rule is turned off for
-        them. Each changed object has a task, which ends when the change is complete.
+        them. Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-customize-alert-rule`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -172,7 +172,7 @@ class GlobalAlertRuleNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.GlobalAlertRule]]:
         """Change the thresholds of every global alert rule that matches `where`, or turn the rule
-        off for all clusters. Each changed object has a task, which ends when the change is
+        off for all clusters. Each changed object gets a task, which ends when the change is
         complete.
 
         `POST /update-global-alert-rule`, since CloudTower 3.0.0. Changes the server's state.

@@ -98,7 +98,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Create a recycle bin setting (on or off, days to keep) for every cluster that matches
-        `where`. The setting overrides the global setting. Each cluster has a task, which ends when
+        `where`. The setting overrides the global setting. Each cluster gets a task, which ends when
         the setting applies.
 
         `POST /create-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
@@ -125,7 +125,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteClusterRecycleBin]]:
         """Remove the recycle bin setting of every cluster that matches `where`, so that the global
-        setting applies again. Each cluster has a task, which ends when the global setting applies.
+        setting applies again. Each cluster gets a task, which ends when the global setting applies.
 
         `POST /delete-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -206,7 +206,7 @@ class GlobalSettingsNamespace(Namespace):
         the answer.
 
         `POST /get-global-settingses-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -265,7 +265,7 @@ class GlobalSettingsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ClusterSettings]]:
         """Change the recycle bin setting (on or off, days to keep) of every cluster that matches
-        `where` and has its own setting. Each cluster has a task, which ends when the setting
+        `where` and has its own setting. Each cluster gets a task, which ends when the setting
         applies.
 
         `POST /update-cluster-recycle-bin-setting`, since CloudTower 3.0.0. Changes the server's state.

@@ -180,7 +180,7 @@ class GpuDeviceNamespace(Namespace):
         answer.
 
         `POST /get-gpu-devices-connection`, since CloudTower 3.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -210,8 +210,8 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Turn SR-IOV on or off, for every GPU device that matches `where`. Each device has a task,
-        which ends when SR-IOV is switched. Virtual functions that VMs use may be lost.
+        """Turn SR-IOV on or off, for every GPU device that matches `where`. Each device gets a
+        task, which ends when SR-IOV is switched. Virtual functions that VMs use may be lost.
 
         `POST /switch-gpu-device-sriov`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -237,8 +237,8 @@ class GpuDeviceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
-        """Replace the description of every GPU device that matches `where`. Each device has a task,
-        which ends when the description is stored. The device itself does not change.
+        """Replace the description of every GPU device that matches `where`. Each device gets a
+        task, which ends when the description is stored. The device itself does not change.
 
         `POST /update-gpu-device-description`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -265,7 +265,7 @@ class GpuDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.GpuDevice]]:
         """Set every GPU device that matches `where` to passthrough or to vGPUs of one
-        specification. Each device has a task, which ends when the device is ready for that use.
+        specification. Each device gets a task, which ends when the device is ready for that use.
 
         `POST /update-gpu-device-usage`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

@@ -86,7 +86,7 @@ class GraphNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteGraph]]:
-        """Permanently delete every monitoring chart that matches `where`. Each chart has a task,
+        """Permanently delete every monitoring chart that matches `where`. Each chart gets a task,
         which ends when the chart is deleted. The recorded metrics stay.
 
         `POST /delete-graph`, since CloudTower 3.0.0. Changes the server's state.
@@ -163,7 +163,7 @@ class GraphNamespace(Namespace):
         the answer.
 
         `POST /get-graphs-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -194,7 +194,7 @@ class GraphNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Graph]]:
         """Change title, metric, resources or kind of every monitoring chart that matches `where`.
-        Each changed object has a task, which ends when the change is complete.
+        Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-graph`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -319,7 +319,7 @@ class HostNamespace(Namespace):
         """Count the hosts that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-hosts-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -398,7 +398,7 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Host]]:
         """Change name, SCVM name or IPMI access of every host that matches `where`. The SCVM is the
-        storage controller VM of the host. Each changed object has a task, which ends when the
+        storage controller VM of the host. Each changed object gets a task, which ends when the
         change is complete.
 
         `POST /update-host`, since CloudTower 3.0.0. Changes the server's state.

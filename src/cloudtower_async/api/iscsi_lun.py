@@ -151,7 +151,7 @@ class IscsiLunNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLun]]:
-        """Delete every iSCSI LUN that matches `where`, with all its data. Each LUN has a task,
+        """Delete every iSCSI LUN that matches `where`, with all its data. Each LUN gets a task,
         which ends when the LUN is deleted. `remove_snapshot` decides whether the snapshots are
         deleted, too.
 
@@ -233,7 +233,7 @@ class IscsiLunNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-luns-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -289,7 +289,7 @@ class IscsiLunNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiLun]]:
         """Change name, size, redundancy, initiators or I/O limits of every iSCSI LUN that matches
-        `where`. Each changed object has a task, which ends when the change is complete. Initiators
+        `where`. Each changed object gets a task, which ends when the change is complete. Initiators
         that are missing from a new list lose access.
 
         `POST /update-iscsi-lun`, since CloudTower 3.0.0. Changes the server's state.

@@ -78,7 +78,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiLunSnapshot]]:
-        """Permanently delete every iSCSI LUN snapshot that matches `where`. Each snapshot has a
+        """Permanently delete every iSCSI LUN snapshot that matches `where`. Each snapshot gets a
         task, which ends when the snapshot is deleted. The LUN itself is kept.
 
         `POST /delete-iscsi-lun-snapshot`, since CloudTower 3.0.0. Changes the server's state.
@@ -159,7 +159,7 @@ class IscsiLunSnapshotNamespace(Namespace):
         the answer.
 
         `POST /get-iscsi-lun-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -86,8 +86,9 @@ class IscsiTargetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteIscsiTarget]]:
-        """Permanently delete every iSCSI target that matches `where`. Each target has a task, which
-        ends when the target is deleted. Delete the LUNs of a target first. Clients lose access.
+        """Permanently delete every iSCSI target that matches `where`. Each target gets a task,
+        which ends when the target is deleted. Delete the LUNs of a target first. Clients lose
+        access.
 
         `POST /delete-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -162,7 +163,7 @@ class IscsiTargetNamespace(Namespace):
         answer.
 
         `POST /get-iscsi-targets-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -193,7 +194,7 @@ class IscsiTargetNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.IscsiTarget]]:
         """Change redundancy, access lists, CHAP or I/O limits of every iSCSI target that matches
-        `where`. Each changed object has a task, which ends when the change is complete. A narrower
+        `where`. Each changed object gets a task, which ends when the change is complete. A narrower
         access list cuts clients off.
 
         `POST /update-iscsi-target`, since CloudTower 3.0.0. Changes the server's state.

@@ -87,8 +87,8 @@ class LabelNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
         """Attach every label that matches `where` to all resources that match the filters in
-        `data`. Each filter in `data` is for one type of resource. Each label has a task, which ends
-        when the label is attached.
+        `data`. Each filter in `data` is for one type of resource. Each label gets a task, which
+        ends when the label is attached.
 
         `POST /add-labels-to-resources`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -134,7 +134,7 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLabel]]:
-        """Permanently delete every label that matches `where`. Each label has a task, which ends
+        """Permanently delete every label that matches `where`. Each label gets a task, which ends
         when the label is deleted. The label is detached from all resources. The resources are kept.
 
         `POST /delete-label`, since CloudTower 3.0.0. Changes the server's state.
@@ -210,7 +210,7 @@ class LabelNamespace(Namespace):
         """Count the labels that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-labels-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -242,7 +242,7 @@ class LabelNamespace(Namespace):
     ) -> list[WithTask[models.Label]]:
         """Detach every label that matches `where` from all resources that match the filters in
         `data`. Each filter in `data` is for one type of resource. The label and the resources are
-        kept. Each label has a task, which ends when the label is detached.
+        kept. Each label gets a task, which ends when the label is detached.
 
         `POST /remove-labels-from-resources`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -269,7 +269,7 @@ class LabelNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Label]]:
-        """Change key or value of every label that matches `where`. Each changed object has a task,
+        """Change key or value of every label that matches `where`. Each changed object gets a task,
         which ends when the change is complete. Resources keep the label, with its new text.
 
         `POST /update-label`, since CloudTower 3.0.0. Changes the server's state.

@@ -87,7 +87,7 @@ class LogCollectionNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteLogCollection]]:
         """Permanently delete every log collection that matches `where`, with its archive. Each
-        collection has a task, which ends when the collection is deleted.
+        collection gets a task, which ends when the collection is deleted.
 
         `POST /delete-log-collection`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -111,7 +111,7 @@ class LogCollectionNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.LogCollection]]:
-        """Abort every log collection that matches `where`. Each collection has a task, which ends
+        """Abort every log collection that matches `where`. Each collection gets a task, which ends
         when the log collection has stopped.
 
         `POST /force-stop-log-collection`, since CloudTower 3.0.0. Changes the server's state.
@@ -193,7 +193,7 @@ class LogCollectionNamespace(Namespace):
         answer.
 
         `POST /get-log-collections-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -86,7 +86,7 @@ class NamespaceGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNamespaceGroup]]:
-        """Permanently delete every NVMe-oF namespace group that matches `where`. Each group has a
+        """Permanently delete every NVMe-oF namespace group that matches `where`. Each group gets a
         task, which ends when the group is deleted.
 
         `POST /delete-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -167,7 +167,7 @@ class NamespaceGroupNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-namespace-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -198,7 +198,7 @@ class NamespaceGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NamespaceGroup]]:
         """Change the name of every NVMe-oF namespace group that matches `where`. Each changed
-        object has a task, which ends when the change is complete.
+        object gets a task, which ends when the change is complete.
 
         `POST /update-namespace-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -91,7 +91,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNetworkPolicyRuleService]]:
-        """Permanently delete every network service that matches `where`. Each service has a task,
+        """Permanently delete every network service that matches `where`. Each service gets a task,
         which ends when the service is deleted.
 
         `POST /delete-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.
@@ -173,7 +173,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         answer.
 
         `POST /get-network-policy-rule-services-connection`, since CloudTower 4.6.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -204,7 +204,7 @@ class NetworkPolicyRuleServiceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NetworkPolicyRuleService]]:
         """Change name, description or ports of every network service that matches `where`. Each
-        changed object has a task, which ends when the change is complete. The change affects rules
+        changed object gets a task, which ends when the change is complete. The change affects rules
         that refer to the service.
 
         `POST /update-network-policy-rule-service`, since CloudTower 4.6.0. Changes the server's state.

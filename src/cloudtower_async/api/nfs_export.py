@@ -87,7 +87,7 @@ class NfsExportNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNfsExport]]:
         """Permanently delete every NFS export that matches `where`, with all its files. Each export
-        has a task, which ends when the export is deleted. Clients lose access.
+        gets a task, which ends when the export is deleted. Clients lose access.
 
         `POST /delete-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -162,7 +162,7 @@ class NfsExportNamespace(Namespace):
         answer.
 
         `POST /get-nfs-exports-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -193,8 +193,8 @@ class NfsExportNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NfsExport]]:
         """Change name, redundancy or address whitelist of every NFS export that matches `where`.
-        Each changed object has a task, which ends when the change is complete. A narrower whitelist
-        cuts clients off.
+        Each changed object gets a task, which ends when the change is complete. A narrower
+        whitelist cuts clients off.
 
         `POST /update-nfs-export`, since CloudTower 3.0.0. Changes the server's state.
 

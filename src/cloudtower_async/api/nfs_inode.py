@@ -104,7 +104,7 @@ class NfsInodeNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-nfs-inodes-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -136,7 +136,7 @@ class NfsInodeNamespace(Namespace):
     ) -> list[WithTask[models.NfsInode]]:
         """Pin NFS files to the cache tier, or release pinned files. `where` selects the files. If
         `prioritized` in `data` is True, the files are pinned. If it is False, the files are
-        released. Each changed object has a task, which ends when the change is complete.
+        released. Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-nfs-inode`, since CloudTower 4.7.0. Changes the server's state.
 

@@ -105,7 +105,7 @@ class NicNamespace(Namespace):
         of the answer.
 
         `POST /get-nics-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -136,8 +136,8 @@ class NicNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Nic]]:
         """Change the MTU, the mode (SR-IOV or passthrough) or the number of virtual functions of
-        every physical network port that matches `where`. Each changed object has a task, which ends
-        when the change is complete. Traffic can be interrupted.
+        every physical network port that matches `where`. Each changed object gets a task, which
+        ends when the change is complete. Traffic can be interrupted.
 
         `POST /update-nic`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -128,7 +128,7 @@ class NvmfNamespaceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespace]]:
         """Delete every NVMe-oF namespace that matches `where`, with all its data. Each namespace
-        has a task, which ends when the namespace is deleted. `remove_snapshot` decides whether the
+        gets a task, which ends when the namespace is deleted. `remove_snapshot` decides whether the
         snapshots are deleted, too.
 
         `POST /delete-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.
@@ -209,7 +209,7 @@ class NvmfNamespaceNamespace(Namespace):
         the answer.
 
         `POST /get-nvmf-namespaces-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -265,7 +265,7 @@ class NvmfNamespaceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfNamespace]]:
         """Change name, size, redundancy, access or I/O limits of every NVMe-oF namespace that
-        matches `where`. Each changed object has a task, which ends when the change is complete.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
         Hosts that are missing from a new access list lose access.
 
         `POST /update-nvmf-namespace`, since CloudTower 3.0.0. Changes the server's state.

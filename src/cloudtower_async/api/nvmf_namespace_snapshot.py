@@ -80,7 +80,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfNamespaceSnapshot]]:
         """Permanently delete every NVMe-oF namespace snapshot that matches `where`. Each snapshot
-        has a task, which ends when the snapshot is deleted. The namespace itself is kept.
+        gets a task, which ends when the snapshot is deleted. The namespace itself is kept.
 
         `POST /delete-nvmf-namespace-snapshot`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -160,7 +160,7 @@ class NvmfNamespaceSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-nvmf-namespace-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -86,7 +86,7 @@ class NvmfSubsystemNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteNvmfSubsystem]]:
-        """Permanently delete every NVMe-oF subsystem that matches `where`. Each subsystem has a
+        """Permanently delete every NVMe-oF subsystem that matches `where`. Each subsystem gets a
         task, which ends when the subsystem is deleted. Delete the namespaces of a subsystem first.
         Clients lose access.
 
@@ -167,7 +167,7 @@ class NvmfSubsystemNamespace(Namespace):
         the answer.
 
         `POST /get-nvmf-subsystems-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -198,7 +198,7 @@ class NvmfSubsystemNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.NvmfSubsystem]]:
         """Change redundancy, access lists or I/O limits of every NVMe-oF subsystem that matches
-        `where`. Each changed object has a task, which ends when the change is complete. A narrower
+        `where`. Each changed object gets a task, which ends when the change is complete. A narrower
         access list cuts clients off.
 
         `POST /update-nvmf-subsystem`, since CloudTower 3.0.0. Changes the server's state.

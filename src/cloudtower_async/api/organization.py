@@ -86,8 +86,8 @@ class OrganizationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteOrganization]]:
-        """Permanently delete every organization that matches `where`. Each organization has a task,
-        which ends when the organization is deleted.
+        """Permanently delete every organization that matches `where`. Each organization gets a
+        task, which ends when the organization is deleted.
 
         `POST /delete-organization`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -164,7 +164,7 @@ class OrganizationNamespace(Namespace):
         answer.
 
         `POST /get-organizations-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -194,7 +194,7 @@ class OrganizationNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Organization]]:
-        """Change the name of every organization that matches `where`. Each changed object has a
+        """Change the name of every organization that matches `where`. Each changed object gets a
         task, which ends when the change is complete.
 
         `POST /update-organization`, since CloudTower 3.0.0. Changes the server's state.

@@ -86,8 +86,8 @@ class RackTopoNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRackTopo]]:
-        """Permanently delete every rack that matches `where`. Each rack has a task, which ends when
-        the rack is deleted. Only the topology changes. The hosts keep running.
+        """Permanently delete every rack that matches `where`. Each rack gets a task, which ends
+        when the rack is deleted. Only the topology changes. The hosts keep running.
 
         `POST /delete-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -161,7 +161,7 @@ class RackTopoNamespace(Namespace):
         """Count the racks that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-rack-topoes-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -192,7 +192,7 @@ class RackTopoNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.RackTopo]]:
         """Change name, height, zone or chassis of every rack that matches `where`. Each changed
-        object has a task, which ends when the change is complete.
+        object gets a task, which ends when the change is complete.
 
         `POST /update-rack-topo`, since CloudTower 3.0.0. Changes the server's state.
 

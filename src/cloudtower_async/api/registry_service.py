@@ -97,7 +97,7 @@ class RegistryServiceNamespace(Namespace):
         the answer.
 
         `POST /get-registry-services-connection`, since CloudTower 4.7.2.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

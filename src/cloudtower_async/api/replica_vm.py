@@ -96,7 +96,7 @@ class ReplicaVmNamespace(Namespace):
         """Count the replicas that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-replica-vms-connection`, since CloudTower 4.6.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -105,7 +105,7 @@ class ReplicationPlanNamespace(Namespace):
         the answer.
 
         `POST /get-replication-plans-connection`, since CloudTower 4.6.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

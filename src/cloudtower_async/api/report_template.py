@@ -94,7 +94,7 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteReportTemplate]]:
-        """Permanently delete every report template that matches `where`. Each template has a task,
+        """Permanently delete every report template that matches `where`. Each template gets a task,
         which ends when the template is deleted. No more reports are generated from it.
 
         `POST /delete-report-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -119,7 +119,7 @@ class ReportTemplateNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTask]]:
-        """Generate a report now from every report template that matches `where`. Each template has
+        """Generate a report now from every report template that matches `where`. Each template gets
         a task, which ends when the report is ready.
 
         `POST /generate-from-report-template`, since CloudTower 3.0.0. Changes the server's state.
@@ -201,7 +201,7 @@ class ReportTemplateNamespace(Namespace):
         answer.
 
         `POST /get-report-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -232,7 +232,7 @@ class ReportTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.ReportTemplate]]:
         """Change name, contents or schedule of every report template that matches `where`. Each
-        changed object has a task, which ends when the change is complete. Finished reports do not
+        changed object gets a task, which ends when the change is complete. Finished reports do not
         change.
 
         `POST /update-report-template`, since CloudTower 3.0.0. Changes the server's state.

@@ -39,9 +39,9 @@ class ResourceChangeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> models.ResourceChangeResponse:
-        """Return changes of resources from the revision `start_revision` on, oldest first. The
-        answer has at most `limit` changes. If `start_revision` is older than `compact_revision` in
-        the answer, some changes are gone: list all resources again.
+        """Return changes of resources since the revision `start_revision`, oldest first. The answer
+        has at most `limit` changes. If `start_revision` is older than `compact_revision` in the
+        answer, some changes are gone: list all resources again.
 
         `GET /resource-changes`, since CloudTower 4.6.0.
         The call sends no token. It authenticates with the session's option `change_feed` (HTTP Basic).
@@ -50,7 +50,7 @@ class ResourceChangeNamespace(Namespace):
             action: Return only changes of this kind: `INSERT`, `UPDATE` or `DELETE`.
             resource_type: Return only changes of these resource types, separated by commas.
             resource_id: Return only changes of this resource.
-            start_revision: Return changes from this revision on, as decimal text.
+            start_revision: Return changes since this revision, as decimal text.
             limit: Maximum number of changes to return, from 1 to 1000.
         """
         return await self._executor.call(

@@ -107,7 +107,7 @@ class SecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityGroup]]:
-        """Permanently delete every security group that matches `where`. Each group has a task,
+        """Permanently delete every security group that matches `where`. Each group gets a task,
         which ends when the group is deleted. The VMs are kept. Policies no longer contain the
         group.
 
@@ -190,7 +190,7 @@ class SecurityGroupNamespace(Namespace):
         answer.
 
         `POST /get-security-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -221,7 +221,7 @@ class SecurityGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityGroup]]:
         """Change name, description, VMs or labels of every security group that matches `where`.
-        Each changed object has a task, which ends when the change is complete. Policies for the
+        Each changed object gets a task, which ends when the change is complete. Policies for the
         group then apply to its new VMs.
 
         `POST /update-security-group`, since CloudTower 3.0.0. Changes the server's state.

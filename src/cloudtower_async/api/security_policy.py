@@ -117,7 +117,7 @@ class SecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSecurityPolicy]]:
-        """Permanently delete every security policy that matches `where`. Each policy has a task,
+        """Permanently delete every security policy that matches `where`. Each policy gets a task,
         which ends when the policy is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-security-policy`, since CloudTower 3.0.0. Changes the server's state.
@@ -199,7 +199,7 @@ class SecurityPolicyNamespace(Namespace):
         the answer.
 
         `POST /get-security-policies-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -230,7 +230,7 @@ class SecurityPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SecurityPolicy]]:
         """Change rules, targets or mode of every security policy that matches `where`. Each changed
-        object has a task, which ends when the change is complete. A wrong policy can cut VMs off
+        object gets a task, which ends when the change is complete. A wrong policy can cut VMs off
         from the network.
 
         `POST /update-security-policy`, since CloudTower 3.0.0. Changes the server's state.

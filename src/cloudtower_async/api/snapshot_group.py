@@ -96,7 +96,7 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotGroup]]:
         """Permanently delete every snapshot group that matches `where`, with its VM snapshots. Each
-        group has a task, which ends when the group is deleted. The VMs stay.
+        group gets a task, which ends when the group is deleted. The VMs stay.
 
         `POST /delete-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -177,7 +177,7 @@ class SnapshotGroupNamespace(Namespace):
         answer.
 
         `POST /get-snapshot-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -207,7 +207,7 @@ class SnapshotGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotGroup]]:
         """Mark every snapshot group that matches `where` as permanent. The snapshot plan then does
-        not delete the group when the group expires. Each group has a task, which ends when the
+        not delete the group when the group expires. Each group gets a task, which ends when the
         group is marked.
 
         `POST /keep-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -230,7 +230,7 @@ class SnapshotGroupNamespace(Namespace):
     ) -> list[WithTask[models.SnapshotGroup]]:
         """For every snapshot group that matches `where`, roll all its VMs back to the snapshots in
         the group. Destructive: the VMs lose all data that is newer than the snapshots. Each group
-        has a task, which ends when the VMs are rolled back.
+        gets a task, which ends when the VMs are rolled back.
 
         `POST /rollback-snapshot-group`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -111,7 +111,7 @@ class SnapshotPlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnapshotPlan]]:
-        """Permanently delete every snapshot plan that matches `where`. Each plan has a task, which
+        """Permanently delete every snapshot plan that matches `where`. Each plan gets a task, which
         ends when the plan is deleted. The plan takes no further snapshots.
 
         `POST /delete-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
@@ -137,7 +137,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Take snapshots now with every snapshot plan that matches `where`. The schedules of the
-        plans do not matter. `task_name` is the name of the run. Each plan has a task, which ends
+        plans do not matter. `task_name` is the name of the run. Each plan gets a task, which ends
         when the snapshots are taken.
 
         `POST /execute-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
@@ -219,7 +219,7 @@ class SnapshotPlanNamespace(Namespace):
         answer.
 
         `POST /get-snapshot-plans-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -249,7 +249,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Resume every suspended snapshot plan that matches `where`, so that its schedule runs
-        again. Each plan has a task, which ends when the plan is active.
+        again. Each plan gets a task, which ends when the plan is active.
 
         `POST /resume-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -273,7 +273,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Pause every snapshot plan that matches `where`. No scheduled snapshot is taken until you
-        call `resume_snapshot_plan`. Existing snapshots are kept. Each plan has a task, which ends
+        call `resume_snapshot_plan`. Existing snapshots are kept. Each plan gets a task, which ends
         when the plan is paused.
 
         `POST /suspend-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.
@@ -299,7 +299,7 @@ class SnapshotPlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnapshotPlan]]:
         """Change name, schedule, VMs or `remain_snapshot_num` of every snapshot plan that matches
-        `where`. Each changed object has a task, which ends when the change is complete. If
+        `where`. Each changed object gets a task, which ends when the change is complete. If
         `remain_snapshot_num` gets smaller, old snapshots can be deleted.
 
         `POST /update-snapshot-plan`, since CloudTower 3.0.0. Changes the server's state.

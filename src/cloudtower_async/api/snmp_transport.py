@@ -86,7 +86,7 @@ class SnmpTransportNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTransport]]:
-        """Permanently delete every SNMP transport that matches `where`. Each transport has a task,
+        """Permanently delete every SNMP transport that matches `where`. Each transport gets a task,
         which ends when the transport is deleted. Monitoring systems that use the transport get no
         more answers.
 
@@ -169,7 +169,7 @@ class SnmpTransportNamespace(Namespace):
         answer.
 
         `POST /get-snmp-transports-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -200,7 +200,7 @@ class SnmpTransportNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTransport]]:
         """Change protocol, port, credentials or `disabled` of every SNMP transport that matches
-        `where`. Each changed object has a task, which ends when the change is complete.
+        `where`. Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-snmp-transport`, since CloudTower 3.0.0. Changes the server's state.
 

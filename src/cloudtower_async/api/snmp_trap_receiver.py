@@ -86,7 +86,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteSnmpTrapReceiver]]:
-        """Permanently delete every SNMP trap receiver that matches `where`. Each receiver has a
+        """Permanently delete every SNMP trap receiver that matches `where`. Each receiver gets a
         task, which ends when the receiver is deleted. The receiver gets no more alerts.
 
         `POST /delete-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
@@ -168,7 +168,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         the answer.
 
         `POST /get-snmp-trap-receivers-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -199,7 +199,7 @@ class SnmpTrapReceiverNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.SnmpTrapReceiver]]:
         """Change address, credentials, language or `disabled` of every SNMP trap receiver that
-        matches `where`. Each changed object has a task, which ends when the change is complete.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-snmp-trap-receiver`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -105,7 +105,7 @@ class SvtImageNamespace(Namespace):
         the answer.
 
         `POST /get-svt-images-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

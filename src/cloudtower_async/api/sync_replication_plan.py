@@ -96,7 +96,7 @@ class SyncReplicationPlanNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-sync-replication-plans-connection`, since CloudTower 4.9.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -126,7 +126,7 @@ class UploadTaskNamespace(Namespace):
         """Count the uploads that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-upload-tasks-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

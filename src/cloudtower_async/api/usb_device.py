@@ -112,7 +112,7 @@ class UsbDeviceNamespace(Namespace):
         answer.
 
         `POST /get-usb-devices-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -143,7 +143,7 @@ class UsbDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
         """Attach every USB device that matches `where` to VMs. `data` selects the VMs: `vm_id` is
-        the id of one VM, and `vms` is a filter. Each device has a task, which ends when the device
+        the id of one VM, and `vms` is a filter. Each device gets a task, which ends when the device
         is attached.
 
         `POST /mount-usb-device`, since CloudTower 3.0.0. Changes the server's state.
@@ -171,7 +171,7 @@ class UsbDeviceNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.UsbDevice]]:
         """Detach every USB device that matches `where` from the VMs that match `data.vms`. If you
-        omit `data`, the device is detached from all VMs. Each device has a task, which ends when
+        omit `data`, the device is detached from all VMs. Each device gets a task, which ends when
         the device is detached. A guest that uses the device loses it immediately.
 
         `POST /unmount-usb-device`, since CloudTower 3.0.0. Changes the server's state.

@@ -136,8 +136,8 @@ class UserNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteUser]]:
-        """Permanently delete every user that matches `where`. Each user has a task, which ends when
-        the user is deleted. The tokens of the user become invalid.
+        """Permanently delete every user that matches `where`. Each user gets a task, which ends
+        when the user is deleted. The tokens of the user become invalid.
 
         `POST /delete-user`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -227,7 +227,7 @@ class UserNamespace(Namespace):
         """Count the users that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-users-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -299,7 +299,7 @@ class UserNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.User]]:
         """Change name, password, role or contact data of every user that matches `where`. Each
-        changed object has a task, which ends when the change is complete.
+        changed object gets a task, which ends when the change is complete.
 
         `POST /update-user`, since CloudTower 3.0.0. Changes the server's state.
 

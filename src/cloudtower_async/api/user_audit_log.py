@@ -127,7 +127,7 @@ class UserAuditLogNamespace(Namespace):
         of the answer.
 
         `POST /get-user-audit-logs-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

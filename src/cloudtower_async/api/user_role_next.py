@@ -86,8 +86,8 @@ class UserRoleNextNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteRole]]:
-        """Permanently delete every role that matches `where`. Each role has a task, which ends when
-        the role is deleted.
+        """Permanently delete every role that matches `where`. Each role gets a task, which ends
+        when the role is deleted.
 
         `POST /delete-role`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -161,7 +161,7 @@ class UserRoleNextNamespace(Namespace):
         """Count the roles that match `where`. The number is in `.aggregate.count` of the answer.
 
         `POST /get-user-role-nexts-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -192,8 +192,8 @@ class UserRoleNextNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.UserRoleNext]]:
         """Change name or permitted actions of every role that matches `where`. Each changed object
-        has a task, which ends when the change is complete. The permissions of all users with the
-        role change, too.
+        gets a task, which ends when the change is complete. This also changes the permissions of
+        all users who have the role.
 
         `POST /update-role`, since CloudTower 3.0.0. Changes the server's state.
 

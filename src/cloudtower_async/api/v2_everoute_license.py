@@ -50,7 +50,7 @@ class V2EverouteLicenseNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-v-2-everoute-licenses-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

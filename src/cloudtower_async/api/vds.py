@@ -144,8 +144,8 @@ class VdsNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVds]]:
-        """Permanently delete every virtual distributed switch that matches `where`. Each switch has
-        a task, which ends when the switch is deleted. Delete the networks of a switch first.
+        """Permanently delete every virtual distributed switch that matches `where`. Each switch
+        gets a task, which ends when the switch is deleted. Delete the networks of a switch first.
 
         `POST /delete-vds`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -220,7 +220,7 @@ class VdsNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vdses-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -251,8 +251,8 @@ class VdsNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vds]]:
         """Change name, bond mode or physical ports of every virtual distributed switch that matches
-        `where`. Each changed object has a task, which ends when the change is complete. Traffic can
-        be interrupted.
+        `where`. Each changed object gets a task, which ends when the change is complete. Traffic
+        can be interrupted.
 
         `POST /update-vds`, since CloudTower 3.0.0. Changes the server's state.
 

@@ -86,7 +86,7 @@ class ViewNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteView]]:
-        """Permanently delete every monitoring view that matches `where`. Each view has a task,
+        """Permanently delete every monitoring view that matches `where`. Each view gets a task,
         which ends when the view is deleted. The charts of the view are deleted, too. The recorded
         metrics are kept.
 
@@ -165,7 +165,7 @@ class ViewNamespace(Namespace):
         answer.
 
         `POST /get-views-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -196,7 +196,7 @@ class ViewNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.View]]:
         """Change name or time span of every monitoring view that matches `where`. Each changed
-        object has a task, which ends when the change is complete.
+        object gets a task, which ends when the change is complete.
 
         `POST /update-view`, since CloudTower 3.0.0. Changes the server's state.
 

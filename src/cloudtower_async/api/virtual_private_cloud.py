@@ -87,7 +87,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloud]]:
-        """Permanently delete every VPC that matches `where`. Each VPC has a task, which ends when
+        """Permanently delete every VPC that matches `where`. Each VPC gets a task, which ends when
         the VPC is deleted.
 
         `POST /delete-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.
@@ -167,7 +167,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-clouds-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -198,7 +198,7 @@ class VirtualPrivateCloudNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloud]]:
         """Change name, description or MTU of every VPC that matches `where`. Each changed object
-        has a task, which ends when the change is complete. A wrong MTU breaks connections of the
+        gets a task, which ends when the change is complete. A wrong MTU breaks connections of the
         VMs in the VPC.
 
         `POST /update-virtual-private-cloud`, since CloudTower 4.3.0. Changes the server's state.

@@ -97,7 +97,7 @@ class VirtualPrivateCloudEdgeGatewayNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-edge-gateways-connection`, since CloudTower 4.6.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -97,7 +97,7 @@ class VirtualPrivateCloudExternalSubnetNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-external-subnets-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -96,7 +96,7 @@ class VirtualPrivateCloudExternalSubnetGroupNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-virtual-private-cloud-external-subnet-groups-connection`, since CloudTower 4.6.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -139,7 +139,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudFloatingIp]]:
-        """Release every floating IP that matches `where`. Each floating IP has a task, which ends
+        """Release every floating IP that matches `where`. Each floating IP gets a task, which ends
         when the address is released. VMs are no longer reachable at the address, and the address
         can be assigned to another VPC.
 
@@ -222,7 +222,7 @@ class VirtualPrivateCloudFloatingIpNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-floating-ips-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -91,8 +91,9 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudNatGateway]]:
-        """Permanently delete every NAT gateway that matches `where`. Each gateway has a task, which
-        ends when the gateway is deleted. VMs that use the gateway lose their external connections.
+        """Permanently delete every NAT gateway that matches `where`. Each gateway gets a task,
+        which ends when the gateway is deleted. VMs that use the gateway lose their external
+        connections.
 
         `POST /delete-virtual-private-cloud-nat-gateway`, since CloudTower 4.3.0. Changes the server's state.
 
@@ -172,7 +173,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-nat-gateways-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,7 +204,7 @@ class VirtualPrivateCloudNatGatewayNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudNatGateway]]:
         """Change name, external address, SNAT or DNAT rules of every NAT gateway that matches
-        `where`. Each changed object has a task, which ends when the change is complete. Open
+        `where`. Each changed object gets a task, which ends when the change is complete. Open
         connections can break.
 
         `POST /update-virtual-private-cloud-nat-gateway`, since CloudTower 4.3.0. Changes the server's state.

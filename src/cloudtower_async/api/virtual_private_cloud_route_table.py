@@ -91,7 +91,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouteTable]]:
-        """Permanently delete every route table that matches `where`. Each table has a task, which
+        """Permanently delete every route table that matches `where`. Each table gets a task, which
         ends when the table is deleted. First assign another route table to the subnets that use the
         table.
 
@@ -173,7 +173,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-route-tables-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -204,7 +204,7 @@ class VirtualPrivateCloudRouteTableNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouteTable]]:
         """Change name, description or routes of every route table that matches `where`. Each
-        changed object has a task, which ends when the change is complete. The subnets that use the
+        changed object gets a task, which ends when the change is complete. The subnets that use the
         table use the new routes immediately.
 
         `POST /update-virtual-private-cloud-route-table`, since CloudTower 4.3.0. Changes the server's state.

@@ -92,7 +92,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudRouterGateway]]:
-        """Permanently delete every routing gateway that matches `where`. Each gateway has a task,
+        """Permanently delete every routing gateway that matches `where`. Each gateway gets a task,
         which ends when the gateway is deleted. The subnets of the gateway lose their external
         route.
 
@@ -175,7 +175,7 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-router-gateways-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -206,8 +206,8 @@ class VirtualPrivateCloudRouterGatewayNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudRouterGateway]]:
         """Change name, subnets, addresses or rules of every routing gateway that matches `where`.
-        Each changed object has a task, which ends when the change is complete. Open connections can
-        break.
+        Each changed object gets a task, which ends when the change is complete. Open connections
+        can break.
 
         `POST /update-virtual-private-cloud-router-gateway`, since CloudTower 4.3.0. Changes the server's state.
 

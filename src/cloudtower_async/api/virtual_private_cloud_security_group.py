@@ -91,7 +91,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityGroup]]:
-        """Permanently delete every VPC security group that matches `where`. Each group has a task,
+        """Permanently delete every VPC security group that matches `where`. Each group gets a task,
         which ends when the group is deleted. The VMs are kept. Policies no longer contain the
         group.
 
@@ -173,7 +173,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         the answer.
 
         `POST /get-virtual-private-cloud-security-groups-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -204,7 +204,7 @@ class VirtualPrivateCloudSecurityGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityGroup]]:
         """Change name, description, VMs or labels of every VPC security group that matches `where`.
-        Each changed object has a task, which ends when the change is complete. Policies for the
+        Each changed object gets a task, which ends when the change is complete. Policies for the
         group then apply to its new VMs.
 
         `POST /update-virtual-private-cloud-security-group`, since CloudTower 4.3.0. Changes the server's state.

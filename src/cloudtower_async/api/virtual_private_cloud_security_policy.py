@@ -92,7 +92,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSecurityPolicy]]:
-        """Permanently delete every VPC security policy that matches `where`. Each policy has a
+        """Permanently delete every VPC security policy that matches `where`. Each policy gets a
         task, which ends when the policy is deleted. The policy no longer blocks or allows traffic.
 
         `POST /delete-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.
@@ -173,7 +173,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         of the answer.
 
         `POST /get-virtual-private-cloud-security-policies-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -204,7 +204,7 @@ class VirtualPrivateCloudSecurityPolicyNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSecurityPolicy]]:
         """Change rules, targets or mode of every VPC security policy that matches `where`. Each
-        changed object has a task, which ends when the change is complete. A wrong policy can cut
+        changed object gets a task, which ends when the change is complete. A wrong policy can cut
         VMs off from the network.
 
         `POST /update-virtual-private-cloud-security-policy`, since CloudTower 4.3.0. Changes the server's state.

@@ -91,7 +91,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVirtualPrivateCloudSubnet]]:
-        """Permanently delete every VPC subnet that matches `where`. Each subnet has a task, which
+        """Permanently delete every VPC subnet that matches `where`. Each subnet gets a task, which
         ends when the subnet is deleted. Move NICs to another subnet first.
 
         `POST /delete-virtual-private-cloud-subnet`, since CloudTower 4.3.0. Changes the server's state.
@@ -172,7 +172,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         answer.
 
         `POST /get-virtual-private-cloud-subnets-connection`, since CloudTower 4.3.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -203,7 +203,7 @@ class VirtualPrivateCloudSubnetNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VirtualPrivateCloudSubnet]]:
         """Change name, address range, gateway, IP pools or route table of every VPC subnet that
-        matches `where`. Each changed object has a task, which ends when the change is complete.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
         NICs in the subnet can lose connections.
 
         `POST /update-virtual-private-cloud-subnet`, since CloudTower 4.3.0. Changes the server's state.

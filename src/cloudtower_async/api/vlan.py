@@ -102,7 +102,7 @@ class VlanNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVlan]]:
-        """Permanently delete every VM network that matches `where`. Each network has a task, which
+        """Permanently delete every VM network that matches `where`. Each network gets a task, which
         ends when the network is deleted. Move NICs to other networks first.
 
         `POST /delete-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.
@@ -179,7 +179,7 @@ class VlanNamespace(Namespace):
         answer.
 
         `POST /get-vlans-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -210,7 +210,7 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
         """Change VLAN id, gateway, subnet mask or host addresses of every management network that
-        matches `where`. Each changed object has a task, which ends when the change is complete. A
+        matches `where`. Each changed object gets a task, which ends when the change is complete. A
         wrong value cuts the hosts off from the network.
 
         `POST /update-management-vlan`, since CloudTower 3.0.0. Changes the server's state.
@@ -237,7 +237,7 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
         """Change VLAN id, gateway, subnet mask or host addresses of every migration network that
-        matches `where`. Each changed object has a task, which ends when the change is complete.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
         During the change, live migrations can fail.
 
         `POST /update-migration-vlan`, since CloudTower 3.0.0. Changes the server's state.
@@ -264,7 +264,7 @@ class VlanNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vlan]]:
         """Change name, VLAN ids, mode or bandwidth limits of every VM network that matches `where`.
-        Each changed object has a task, which ends when the change is complete. The change affects
+        Each changed object gets a task, which ends when the change is complete. The change affects
         connected VMs immediately.
 
         `POST /update-vm-vlan`, since CloudTower 3.0.0. Changes the server's state.

@@ -547,7 +547,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Add CD-ROM drives, with or without an ISO image, to every VM that matches `where`. Each
-        VM has a task, which ends when the VM has the drives. The VM may have to be stopped.
+        VM gets a task, which ends when the VM has the drives. The VM may have to be stopped.
 
         `POST /add-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -574,8 +574,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Add disks to every VM that matches `where`. A disk is either new, or an existing virtual
-        volume. Each VM has a task, which ends when the VM has the disks. The guest has to partition
-        new disks.
+        volume. Each VM gets a task, which ends when the VM has the disks. The guest has to
+        partition new disks.
 
         `POST /add-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -600,7 +600,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Attach GPU devices or vGPUs to every VM that matches `where`. Each VM has a task, which
+        """Attach GPU devices or vGPUs to every VM that matches `where`. Each VM gets a task, which
         ends when the VM has the devices. High availability must be off for a VM with a GPU or vGPU.
 
         `POST /add-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
@@ -626,8 +626,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Add NICs to every VM that matches `where`. Each VM has a task, which ends when the VM has
-        the NICs. A running VM needs VM tools for this operation.
+        """Add NICs to every VM that matches `where`. Each VM gets a task, which ends when the VM
+        has the NICs. A running VM needs VM tools for this operation.
 
         `POST /add-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -653,8 +653,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Attach the physical network ports that match `pci_nics` to every VM that matches `where`
-        (PCI passthrough). Each VM has a task, which ends when the VM has the ports. The VM can then
-        only run on its current host.
+        (PCI passthrough). Each VM gets a task, which ends when the VM has the ports. The VM can
+        then only run on its current host.
 
         `POST /add-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -680,7 +680,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Move every VM that matches `where` into the folder with id `folder_id`. Each VM has a
+        """Move every VM that matches `where` into the folder with id `folder_id`. Each VM gets a
         task, which ends when the VM is in the folder. The VM itself does not change.
 
         `POST /add-vm-to-folder`, since CloudTower 3.0.0. Changes the server's state.
@@ -844,7 +844,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
         """Permanently delete every VM that matches `where`, with its disks. The VM does not go to
-        the recycle bin. Each VM has a task, which ends when the VM is deleted. Stop the VMs first.
+        the recycle bin. Each VM gets a task, which ends when the VM is deleted. Stop the VMs first.
         `include_snapshots` also deletes the snapshots of the VMs.
 
         `POST /delete-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -898,7 +898,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Eject the ISO image from every CD-ROM drive that matches `where` (a filter of VM disks).
-        Each changed VM has a task, which ends when the drive is empty. The image itself stays.
+        Each changed VM gets a task, which ends when the drive is empty. The image itself stays.
 
         `POST /eject-iso-from-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -925,7 +925,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Enlarge every VM disk that matches `where`. `size` is the new size in bytes, or in the
-        unit `size_unit`. Disks cannot shrink. Each changed VM has a task, which ends when the disk
+        unit `size_unit`. Disks cannot shrink. Each changed VM gets a task, which ends when the disk
         is larger. The guest then has to extend its file system.
 
         `POST /expand-vm-disk`, since CloudTower 3.0.0. Changes the server's state.
@@ -955,7 +955,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
         """Export every VM that matches `where` to files. `type` in `data` selects the format of the
-        files. The VM has to be stopped. Each VM has a task, which ends when the files can be
+        files. The VM has to be stopped. Each VM gets a task, which ends when the files can be
         downloaded. `ovf.get_export_file_download_links` returns the links of the files.
 
         `POST /export-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -982,7 +982,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Reset every VM that matches `where`, as with a reset button, without shutting down the
-        guest. Unsaved data is lost. Each VM has a task, which ends when the VM runs again. Its
+        guest. Unsaved data is lost. Each VM gets a task, which ends when the VM runs again. Its
         guest may then still be booting.
 
         `POST /force-restart-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1125,7 +1125,7 @@ class VmNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vms-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -1176,7 +1176,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Insert the VM tools image into a CD-ROM drive of every VM that matches `where`. Each VM
-        has a task, which ends when the image is inserted. It is not documented whether the guest
+        gets a task, which ends when the image is inserted. It is not documented whether the guest
         then installs the tools.
 
         `POST /install-vmtools`, since CloudTower 3.0.0. Changes the server's state.
@@ -1203,7 +1203,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Move every VM that matches `where` to another host of its cluster: the given `host_id`,
-        or a host that the server chooses. Running VMs keep running. Each VM has a task, which ends
+        or a host that the server chooses. Running VMs keep running. Each VM gets a task, which ends
         when the VM is on the new host.
 
         `POST /migrate-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1233,7 +1233,7 @@ class VmNamespace(Namespace):
         """Move every VM that matches `where` to another cluster. `migrate_type` in `data.vm_config`
         selects a live, cold or cut-over migration. A cut-over migration moves the data in stages.
         Before the last stage, it waits until you call `stop_vm_in_cutover_migration`.
-        `delete_src_vm` in `data.vm_config` decides whether the source VM is deleted. Each VM has a
+        `delete_src_vm` in `data.vm_config` decides whether the source VM is deleted. Each VM gets a
         task, which ends when the VM is on the other cluster.
 
         `POST /migrate-vm-across-cluster`, since CloudTower 3.0.0. Changes the server's state.
@@ -1259,7 +1259,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Move every VM that matches `where` to the recycle bin. Each VM has a task, which ends
+        """Move every VM that matches `where` to the recycle bin. Each VM gets a task, which ends
         when the VM is in the recycle bin. Stop the VMs first. `recover_vm_from_recycle_bin`
         restores VMs until the retention time ends.
 
@@ -1285,7 +1285,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Power off every VM that matches `where`, without shutting down the guest. Unsaved data is
-        lost. Each VM has a task, which ends when the VM is stopped. For a clean shutdown, use
+        lost. Each VM gets a task, which ends when the VM is stopped. For a clean shutdown, use
         `shut_down_vm`.
 
         `POST /poweroff-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1325,7 +1325,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVm]]:
-        """Restore every VM that matches `where` from the recycle bin. Each VM has a task, which
+        """Restore every VM that matches `where` from the recycle bin. Each VM gets a task, which
         ends when the VM is restored. To delete a VM permanently, use `delete_vm`.
 
         `POST /recover-vm-from-recycle`, since CloudTower 3.0.0. Changes the server's state.
@@ -1351,8 +1351,8 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove the CD-ROM drives with the ids `cd_rom_ids` from the VMs that match `where`. ISO
-        images are kept. Each VM has a task, which ends when the drives are removed. The VM may have
-        to be stopped.
+        images are kept. Each VM gets a task, which ends when the drives are removed. The VM may
+        have to be stopped.
 
         `POST /remove-vm-cd-rom`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1377,7 +1377,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove the disks with the ids `disk_ids` from the VMs that match `where`. Each VM has a
+        """Remove the disks with the ids `disk_ids` from the VMs that match `where`. Each VM gets a
         task, which ends when the disks are removed. It is not documented whether the volumes are
         kept, so treat the operation as destructive.
 
@@ -1403,8 +1403,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove every VM that matches `where` from its folder. Each VM has a task, which ends when
-        the VM is in no folder. The VM itself does not change.
+        """Remove every VM that matches `where` from its folder. Each VM gets a task, which ends
+        when the VM is in no folder. The VM itself does not change.
 
         `POST /remove-vm-from-folder`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1424,8 +1424,8 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Detach GPU devices or vGPUs from every VM that matches `where`. Each VM has a task, which
-        ends when the devices are free for other VMs.
+        """Detach GPU devices or vGPUs from every VM that matches `where`. Each VM gets a task,
+        which ends when the devices are free for other VMs.
 
         `POST /remove-vm-gpu-device`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -1450,7 +1450,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Remove NICs by their index from every VM that matches `where`. Each VM has a task, which
+        """Remove NICs by their index from every VM that matches `where`. Each VM gets a task, which
         ends when the NICs are removed. Indexes can change, so prefer `remove_vm_nic_by_where`.
 
         `POST /remove-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
@@ -1479,7 +1479,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Remove every VM NIC that matches `where`. If `effect.vm_ids` is given, only NICs of these
         VMs are removed. To remove all NICs of these VMs, pass `EVERYTHING` as `where`. Each changed
-        VM has a task, which ends when the NICs are removed.
+        VM gets a task, which ends when the NICs are removed.
 
         `POST /remove-vm-nic-by-where`, since CloudTower 3.3.0. Changes the server's state.
 
@@ -1507,7 +1507,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Remove passed-through network ports that match `pci_nics` from every VM that matches
-        `where`. Each VM has a task, which ends when the ports are free. The VM loses these
+        `where`. Each VM gets a task, which ends when the ports are free. The VM loses these
         connections.
 
         `POST /remove-vm-pci-nic`, since CloudTower 3.3.0. Changes the server's state.
@@ -1536,7 +1536,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Set a new password for a user of the guest operating system in every VM that matches
         `where`. The VM tools in the guest set the password, so `vm_tools_status` of each VM must be
-        `RUNNING`. Each VM has a task, which ends when the password is set.
+        `RUNNING`. Each VM gets a task, which ends when the password is set.
 
         `POST /reset-vm-guest-os-password`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1562,7 +1562,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Ask the guest operating system of every VM that matches `where` to restart. If the guest
-        does not react, use `force_restart_vm`. Each VM has a task, which can end before the guest
+        does not react, use `force_restart_vm`. Each VM gets a task, which can end before the guest
         has booted again.
 
         `POST /restart-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1582,7 +1582,7 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Resume every suspended VM that matches `where`. Each VM has a task, which ends when the
+        """Resume every suspended VM that matches `where`. Each VM gets a task, which ends when the
         VM runs again.
 
         `POST /resume-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1633,7 +1633,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Pin VM disks to the cache tier of their cluster, or release pinned disks. `where` selects
         the disks. If `resident_in_cache` is True, the disks are pinned. If it is False, the disks
-        are released. Each changed VM has a task, which ends when the setting is stored.
+        are released. Each changed VM gets a task, which ends when the setting is stored.
 
         `POST /set-vm-disk-resident-in-cache`, since CloudTower 4.7.0. Changes the server's state.
 
@@ -1658,9 +1658,9 @@ class VmNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
-        """Ask the guest operating system of every VM that matches `where` to shut down. Each VM has
-        a task. If the guest does not react, the task times out and fails. To cut the power instead,
-        use `poweroff_vm`. To be sure that a VM is off, wait for the status `STOPPED`.
+        """Ask the guest operating system of every VM that matches `where` to shut down. Each VM
+        gets a task. If the guest does not react, the task times out and fails. To cut the power
+        instead, use `poweroff_vm`. To be sure that a VM is off, wait for the status `STOPPED`.
 
         `POST /shutdown-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1681,7 +1681,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Start every VM that matches `where`, on `data.host_id` or a host that the server chooses.
-        Each VM has a task, which ends when the VM runs. The guest is then still booting, and its
+        Each VM gets a task, which ends when the VM runs. The guest is then still booting, and its
         addresses appear 1 to 3 minutes later.
 
         `POST /start-vm`, since CloudTower 3.0.0. Changes the server's state.
@@ -1710,7 +1710,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Shut down the source VMs of cut-over migrations. `tasks` is a filter for the tasks of
         these migrations. After the shutdown, the server moves the rest of the data. With `force`,
-        the power is cut, and unsaved data is lost. Each source VM has a task, which ends when the
+        the power is cut, and unsaved data is lost. Each source VM gets a task, which ends when the
         VM is off.
 
         `POST /stop-vm-in-cutover-migration`, since CloudTower 3.0.0. Changes the server's state.
@@ -1738,7 +1738,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Suspend every running VM that matches `where`. The guest is frozen until you call
-        `resume_vm`. Each VM has a task, which ends when the VM is suspended.
+        `resume_vm`. Each VM gets a task, which ends when the VM is suspended.
 
         `POST /suspend-vm`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1759,7 +1759,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Disable (`disabled` true) or enable every CD-ROM drive that matches `where`. Each changed
-        VM has a task, which ends when the drive is switched. The image stays in the drive.
+        VM gets a task, which ends when the drive is switched. The image stays in the drive.
 
         `POST /toggle-vm-cd-rom-disable`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1786,7 +1786,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change clock, CPU model, video card or Windows optimization of every VM that matches
-        `where`. Each changed object has a task, which ends when the change is complete.
+        `where`. Each changed object gets a task, which ends when the change is complete.
 
         `POST /update-vm-advanced-options`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1813,7 +1813,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change name, description, CPUs, memory or high availability of every VM that matches
-        `where`. Each changed object has a task, which ends when the change is complete. Memory is
+        `where`. Each changed object gets a task, which ends when the change is complete. Memory is
         in bytes, or in the unit `memory_unit`.
 
         `POST /update-vm-basic-info`, since CloudTower 3.0.0. Changes the server's state.
@@ -1868,7 +1868,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set host name, DNS and NTP servers inside the guest of every VM that matches `where`. The
-        VM tools in the guest must be running. Each VM has a task, which ends when the settings are
+        VM tools in the guest must be running. Each VM gets a task, which ends when the settings are
         applied.
 
         `POST /update-vm-host-options`, since CloudTower 3.0.0. Changes the server's state.
@@ -1896,7 +1896,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Limit IOPS and bandwidth of every VM that matches `where`, for the whole VM or for each
-        disk. Each VM has a task, which ends when the limits apply.
+        disk. Each VM gets a task, which ends when the limits apply.
 
         `POST /update-vm-io-policy`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1924,7 +1924,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """In every VM that matches `where`, change network, addresses, model or `enabled` of one
         NIC. `nic_index` in `data` is the index of the NIC. Indexes can change, so read the NICs of
-        the VM again before the call. Each VM has a task, which ends when the change is complete.
+        the VM again before the call. Each VM gets a task, which ends when the change is complete.
 
         `POST /update-vm-nic`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -1951,7 +1951,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Change network, MAC address, mirroring or `enabled` of every VM NIC that matches `where`.
         The model cannot be changed. `nic_id`, the id of the physical NIC, can be changed only if
-        the model is SR-IOV. Each changed VM has a task, which ends when the change is complete.
+        the model is SR-IOV. Each changed VM gets a task, which ends when the change is complete.
 
         `POST /update-vm-nic-advance-info`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -1979,7 +1979,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set IP address, subnet mask and gateway inside the guest, for every VM NIC that matches
-        `where`. The VM tools in the guest must be running. Each changed VM has a task, which ends
+        `where`. The VM tools in the guest must be running. Each changed VM gets a task, which ends
         when the settings are applied.
 
         `POST /update-vm-nic-basic-info`, since CloudTower 3.0.0. Changes the server's state.
@@ -2008,7 +2008,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Set bandwidth limits and priority of every VM NIC that matches `where`. Each changed VM
-        has a task, which ends when the limits apply.
+        gets a task, which ends when the limits apply.
 
         `POST /update-vm-nic-qos-option`, since CloudTower 3.2.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2037,7 +2037,7 @@ class VmNamespace(Namespace):
     ) -> list[WithTask[models.Vm]]:
         """Change the owner of every VM that matches `where`. `value` in `data` is the id or the
         user name of the new owner. `search_for` says whether `value` is an id or a user name. Each
-        VM has a task, which ends when the owner has changed.
+        VM gets a task, which ends when the owner has changed.
 
         `POST /update-vm-owner`, since CloudTower 3.0.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).
@@ -2064,7 +2064,7 @@ class VmNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.Vm]]:
         """Change VPC, subnet, floating IP or address of every VPC NIC that matches `where`. Each
-        changed VM has a task, which ends when the change is made. Connections can break.
+        changed VM gets a task, which ends when the change is made. Connections can break.
 
         `POST /update-vm-vpc-nic`, since CloudTower 4.3.0. Changes the server's state.
         Returns an empty list if there is nothing to change (status 304).

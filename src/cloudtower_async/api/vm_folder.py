@@ -86,7 +86,7 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmFolder]]:
-        """Permanently delete every VM folder that matches `where`. Each folder has a task, which
+        """Permanently delete every VM folder that matches `where`. Each folder gets a task, which
         ends when the folder is deleted. A folder only groups VMs, so the VMs are kept.
 
         `POST /delete-vm-folder`, since CloudTower 3.0.0. Changes the server's state.
@@ -162,7 +162,7 @@ class VmFolderNamespace(Namespace):
         answer.
 
         `POST /get-vm-folders-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -192,7 +192,7 @@ class VmFolderNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.VmFolder]]:
-        """Rename every VM folder that matches `where`. The VMs stay in the folder. Each folder has
+        """Rename every VM folder that matches `where`. The VMs stay in the folder. Each folder gets
         a task, which ends when the name is stored.
 
         `POST /update-vm-folder`, since CloudTower 3.0.0. Changes the server's state.

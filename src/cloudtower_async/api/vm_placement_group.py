@@ -88,7 +88,7 @@ class VmPlacementGroupNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmPlacementGroup]]:
-        """Permanently delete every VM placement group that matches `where`. Each group has a task,
+        """Permanently delete every VM placement group that matches `where`. Each group gets a task,
         which ends when the group is deleted. The VMs stay on their hosts.
 
         `POST /delete-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.
@@ -170,7 +170,7 @@ class VmPlacementGroupNamespace(Namespace):
         the answer.
 
         `POST /get-vm-placement-groups-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -201,7 +201,7 @@ class VmPlacementGroupNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmPlacementGroup]]:
         """Change name, VMs, hosts or rules of every VM placement group that matches `where`. Each
-        changed object has a task, which ends when the change is complete. VMs that violate a new
+        changed object gets a task, which ends when the change is complete. VMs that violate a new
         rule may be moved.
 
         `POST /update-vm-placement-group`, since CloudTower 3.0.0. Changes the server's state.

@@ -79,7 +79,7 @@ class VmSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmSnapshot]]:
-        """Permanently delete every VM snapshot that matches `where`. Each snapshot has a task,
+        """Permanently delete every VM snapshot that matches `where`. Each snapshot gets a task,
         which ends when the snapshot is deleted. The VM and its other snapshots are kept.
 
         `POST /delete-vm-snapshot`, since CloudTower 3.0.0. Changes the server's state.
@@ -155,7 +155,7 @@ class VmSnapshotNamespace(Namespace):
         answer.
 
         `POST /get-vm-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

@@ -116,7 +116,7 @@ class VmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmTemplate]]:
         """Permanently delete every cluster-local VM template that matches `where`. Each template
-        has a task, which ends when the template is deleted.
+        gets a task, which ends when the template is deleted.
 
         `POST /delete-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 
@@ -192,7 +192,7 @@ class VmTemplateNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vm-templates-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -223,8 +223,8 @@ class VmTemplateNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmTemplate]]:
         """Change name, description or cloud-init support of every cluster-local VM template that
-        matches `where`. Each changed object has a task, which ends when the change is complete. VMs
-        that were made from a template do not change.
+        matches `where`. Each changed object gets a task, which ends when the change is complete.
+        VMs that were made from a template do not change.
 
         `POST /update-vm-template`, since CloudTower 3.0.0. Changes the server's state.
 

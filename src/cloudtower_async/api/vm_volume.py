@@ -151,7 +151,7 @@ class VmVolumeNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolume]]:
-        """Delete every virtual volume that matches `where`, with all its data. Each volume has a
+        """Delete every virtual volume that matches `where`, with all its data. Each volume gets a
         task, which ends when the volume is deleted. `include_snapshots` also deletes the snapshots
         of the volume.
 
@@ -180,7 +180,7 @@ class VmVolumeNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmExportFile]]:
         """Export every virtual volume that matches `where` to a file. `type` in `data` selects the
-        format of the file. Each volume has a task, which ends when the file can be downloaded.
+        format of the file. Each volume gets a task, which ends when the file can be downloaded.
         `ovf.get_export_file_download_links` returns the link of the file.
 
         `POST /export-vm-volume`, since CloudTower 3.2.0. Changes the server's state.
@@ -262,7 +262,7 @@ class VmVolumeNamespace(Namespace):
         answer.
 
         `POST /get-vm-volumes-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.
@@ -356,7 +356,7 @@ class VmVolumeNamespace(Namespace):
         timeout: float | None = None,
     ) -> list[WithTask[models.VmVolume]]:
         """Change name, description or size of every virtual volume that matches `where`. Each
-        changed object has a task, which ends when the change is complete. A volume can only grow.
+        changed object gets a task, which ends when the change is complete. A volume can only grow.
         `size` is in bytes, or in the unit `size_unit`.
 
         `POST /update-vm-volume`, since CloudTower 3.0.0. Changes the server's state.

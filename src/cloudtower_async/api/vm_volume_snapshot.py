@@ -78,7 +78,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         external_cloudtower_id: str | None = None,
         timeout: float | None = None,
     ) -> list[WithTask[models.DeleteVmVolumeSnapshot]]:
-        """Permanently delete every virtual volume snapshot that matches `where`. Each snapshot has
+        """Permanently delete every virtual volume snapshot that matches `where`. Each snapshot gets
         a task, which ends when the snapshot is deleted. The volume itself is kept.
 
         `POST /delete-vm-volume-snapshot`, since CloudTower 3.0.0. Changes the server's state.
@@ -159,7 +159,7 @@ class VmVolumeSnapshotNamespace(Namespace):
         `.aggregate.count` of the answer.
 
         `POST /get-vm-volume-snapshots-connection`, since CloudTower 3.0.0.
-        Pass only `where`, because `first` may change the number.
+        Pass only `where`: `first` and `skip` may change the number.
 
         Args:
             where: Filter. Without a filter, all resources match.

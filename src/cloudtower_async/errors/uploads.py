@@ -36,9 +36,9 @@ class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             certainly no such chunk.
         pending_sha256: SHA-256 of the first `sent` + `pending` bytes of the file, in hexadecimal.
         chunks: Number of chunks that the server has certainly received.
-        count_base: Difference between the server's count of chunks and the field `chunks`. For
-            example, -1 if the server's count is 0 after the first chunk. None if the server does
-            not count chunks reliably.
+        count_base: The server's count of chunks minus the field `chunks`. For example, the value is
+            -1 if the server reports 0 chunks after the first chunk. None if the server does not
+            count chunks reliably.
         resent: Whether a chunk was resent. If so, the upload fails unless the new resource has
             exactly `size` bytes.
         existing_ids: Ids of the resources that existed before the upload. If the server does not

@@ -91,8 +91,9 @@ async def build_dashboard(
 ) -> Dashboard:
     """Read clusters, hosts, disks and alerts concurrently, and return a summary.
 
-    The CPU figures cover all SMTX OS clusters. The memory figures cover ELF clusters, and SMTX OS
-    clusters on VMware. For figures that are only partly known, see `Amount`.
+    The CPU figures cover all clusters of type SMTX OS. The memory figures cover all clusters with
+    the hypervisor ELF, and clusters of type SMTX OS with the hypervisor VMware. For figures that
+    are only partly known, see `Amount`.
 
     Args:
         tower: The session to read with.

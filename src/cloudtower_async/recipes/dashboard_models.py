@@ -21,7 +21,7 @@ class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class AlertSummary(msgspec.Struct, kw_only=True, frozen=True):
-    """Active alerts: their number, and a list for each severity with the newest alert first.
+    """Active alerts: their number, and a list for each severity. The newest alerts come first.
 
     If the caller chose clusters, alerts that belong to no cluster are missing.
     """
@@ -71,7 +71,7 @@ class MemorySummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class StorageSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Storage space for data in bytes, and usage of the space in percent.
+    """Storage space for data. Sizes are in bytes, and the usage is in percent.
 
     `failed` is space that is currently unusable. `available` is `total` minus `used` and `failed`.
     An overfull cluster counts as 0 available bytes, so that the cluster does not reduce the sum of
@@ -95,8 +95,8 @@ class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         hypervisor: Hypervisor, such as ``"ELF"``.
         connect_state: State of the connection from CloudTower to the cluster, such as
             ``"CONNECTED"``.
-        hosts: Number of hosts. If the server did not list all hosts of the cluster, the missing
-            hosts count, too, and their figures are unknown.
+        hosts: Number of hosts, including hosts that the server did not list. The figures of these
+            hosts are unknown.
         vms: Number of all VMs.
         running_vms: Number of running VMs.
         alerts: Number of active alerts.
@@ -130,7 +130,7 @@ class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
             ``"SSD"``, ``"NVMe_SSD"``, … The dict has every type that this version of the
             package knows, and every further type that the server reports.
         cpu: CPU of all SMTX OS clusters together.
-        memory: Memory of all ELF clusters, and of SMTX OS clusters on VMware, together.
+        memory: Memory of all clusters that `build_dashboard` counts, together.
         storage: Storage of all clusters that have storage, together.
     """
 

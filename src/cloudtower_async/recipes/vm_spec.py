@@ -1,4 +1,4 @@
-"""Descriptions of the disks and NICs of a new VM, and lookups in its cluster."""
+"""Disks and NICs of a new VM, and the cluster in which names are looked up."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ Disk: TypeAlias = NewDisk | ExistingVolume
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Cluster for a new VM, with lookups of resources in the cluster by name or id."""
+    """Cluster for a new VM. The methods find resources of the cluster by name or id."""
 
     tower: Cloudtower
     cluster: models.Cluster | models.NestedCluster

@@ -276,7 +276,10 @@ class _Queue:
                 self._overtaken_by_high[lower] += priority == "high"
 
     def _delay(self, now: float) -> float:
-        """Return the seconds until a waiting call can take a token, or 0 if no call needs one."""
+        """Return the seconds until a waiting call can take a token.
+
+        Return 0 if no call waits only for a token.
+        """
         delays = [
             delay
             for priority, lines in self._lines.items()

@@ -1,6 +1,7 @@
-"""Requests that record whether they may have been sent, and that refuse unclean connections.
+"""Requests that record whether they may have been sent, and refuse connections with stray bytes.
 
-A body records when it is written. A mutation is not resent if any byte of it may have been sent.
+The body of a request records when it is written. A mutation is not resent if any byte of it may
+have been sent.
 
 HTTP/1.1 matches responses to requests only by their order. If a server or a proxy sent a second
 response on an idle connection, the next request on this connection would receive the wrong

@@ -1,14 +1,19 @@
 """The change feed: iterate over all changes of a server, in order and without repetition.
 
-The feed is read in pages. The reader stores a revision as its cursor. A page with changes moves the
-cursor to the last change of the page. Each page also reports the current revision of the server.
-An empty page moves the cursor to the current revision that the page before it reported. The current
-revision that the empty page itself reports is not safe: the server first looks for changes, and
-then reads its current revision. A change may occur in between.
+Each response of the server is a page. A page contains changes and the current revision of the
+server. A cursor stores the revision up to which the feed was read.
 
-Several changes can have the same revision, and a page can end between these changes. So after a
-page with changes, the last revision is requested again, and changes that were already read are
-skipped. The revision only counts as completely read when the next page has no new changes.
+A page with changes moves the cursor to the revision of the last change. Several changes can have
+the same revision, and a page can end between these changes. So the next request includes this
+revision again, and the reader skips the changes that it has already read. When the next page
+contains no new changes, all changes of the revision were read.
+
+An empty page moves the cursor to the current revision that the previous page reported. The current
+revision of the empty page itself is not safe: the server first looks for changes, and then reads
+its current revision. A change may occur in between.
+
+The API does not document whether a page includes the changes of the requested start revision. The
+reader works in both cases.
 """
 
 from __future__ import annotations
@@ -54,9 +59,9 @@ _MOST = 1000
 """Number of changes to request per page, which is the server's maximum."""
 
 _GONE_AFTER = 5
-"""Number of consecutive 404 responses after which the server no longer counts as having a feed.
+"""Number of consecutive 404 responses after which the feed counts as missing.
 
-This limit only applies after a first successful response. Before it, one 404 response is enough.
+Before the first successful response, one 404 response is enough.
 """
 
 _DIGITS = 100
@@ -116,10 +121,12 @@ class Change:
     def old(self) -> msgspec.Struct | dict[str, object] | None:
         """Resource before the change, such as a `models.Vm`; None for an insertion.
 
-        The change feed contains rows of the server's database. A field that is not in the row is
-        None. These are mainly the fields for related resources, such as ``vm.cluster``.
-        `old_values` contains the ids of some related resources. For a relation or an unknown type,
-        this property is the same dict as `old_values`.
+        The server sends a row of its database. Fields that the row does not contain are None.
+        Most of them are fields for related resources, such as ``vm.cluster``. `old_values` contains
+        the ids of some related resources.
+
+        If the change is about a relation, or `models` has no class for `resource_type`, the value
+        of this property is the dict `old_values`.
         """
         return _resource(self.resource_type, self.old_values)
 
@@ -206,11 +213,11 @@ class _LostError(Exception):
 
 
 class _Page(NamedTuple):
-    """One answer of the feed.
+    """One response of the feed.
 
     Args:
         current: Current revision of the server.
-        compacted: Revision up to which the server has deleted the changes.
+        compacted: Revision up to which the server has deleted all changes.
         changes: Pairs of a revision and a change, sorted by revision.
         newest_first: Whether the server sent the newest change first.
     """
@@ -222,20 +229,21 @@ class _Page(NamedTuple):
 
     @property
     def is_full(self) -> bool:
-        """Whether the page is full, so that more changes may follow."""
+        """Whether the page contains the maximum number of changes. More changes may follow."""
         return len(self.changes) >= _MOST
 
 
 class _Cursor(NamedTuple):
-    """Position in the feed.
+    """Position in the feed, and start of the next request.
 
     Args:
-        revision: Revision of the last change.
+        revision: Revision up to which the feed was read.
         current: Current revision of the server, as reported by the last page.
-        read: How often each change of `revision` was read. None means that all changes of
-            `revision` were read.
-        offset: Number to add to `revision` to get the start of the next request. With -1, the
-            revision is requested again. With 1, the revision is skipped.
+        read: Keys of the changes of `revision` that were read, with the number of changes for each
+            key. None means that all changes of `revision` were read.
+        offset: The next request starts at `revision` + `offset`. With -1, the next page includes
+            the changes of `revision`. With 0, the next page includes them if the server includes
+            the start. With 1, which is only used for such a server, the next page excludes them.
         more: Whether the last page was full.
     """
 
@@ -246,7 +254,7 @@ class _Cursor(NamedTuple):
     more: bool = False
 
     def unread(self, page: _Page) -> list[tuple[int, Change]]:
-        """Return a page's changes that were not read before."""
+        """Return the changes of a page that were not read before."""
         read = None if self.read is None else self.read.copy()
         unread: list[tuple[int, Change]] = []
         for revision, change in page.changes:
@@ -261,7 +269,7 @@ class _Cursor(NamedTuple):
         return unread
 
     def after(self, page: _Page, unread: list[tuple[int, Change]]) -> _Cursor:
-        """Return the position after a page. `unread` contains the new changes on the page."""
+        """Return the cursor after a page. `unread` is the result of ``self.unread(page)``."""
         revision, offset = self.revision, 0
         read: Counter[_Key] | None = self.read
         if unread:
@@ -269,7 +277,9 @@ class _Cursor(NamedTuple):
         elif not page.changes:
             revision = max(revision, min(self.current, page.current))
         elif self.offset >= 0 and revision < page.current:
-            offset = 1  # otherwise, changes of this revision could fill each page
+            # The server includes the start. Without the offset, changes of this revision could fill
+            # each page.
+            offset = 1
         if revision != self.revision or read is None:
             read = Counter[_Key]() if unread else None
         if read is not None:
@@ -278,16 +288,16 @@ class _Cursor(NamedTuple):
 
 
 class Feed:
-    """Reader of the change feed. The reader remembers its position in the feed.
+    """Reader of the change feed, which stores its position in the feed.
 
     Args:
         executor: Executor of the calls.
         types: Resource types of the changes to read. None means all types.
-        since: Revision after which to start. With None, the reader starts after the revision that
-            is current when `anchor` is called.
-        interval: Seconds between two polls if `pauses` is None. After a full page, the next poll
-            follows immediately.
-        pauses: Iterator over the pauses between polls, in seconds. None means that each pause takes
+        since: Revision after which to start. None means the revision that is current when `anchor`
+            or `read` is first called.
+        interval: Seconds between two requests, unless `pauses` is passed. After a full page, the
+            next request follows immediately.
+        pauses: Iterator over the seconds between two requests. None means that each pause takes
             `interval` seconds.
     """
 
@@ -327,7 +337,9 @@ class Feed:
         return str(self._cursor.revision - self._cursor.more)
 
     async def anchor(self) -> int:
-        """Return the revision after which reading starts: `since`, or else the current revision.
+        """Return the revision after which the next changes are read.
+
+        On the first call without `since`, this is the current revision of the server.
 
         Raises:
             NoChangeFeed: The server has no change feed.
@@ -373,9 +385,8 @@ class Feed:
         unread = cursor.unread(page)
         newest = max([page.current, *(revision for revision, _ in page.changes)])
         is_out_of_range = not page.compacted <= cursor.revision <= newest
-        # The following changes cannot be requested. Either one revision has more changes than fit
-        # on a page, or the server ignores the start revision, or the server sends the newest
-        # changes first.
+        # No request returns the next changes. Either one revision has more changes than fit on a
+        # page, or the server ignores the start revision, or it sends the newest changes first.
         is_stuck = page.is_full and (not unread or page.newest_first)
         if is_out_of_range or is_stuck:
             raise self._resync(cursor, page)
@@ -391,10 +402,10 @@ class Feed:
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Request a page. After the server's first answer, also retry after transient errors.
+        """Request a page. After the first successful response, retry transient errors.
 
         Raises:
-            _LostError: The server no longer has all changes that follow `revision`.
+            _LostError: The server no longer has all changes that follow the start `revision`.
         """
         if not self.has_credential:
             raise NoChangeFeed(_NO_CREDENTIAL)
@@ -451,12 +462,12 @@ def _resource(
 
 
 def _decode(answer: dict[str, Any], revision: int | None) -> _Page:
-    """Decode an answer of the feed.
+    """Decode a response of the feed.
 
     Raises:
-        _LostError: The server no longer has all changes that follow `revision`.
-        ServerError: The answer reports another error.
-        ResponseDecodeError: The answer violates the schema.
+        _LostError: The server no longer has all changes that follow the start `revision`.
+        ServerError: The response reports another error.
+        ResponseDecodeError: The response violates the schema.
     """
     code: object = answer.get("ec")
     if error := answer.get("error"):

@@ -99,7 +99,7 @@ CLUSTER_STORAGE_USED = _family(
 )
 CLUSTER_STORAGE_FAILED = _family(
     "cluster_storage_failed_bytes",
-    "Failed data space of a cluster; it cannot be used now.",
+    "Data space that a cluster cannot use now because of a failure.",
     *_CLUSTER,
 )
 CLUSTER_STORAGE_AVAILABLE = _family(
@@ -129,7 +129,9 @@ HOST_MEMORY_USED = _family("host_memory_used_bytes", "Memory in use on a host.",
 HOST_STORAGE_CAPACITY = _family("host_storage_capacity_bytes", "Data capacity of a host.", *_HOST)
 HOST_STORAGE_USED = _family("host_storage_used_bytes", "Data space in use on a host.", *_HOST)
 HOST_STORAGE_FAILED = _family(
-    "host_storage_failed_bytes", "Failed data space of a host; it cannot be used now.", *_HOST
+    "host_storage_failed_bytes",
+    "Data space that a host cannot use now because of a failure.",
+    *_HOST,
 )
 
 # Other resources of a Tower.

@@ -37,7 +37,7 @@ class CapacityForecast(msgspec.Struct, kw_only=True, frozen=True, gc=False):
             ``not_growing``: the used space stays the same or shrinks. The other values mean that no
             forecast is possible. ``noise``: a straight line explains less than half of the variance
             of the used space, so there is no clear trend. ``too_few_points``: fewer than 12 values,
-            or values from less than 20 hours. ``unknown_capacity``: the cluster reports no
+            or values that span less than 20 hours. ``unknown_capacity``: the cluster reports no
             capacity, or no used space.
         capacity: Usable space in bytes: the total, without space that has failed. None if unknown.
         used: Used space in bytes; None if unknown.

@@ -64,8 +64,8 @@ async def measure_nic_errors(
     """Measure how much the error counters of the hosts' NICs have grown.
 
     Counters start at 0 again when a host restarts. The growth is the sum of all increases, so
-    errors before and after a restart count. Errors between the last recorded value and a restart
-    are not counted.
+    it includes the errors before and after a restart. Errors between the last recorded value and a
+    restart are not counted.
 
     Args:
         tower: Session to read with.

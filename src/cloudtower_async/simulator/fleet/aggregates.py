@@ -137,7 +137,7 @@ def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - int or float, dependin
 
 
 def _share(vm: Document, amount: str, percentage: str) -> float:
-    """Return the memory or CPU that a VM uses, in the unit of the field `amount`.
+    """Return the memory or CPU that a VM uses, in the unit of the total amount.
 
     Args:
         vm: The VM.

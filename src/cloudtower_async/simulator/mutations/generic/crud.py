@@ -1,7 +1,7 @@
 """Mutations that create, update and delete resources as the schema describes.
 
 The response type of an operation names the resource type. The keys of the body are names of fields
-and relations. `schema_overrides` lists the exceptions.
+and relations. `schema_overrides` lists the mutations that differ.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def _size(context: Context, vm: Document) -> int:
 
 
 def _local_parts(context: Context, vm: Document) -> Fields:
-    """Convert the disks and NICs of a VM to the format of templates in a cluster."""
+    """Convert the disks and NICs of a VM to the format of cluster-local VM templates."""
     store = context.store
     disks = _disks(context, vm)
     for disk in disks:
