@@ -78,7 +78,7 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
         return ": ".join(parts)
 
     def _content(self) -> str:
-        """Return the body without its filter, as one line of text. The text can be empty."""
+        """Return `body` without its filter, as one line of text. The text can be empty."""
         body = self.body
         if isinstance(body, dict):
             fields = cast("dict[str, object]", body)
@@ -90,8 +90,9 @@ class PlannedMutation(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(Sequence[PlannedMutation]):
     """The mutations that a session in plan mode did not send, in the order of the calls.
 
-    ``str(plan)`` has one line for each mutation. The line names at most five of the resources,
-    followed by the number of further resources. `PlannedMutation.resources` has all of them.
+    ``str(plan)`` has one line for each mutation. The line names at most five
+    resources to change and five to create, and gives the number of the others. `PlannedMutation`
+    has all of them.
     If the mutation's filter matches nothing, the line contains ``no resource matches``. If it is
     not known what the mutation would change, the line contains ``affected resources unknown``.
     """
@@ -103,9 +104,9 @@ class Plan(Sequence[PlannedMutation]):
     def resource_ids(self) -> frozenset[str]:
         """Ids of all resources that the plan would change, and ids of all placeholders.
 
-        A placeholder stands for a resource that the plan would create. To find out whether two dry
-        runs would change the same resources, compare these ids. Leave out the placeholders (see
-        `is_placeholder`), because their ids differ in each dry run.
+        A placeholder stands for a resource that the plan would create. To find out whether two
+        plans would change the same resources, compare these ids. Leave out the placeholders (see
+        `is_placeholder`), because each plan has its own placeholders.
         """
         return frozenset(
             one.id for each in self._mutations for one in (*each.resources, *each.creates)

@@ -103,7 +103,7 @@ class Call(msgspec.Struct, Generic[R], gc=False):
         locked_at: Time of the first response that said that a resource is locked.
         logged_in: Whether the session has logged in again for this call.
         turned: Whether the call has switched to the other node of a pair.
-        polling: Whether the call is retried like a background poll.
+        polling: Whether the call is a poll, which is retried after more kinds of failure.
         status: HTTP status of the latest response.
         request_id: Header ``x-tower-request-id`` of the latest response.
     """
@@ -132,7 +132,7 @@ class Mode(Protocol):
     """Mode in which a session does not send some calls.
 
     Attributes:
-        name: Value of the option ``mutations``.
+        name: Value of the option ``mutations``: ``"refuse"`` or ``"plan"``.
     """
 
     @property
@@ -143,11 +143,11 @@ class Mode(Protocol):
         ...
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise an error if a repeated query waits for a condition that can never occur.
+        """Raise an error if a wait may never end, because this mode does not send some calls.
 
         Args:
-            operation: Name of the repeated query.
-            where: Filter of the query.
+            operation: Query that the wait repeats.
+            where: Filter of the repeated query.
             seen: Ids of the resources that the query found.
         """
         ...
@@ -159,7 +159,7 @@ class Mode(Protocol):
         arguments: object,
         options: Mapping[str, Any],
     ) -> Any:  # noqa: ANN401 - the operation determines the type
-        """Return the answer of a call that this mode does not send, or raise an error.
+        """Return the answer for a call that is not sent to the server, or raise an error.
 
         Args:
             executor: Executor of the call.
@@ -184,7 +184,7 @@ class Executor:
         lock_timeout: Maximum number of seconds to wait for resources that the server has locked.
         strict: Whether to raise an error for an answer that violates the API schema.
         validate: Whether to raise an error for arguments that violate the API schema.
-        headers: Headers of calls in addition to the session's headers.
+        headers: Headers that `Cloudtower.with_options` adds to the headers of the session.
         priority: Priority of all calls. None means that each kind of call has a default priority.
         retry: Retry policy.
         budget: Retry budget of the session.
@@ -219,12 +219,12 @@ class Executor:
         self._held: Secrets | None = None
 
     def with_defaults(self, options: Mapping[str, Any]) -> Self:
-        """Return an executor that has other options, and shares the connections and limits.
+        """Return a copy with other options. It shares the connections of this executor.
 
         Args:
             options: Checked options of `ScopedOptions`. An option replaces the attribute of the
-                same name. Headers, middleware, limits and the retry budget are combined with the
-                session's values.
+                same name. Headers, middleware, limits and the retry budget apply in addition to
+                those of this executor.
         """
         other = copy.copy(self)
         for name in options.keys() - _LIMITS:
@@ -243,15 +243,15 @@ class Executor:
 
     @property
     def load(self) -> tuple[int, int]:
-        """Number of requests in progress, and number of requests in the queue of the session."""
+        """Number of the session's requests in progress, and number of its waiting requests."""
         return self._limits.active, self._limits.queued
 
     def for_polls(self) -> Self:
-        """Return an executor for polls that callers wait for. Its default priority is high."""
+        """Return an executor for polls of tasks and resources, with the default priority high."""
         return self.with_defaults({"priority": self.priority or "high"})
 
     def is_transient(self, error: CloudtowerError) -> bool:
-        """Return whether to repeat a background poll after this error."""
+        """Return whether to repeat a poll, such as a query of tasks, that failed with `error`."""
         return is_transient(error, can_log_in=self.authenticator.can_log_in)
 
     async def log_in(self) -> str:
@@ -328,9 +328,9 @@ class Executor:
             timeout: Time-out in seconds for the whole call: login, connecting, retries and reading
                 the response. Waits for locked resources do not count. None uses the session's
                 time-out.
-            checked: Whether the arguments were already checked, so that no other check is needed.
-            polling: Whether to retry a query like a background poll, which is retried after more
-                kinds of failure than other queries.
+            checked: Whether the caller has already checked the arguments.
+            polling: Whether the call is a poll. Polls are retried after more kinds of failure than
+                other queries.
 
         Raises:
             CallError: The call failed. The class of the error names the reason.
@@ -481,7 +481,7 @@ class Executor:
     async def _load(self, operation: Operation[R], arguments: object) -> None:
         """Load the types that the first call of an operation needs, in a thread of its own.
 
-        The threads of anyio's thread pool may all be waiting for calls of this session.
+        All threads of anyio's pool may wait for this session, so that none would become free.
         """
         self.transport.running_loop()
         async with self._loading:
@@ -684,7 +684,7 @@ class Executor:
         return pause
 
     def _final_error(self, call: Call[R], failure: CallError, action: RetryAction) -> CallError:
-        """Return the error to raise, after adding all known details of the call."""
+        """Return `failure` with details of the call, or `OutcomeUnknown` in its place."""
         failure.attempts = call.attempts
         if failure.operation == LOGIN and call.operation.name != LOGIN:
             failure.attempts = max(self.authenticator.tries - call.login_tries, 1)
@@ -721,15 +721,12 @@ class Executor:
 
 
 def _usual_priority(call: Call[R]) -> Priority:
-    """Return the default priority of a call: ``"normal"`` for queries, ``"high"`` for other calls.
-
-    Polls have the priority ``"high"``, although they are queries.
-    """
+    """Return ``"high"`` for mutations, uploads and polls, and ``"normal"`` for other queries."""
     return "high" if call.polling or call.operation.kind is not Kind.QUERY else "normal"
 
 
 def _load_types(operation: Operation[R], arguments: object, validate: bool) -> None:
-    """Load the types of an operation's answer, and the types of the keys in `arguments`."""
+    """Load the types of an operation's answer and of the given arguments."""
     _ = operation.decoder
     with suppress(InvalidInput):  # a later check raises this error again
         check(operation, arguments, validate=validate)
@@ -741,7 +738,7 @@ def _all_hidden(value: object) -> object:
 
 
 def _prepare(call: Call[R], arguments: object) -> None:
-    """Set the attributes `content`, `headers` and `marks` of a call, according to its arguments."""
+    """Set the content, the headers and the file positions of a call from its arguments."""
     if arguments is None:
         return
     carries = call.operation.carries

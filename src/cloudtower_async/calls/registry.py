@@ -44,7 +44,7 @@ def operation_at(path: str) -> Operation[Any]:
 
 
 def reader(struct: str) -> Operation[Any]:
-    """Return the query that reads resources by their ids.
+    """Return the query that reads resources by their ids, such as ``GET_VMS`` for ``"Vm"``.
 
     Args:
         struct: Name of the struct that a mutation returns, such as ``"Vm"`` or ``"DeleteVm"``.
@@ -108,8 +108,8 @@ def namespace_class(namespace: str) -> type[Namespace]:
 class namespace_property(functools.cached_property[Namespace]):  # noqa: N801 - used as a decorator
     """Attribute of a session that holds a namespace. The namespace is created at first use.
 
-    For example, ``tower.vm`` is an instance of `VmNamespace`, and ``Cloudtower.vm`` is the class
-    `VmNamespace`. Therefore ``create_autospec(Cloudtower)`` knows the methods. Type checkers see a
+    For example, ``tower.vm`` is an instance of `VmNamespace`. ``Cloudtower.vm`` is the class
+    `VmNamespace`, so that ``create_autospec(Cloudtower)`` has its methods. Type checkers see a
     property.
     """
 

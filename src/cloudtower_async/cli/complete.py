@@ -89,7 +89,7 @@ class Typed(NamedTuple):
 
     Attributes:
         path: The command: ``"vm start"``.
-        command: Entry of the command in the table.
+        command: The command's entry in `command_table`.
         positionals: Positional arguments before the word.
         options: Values of the options that were typed, by name: ``--output``, also for ``-o``.
         word: The word to complete.
@@ -164,7 +164,7 @@ def candidates(words: Sequence[str]) -> dict[str, str] | None:
 
 
 def parse_words(words: Sequence[str], table: Mapping[str, Command]) -> Typed:
-    """Parse the words into a command, its values, and the argument or option of the last word."""
+    """Parse a command line without the program name. The last word is the word to complete."""
     path, command = "", table[""]
     positionals: list[str] = []
     options: dict[str, list[str]] = {}
@@ -231,7 +231,10 @@ def split_line(line: str) -> list[str]:
 
 
 def _divided(word: str, breaks: str) -> int:
-    """Return the length of the part of `word` that bash keeps when it inserts a candidate."""
+    """Return the length of the start of `word` that bash keeps: 8 for ``--where=na``.
+
+    bash replaces only the text after the last ``=`` or ``:`` that is in `breaks`.
+    """
     return max((word.rfind(character) + 1 for character in breaks if character in "=:"), default=0)
 
 
@@ -269,9 +272,9 @@ def _values(typed: Typed, value: Value, part: str) -> Iterable[tuple[str, str]] 
 
 
 def _named(typed: Typed, name: str) -> str | None:
-    """Return the kind of resource that a value names: ``"clusters"`` for ``--cluster``.
+    """Return the kind of resource that an argument or option takes.
 
-    Return None if the value does not name a resource.
+    For example, ``--cluster`` takes ``"clusters"``. Return None if `name` takes no resource.
     """
     group = typed.path.partition(" ")[0]
     # The option ``--source`` is an authentication source. The argument ``source`` is a VM.

@@ -45,7 +45,7 @@ def field_docs(kind: type[Any]) -> Mapping[str, FieldDoc] | None:
 
 @functools.cache
 def _documented(module: str) -> Mapping[str, Mapping[str, FieldDoc]] | None:
-    """Return the documentation of all classes of a module, by class and field name.
+    """Return the documentation of all fields in a module, by class name and by field name.
 
     Return None if the source code is not installed.
     """

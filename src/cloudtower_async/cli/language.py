@@ -81,7 +81,7 @@ def key_of(text: str, context: str = "") -> str:
 
 
 def mark(text: str) -> str:
-    """Mark a text for the translation catalog. `tr` translates it later."""
+    """Return `text` unchanged. The call marks it for the catalog; `tr` translates it later."""
     return text
 
 
@@ -114,7 +114,7 @@ def use_environment() -> None:
 
 
 def take_option(arguments: Sequence[str]) -> list[str]:
-    """If ``--language`` is among the arguments, choose the requested language.
+    """If ``--language`` is among the arguments, use the requested language from now on.
 
     Returns:
         The arguments without ``--language`` and its value.
@@ -157,7 +157,7 @@ def language_of(environment: Mapping[str, str]) -> Language:
 
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the value of the last ``--language`` option, or None, and all other arguments."""
+    """Return the value of the last ``--language`` (None if missing), and the other arguments."""
     option: str | None = None
     others: list[str] = []
     rest = iter(arguments)

@@ -127,10 +127,9 @@ def _completed(options: ConnectOptions, known: Profile | None) -> ConnectOptions
 
 
 def _renewed(options: ConnectOptions, stored: Mapping[str, Profile]) -> str:
-    """Return the default name of the profile to store.
+    """Return the name of the profile to store if the user gives none.
 
-    The default is the current profile if it is for the same server, otherwise the profile
-    `DEFAULT`.
+    This is the current profile if it is for the same server, otherwise `DEFAULT`.
     """
     current = current_profile()
     endpoint = options.endpoint or os.environ.get("CLOUDTOWER_ENDPOINT")

@@ -139,8 +139,8 @@ def _settings(options: Mapping[str, Sequence[str]]) -> dict[str, Any] | None:
 def _ask(resource: str, part: str, settings: Mapping[str, Any]) -> tuple[list[str], bool] | None:
     """Return names of resources, and whether these are all names on the server.
 
-    If there are too many names, return only names that begin with `part`. If the server fails or is
-    too slow, return None.
+    If the server has `_MAX_NAMES` names or more, return only names that begin with `part`. If the
+    server fails or is too slow, return None.
     """
     import anyio
     import msgspec

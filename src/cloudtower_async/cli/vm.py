@@ -608,7 +608,7 @@ async def _targets(
 
 
 def vm_targets(vms: Sequence[Any]) -> list[ChangeTarget]:
-    """Return VMs as targets of a change. The state of a VM is shown unless the VM is stopped."""
+    """Return a `ChangeTarget` for each VM. The target of a stopped VM has no state to show."""
     return [
         ChangeTarget(
             one.name or one.id,
@@ -627,7 +627,7 @@ def _state(status: object) -> str:
 
 
 def new_targets(command: str, names: Sequence[str]) -> list[ChangeTarget]:
-    """Return targets for resources that the command will create.
+    """Return a `ChangeTarget` for each name of a VM that the command will create.
 
     Raises:
         UsageError: `names` is empty or contains a name twice.

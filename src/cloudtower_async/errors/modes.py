@@ -34,7 +34,7 @@ class MutationRefused(CloudtowerError):
 
 
 class PlanEnded(CloudtowerError):
-    """A call in plan mode has no known answer, because it depends on a planned mutation.
+    """The answer to a call in plan mode depends on a planned mutation, so it is unknown.
 
     The server was not changed.
 

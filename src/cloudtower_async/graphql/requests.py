@@ -122,7 +122,7 @@ _RAW: Operation[bytes] = Operation(NAME, "", Kind.MUTATION, lambda: bytes, root=
 
 
 def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> dict[str, Any]:
-    """Pass the body of a mutation's answer to `take`, then decode it.
+    """Pass the body of a mutation's answer to `take`, and return the decoded body.
 
     Raises:
         OutcomeUnknown: The body is not a GraphQL answer.
@@ -142,7 +142,7 @@ def _taken(executor: Executor, body: bytes, take: Callable[[bytes], None]) -> di
 
 
 def _is_refusal(error: GraphQLError, kind: Kind) -> bool:
-    """Return whether the server refused the token and certainly changed nothing."""
+    """Return whether the server refused the token, and a mutation certainly changed nothing."""
     refusals = [_refuses_token(one) for one in error.errors]
     if kind is Kind.QUERY:
         return any(refusals)
@@ -158,9 +158,9 @@ def _refuses_token(error: dict[str, Any]) -> bool:
 
 
 def _may_be_done(error: GraphQLError) -> bool:
-    """Return whether the server may have carried out part of a mutation despite the errors.
+    """Return whether a mutation that failed with `error` may have changed the server.
 
-    A server makes the change before it reads the fields of the result, so an error in such a field
+    A server makes the change before it reads the fields of the result. An error in such a field
     comes after the change.
     """
     data = error.data
@@ -172,7 +172,7 @@ def _may_be_done(error: GraphQLError) -> bool:
 
 
 def _parts(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a GraphQL error that may contain an error code or a status."""
+    """Yield a GraphQL error and the objects in it that may contain an error code or a status."""
     yield error
     extensions: object = error.get("extensions")
     if isinstance(extensions, dict):

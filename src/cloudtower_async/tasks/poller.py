@@ -104,7 +104,7 @@ class TaskPoller:
             raise another(subscription.lost)
 
     def _expect(self, subscription: TaskSubscription) -> None:
-        """Wake the leader if it would sleep past the time at which the subscription is due."""
+        """Wake the leader if it would sleep past the next poll of the subscription."""
         if subscription.due < self._sleeps_until and self._leader is not None:
             self._leader.wake()
 
@@ -134,7 +134,7 @@ class TaskPoller:
             self._failures.clear()
 
     def _send_requests(self, group: TaskGroup) -> None:
-        """Request all due tasks with as few requests as possible, and each task only once."""
+        """Query the tasks of all subscriptions whose next poll is due, each task only once."""
         now = anyio.current_time()
         waiters: Waiters = {}
         for subscription in self._subscriptions:
@@ -156,7 +156,7 @@ class TaskPoller:
         subscriptions: set[TaskSubscription],
         started: float,
     ) -> None:
-        """Request the states of some tasks, and record each state in the waiting subscriptions."""
+        """Query some tasks, and pass the state of each task to its subscriptions."""
         tasks: dict[str, Task] = {}
         error: CloudtowerError | None = None
         self._executor.transport.counts.polls += 1
@@ -191,9 +191,9 @@ class TaskPoller:
                 subscription.wake()
 
     def _is_lost(self, error: CloudtowerError, now: float) -> bool:
-        """Return whether a poll has failed with a permanent error.
+        """Return whether the error of a poll is permanent. If it is transient, log a warning.
 
-        For a transient error, log a warning, but at most once in `_WARN_EVERY` seconds.
+        There is at most one warning in `_WARN_EVERY` seconds.
         """
         if not self._executor.is_transient(error):
             return True

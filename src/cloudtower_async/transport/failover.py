@@ -39,7 +39,7 @@ class Endpoints:
     The first caller that needs the address of the active node probes all nodes at once, and all
     other callers wait for the result. There is no background task. If the first caller is
     cancelled, the next caller probes the nodes. If no node or more than one node is active, all
-    waiting callers get the error. A session with a single address never probes this address.
+    waiting callers get the error. If the session has a single address, `find` does not probe it.
 
     Args:
         transport: Transport to the servers, with the settings of the session.
@@ -69,11 +69,9 @@ class Endpoints:
         return self.several and self._failover != "manual"
 
     def forget(self, endpoint: str) -> None:
-        """Forget a node that refused a call or is unreachable. The next call then starts a search.
+        """Forget the node at `endpoint`, which failed, so that the next call starts a search.
 
-        Args:
-            endpoint: Address of the node. If a search has found another node in the meantime, the
-                other node stays the active node.
+        This has no effect if `follows` is False or another node is now the active node.
         """
         if self.follows and self.active == endpoint:
             self.active = None
@@ -106,7 +104,7 @@ class Endpoints:
         raise another(outcome)
 
     async def ping(self, seconds: float) -> str:
-        """Check that the server is ready, or that exactly one node of the pair is active.
+        """Check that the server is ready. In a pair, exactly one node must be active.
 
         Unlike `find`, this method does not change which node receives the calls.
 

@@ -7,8 +7,8 @@ Three rules decide which parts of JSON and other texts are redacted:
   redacted, too.
 - Tokens, API keys, tickets and ``Authorization`` headers of the session are redacted everywhere.
 - A password is redacted everywhere if it cannot occur in ordinary text, such as a sentence, a name
-  or a version. Other passwords are only redacted by the first rule. Elsewhere, stars could reveal
-  them: the text "the user name or the *** is wrong" would reveal the password "password".
+  or a version. Other passwords are only redacted by the first rule, because a redacted text
+  could reveal them: "the user name or the *** is wrong" would reveal the password "password".
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Mask:
         self._secrets = sorted(spellings, key=len, reverse=True)
 
     def add_password(self, password: str | None, *, passing: bool = False) -> None:
-        """Redact a password everywhere, unless a sentence may contain the password by chance.
+        """Redact a password wherever it appears, unless it may be part of an ordinary sentence.
 
         Args:
             password: Password to redact. The value None is ignored.
@@ -209,10 +209,9 @@ def _is_suspicious(name: str) -> bool:
 
 
 def _is_distinctive(password: str) -> bool:
-    """Return whether a password cannot be part of a sentence, a name or a version by chance.
+    """Return whether a password is too irregular for a sentence, a name or a version.
 
-    The criterion is the number of alternations between letters, digits and symbols within the words
-    of the password.
+    Its words then have at least five changes between letters, digits and symbols: ``a1b2c3``.
     """
     if any(map(str.isspace, password)):
         return False

@@ -108,13 +108,13 @@ class _File:
 
 
 class _Stream:
-    """Async iterator of the content, in pieces of any size.
+    """Stream to upload.
 
-    The source is only iterated in the caller's asyncio task, because generators may depend on the
+    The stream is only iterated in the caller's asyncio task, because generators may depend on the
     task that runs them.
 
     Args:
-        source: The iterator.
+        source: Async iterator of the content, in pieces of any size.
     """
 
     def __init__(self, source: AsyncIterable[bytes | bytearray | memoryview]) -> None:
@@ -123,7 +123,7 @@ class _Stream:
         self.modified_ns: int | None = None
 
     async def open(self) -> None:
-        """Return None, because the size of a stream is unknown. A stream is already open."""
+        """Return None, which means that the size is unknown. A stream is already open."""
 
     async def read(self, number: int) -> bytes:
         """Return the next `number` bytes, or fewer bytes at the end."""
@@ -228,7 +228,7 @@ class Source:
         return self._digest.hexdigest()
 
     async def close(self) -> None:
-        """Close the source, except a file that the caller opened. The call can be repeated."""
+        """Close the source. A file that the caller opened stays open. The call can be repeated."""
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await self._inner.close()
 

@@ -188,9 +188,9 @@ class Watch(Generic[R]):
         Enter the subscription with ``async with``, and iterate over it. The iteration yields the
         current state of the view immediately, and then the new state after each change. A state is
         a read-only mapping of the resources by id. A slow subscriber gets the latest state instead
-        of a backlog. One of the waiting subscribers sends the polls for all. If no subscriber is
-        waiting, no request is sent. Leaving the view ends the iteration of every subscriber. Do not
-        iterate over the view itself while it has subscribers.
+        of a backlog. One of the waiting subscribers sends the polls for all subscribers. If no
+        subscriber is waiting, no request is sent. Leaving the view ends the iteration of every
+        subscriber. Do not iterate over the view itself while it has subscribers.
 
         Example:
             ::
@@ -248,9 +248,9 @@ class Watch(Generic[R]):
         return MappingProxyType(dict(self._view))
 
     async def _follow(self) -> None:
-        """Do the step that is due: read resources, wait for changes, or wait for the next poll.
+        """Do the next step: read resources, wait for changes, or wait until the next poll.
 
-        If a later step is cancelled, the results of this step are kept.
+        If the caller is cancelled during a later step, the results of this step are kept.
         """
         if self._stale:
             found = await self._relist()
@@ -302,8 +302,8 @@ class Watch(Generic[R]):
     def _touch(self, one: str, action: str) -> None:
         """Mark the resource with the id `one` to be read again.
 
-        `action` is the action of its change, such as ``"INSERT"``, or empty if a related resource
-        was changed.
+        `action` is the kind of change, such as ``"INSERT"``. It is empty if a related resource
+        changed.
         """
         if action == "DELETE":
             self._late.pop(one, None)
@@ -314,10 +314,10 @@ class Watch(Generic[R]):
             self._touched.setdefault(one, one in self._view)
 
     def _expect(self, ids: Mapping[str, bool], found: Mapping[str, R]) -> None:
-        """Record resources that the server should list, but that are missing from `found`.
+        """Add resources to `_late` that the server should list, but that are missing from `found`.
 
-        These resources have the value True in `ids`. Servers may list a new resource up to a minute
-        late, and the feed does not report when it appears.
+        The server should list the ids whose value in `ids` is True. Servers may list a new resource
+        up to a minute late, and the feed does not report when the resource appears.
         """
         for one in self._late.keys() & found.keys():
             del self._late[one]
@@ -332,11 +332,11 @@ class Watch(Generic[R]):
 
     @property
     def _look_interval(self) -> float:
-        """Seconds between two attempts to find resources that the server did not list."""
+        """Seconds between two queries for the resources in `_late`."""
         return max(self._interval, self._grace / _LOOKS)
 
     async def _look_again(self) -> None:
-        """Read resources that the server did not list. Give up after the grace period."""
+        """Query the resources in `_late` by id. Give up on each after its grace period."""
         now = anyio.current_time()
         for ids in batches(list(self._late)):
             found = await self._read(ids)
@@ -349,8 +349,8 @@ class Watch(Generic[R]):
     def _relist_later(self) -> None:
         """Schedule another read of all resources after the grace period.
 
-        The feed does not report when the server lists a resource that changed shortly before a
-        read.
+        If a resource changes shortly before a read, the server may list the change only after the
+        read. The feed does not report such a late change.
         """
         if self._feed is not None and self._grace:
             self._relist_at = anyio.current_time() + self._grace
@@ -365,7 +365,7 @@ class Watch(Generic[R]):
     async def _look_for_feed(self) -> None:
         """Try the change feed again after every tenth poll.
 
-        The status 404, after which the feed is no longer used, may have come from a proxy.
+        A proxy may have sent the status 404 that made the view stop using the feed.
         """
         self._polls_left -= 1
         feed = self._new_feed()
@@ -401,9 +401,9 @@ class Watch(Generic[R]):
         method: Callable[..., Awaitable[list[R]]],
         query: Mapping[str, Any],
     ) -> SharedReads[R] | None:
-        """Return the `SharedReads` that reads the resources for this view and other views.
+        """Return the reader that this view shares with other views of resources by id.
 
-        Return None if the filter of the view does not consist of only ``id`` or only ``id_in``.
+        Return None if the filter of the view is not ``{"id": …}`` or ``{"id_in": […]}``.
         """
         where = self._query.where or {}
         named = self._query.ids if "id_in" in where else [where.get("id")]

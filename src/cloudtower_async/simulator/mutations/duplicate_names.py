@@ -59,7 +59,7 @@ def taken_name(
 ) -> Failure | None:
     """Return the failure of a task if a name is in use, or None if the name is free.
 
-    The arguments are those of `check_name`, but this function never rejects the request.
+    Unlike `check_name`, which has the same arguments, this function never rejects the request.
     """
     if resource not in _CODES:
         return None

@@ -131,12 +131,12 @@ def _gpu_vms(context: RequestContext) -> object:
 def _in_full(
     context: RequestContext, resource: str, field: str, other: str
 ) -> list[dict[str, Any]]:
-    """Return the documents that match the filter, with all fields of related documents.
+    """Return the documents that match the body's filter, with all fields of related documents.
 
     Args:
         context: Context of the request.
         resource: Resource type of the documents.
-        field: Relation to the related documents.
+        field: Relation to the related documents, such as ``gpu_devices``.
         other: Resource type of the related documents.
     """
     store = context.store

@@ -71,9 +71,9 @@ def compile_where(where: object, resource: str, sources: Sources, path: str = "w
 
 
 def pinned_ids(where: object) -> list[str] | None:
-    """Return the ids in the keys ``id`` or ``id_in`` of a filter, or None without these keys.
+    """Return the ids in the key ``id`` or ``id_in`` of a filter, or None without such a key.
 
-    Only documents with these ids can match, but the other conditions must still be tested.
+    Only documents with these ids can match. The caller must still test the rest of the filter.
     """
     if not isinstance(where, dict):
         return None

@@ -50,10 +50,7 @@ def _excluded(context: Context, resource: str, data: Mapping[str, Any], value: o
 
 
 def _policy(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """Return a storage policy and its properties, as fields of a volume.
-
-    An example of a policy is ``REPLICA_2_THIN_PROVISION``.
-    """
+    """Return the fields of a volume for a policy such as ``REPLICA_2_THIN_PROVISION``."""
     del context, data, resource
     return {"elf_storage_policy": value, **storage_policy(value)}
 
@@ -92,7 +89,7 @@ def _two_languages(field: str) -> FieldRule:
 
 
 def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list[Body]) -> Fields:
-    """Convert the steps of a task in a body to the form that responses contain."""
+    """Convert the steps of a task from the form of requests to the form of responses."""
     del context, resource, data
     blank = {"current": None, "per_second": None, "total": None, "unit": None}
     shown = [{**blank, "finished": step["finished"], "key": step["key"]} for step in value]
@@ -100,7 +97,7 @@ def _steps(context: Context, resource: str, data: Mapping[str, Any], value: list
 
 
 def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value: str) -> Fields:
-    """Convert a time of day from the form ``10:30`` to the object that responses contain."""
+    """Convert ``"10:30"`` to the field ``exec_h_m`` with ``{"hour": 10, "minute": 30}``."""
     del context, resource, data
     hour, _, minute = value.partition(":")
     if not (hour.isdecimal() and minute.isdecimal()):
@@ -111,9 +108,10 @@ def _time_of_day(context: Context, resource: str, data: Mapping[str, Any], value
 def _services(
     context: Context, resource: str, data: Mapping[str, Any], value: list[Body]
 ) -> Fields:
-    """Convert service groups from a list to the object that responses contain.
+    """Return the fields of a log collection for the service groups in a request.
 
-    In addition, return the names of the groups as ``groups``, and all services as ``services``.
+    ``service_groups`` has the services by group, ``groups`` the group names, and ``services`` all
+    services.
     """
     del context, resource, data
     groups: dict[str, list[str]] = {part["group_name"]: part.get("services", []) for part in value}
@@ -203,7 +201,7 @@ _DEFAULTS: Mapping[str, Fields] = {
 
 
 def defaults(store: Store, resource: str, document: Document, given: Fields) -> Fields:
-    """Return the server's defaults for a new document. Skip the fields that the body sets."""
+    """Return the server's defaults for a new document, without the fields in `given`."""
     found = {**_DEFAULTS.get(resource, {}), **_named_after(resource, document)}
     found |= volume_snapshots.frozen_fields(store, resource, document)
     if resource == "VmVolume" and "elf_storage_policy" not in given:
@@ -233,7 +231,7 @@ def _named_after(resource: str, document: Document) -> Fields:
 
 
 def follow(context: Context, path: str, resource: str, document: Document, data: Body) -> None:
-    """Apply the effects that an operation has in addition to setting fields.
+    """Apply the effects of an operation other than setting fields, such as a new password.
 
     This function runs when the task of the operation ends.
     """

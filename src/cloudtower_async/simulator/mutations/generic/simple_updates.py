@@ -29,8 +29,8 @@ class Action:
         path: Path of the operation.
         values: Function that returns the new field values. Its arguments are the context, the
             document, and the member ``data`` of the body.
-        follow: Function that applies all other effects of the operation. Its arguments are the
-            arguments of `values`.
+        follow: Function that applies all other effects of the operation. It has the same arguments
+            as `values`.
     """
 
     path: str
@@ -71,14 +71,14 @@ def _sets(**values: object) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _regular(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that converts `data` to field values."""
+    """Return a function that converts ``data`` of a body to field values of a document."""
     return lambda context, document, data: to_fields(
         context, resource, data, schema_overrides.RULES
     )
 
 
 def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that adds the documents in `data` to relations."""
+    """Return a function that adds the ids in ``data`` of a body to relations of a document."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -91,7 +91,7 @@ def _with_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
 
 
 def _without_these(resource: str) -> Callable[[Context, Document, Body], Fields]:
-    """Return a function for `Action.values` that removes the documents in `data` from relations."""
+    """Return a function that removes the ids in ``data`` from relations of a document."""
 
     def values(context: Context, document: Document, data: Body) -> Fields:
         found = to_fields(context, resource, data, schema_overrides.RULES)
@@ -145,10 +145,7 @@ def _sriov(context: Context, document: Document, data: Body) -> Fields:
 
 
 def _copy_images(context: Context, document: Document, data: Body) -> None:
-    """Copy a content library image, as an ELF image, to the clusters in `data`.
-
-    Clusters that already have a copy are skipped.
-    """
+    """Add an ``ElfImage`` document for each cluster in `data` that has no copy of an image."""
     store = context.store
     images = [store.get("ElfImage", one) for one in document.get("elf_images") or ()]
     there = {image["cluster"] for image in images}

@@ -21,7 +21,9 @@ _ENDINGS = {"QCOW2": "qcow2", "RAW": "raw", "VMDK": "vmdk", "OVF": "vmdk"}
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """Handler of an operation that exports resources to files. The task adds the files at its end.
+    """Handler of an operation that exports resources to files.
+
+    When its task ends, the handler adds the files to a ``VmExportFile`` document.
 
     Args:
         mutation: Name of the mutation on the server.
@@ -73,7 +75,7 @@ class _Export:
 
 
 def _files(context: Context, resource: str, source: Document, kind: str) -> list[dict[str, Any]]:
-    """Return one file for each disk. For the format OVF, return a descriptor file as well."""
+    """Return a file for each disk of `source`, and for the format OVF a descriptor file."""
     if resource == "Vm":
         disks = [(one["name"], one["used_size"]) for one in volumes_of(context.store, source)]
     elif resource == "VmVolume":
