@@ -308,7 +308,7 @@ class Cloudtower(Namespaces):
             raise TypeError("a session is asynchronous: use `async with Cloudtower(...) as tower:`")
 
         def __exit__(self, *_: object) -> None:
-            """Do nothing. Without this method, a plain ``with`` would not call `__enter__`."""
+            """Do nothing. Python calls `__enter__`, which raises, only if `__exit__` exists."""
 
     def with_options(self, **options: Unpack[ScopedOptions]) -> Self:
         """Return a session with other options for a part of the program.
@@ -371,8 +371,8 @@ class Cloudtower(Namespaces):
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method, such as ``where`` and ``order_by``. ``first`` is the
                 maximum number of resources in total. Without ``order_by``, the resources have the
-                order of the ids in ``id_in``. If the filter has no ``id_in``, the resources are
-                sorted by id.
+                order of ``ids`` in ``where={"id_in": ids}``. Without ``id_in``, they are sorted by
+                id.
 
         Raises:
             InvalidInput: The method is not a query, or an argument is invalid.
@@ -545,9 +545,9 @@ class Cloudtower(Namespaces):
         """Wait until the tasks of mutations have ended. Concurrent waits share their polls.
 
         Args:
-            tasks: A task, the id of a task, an answer with a ``task_id``, or nested lists of these.
-                You can also pass a `Pending`, or the call of a mutation without ``await``. The
-                argument is not modified. An answer whose ``task_id`` is None counts as done.
+            tasks: A task, the id of a task, a mutation's answer with a ``task_id``, or nested lists
+                of these. You can also pass a `Pending`, or a mutation call that is not awaited yet.
+                The argument is not modified. An answer whose ``task_id`` is None counts as done.
             timeout: Time-out in seconds. The time starts when the ids of the tasks are known. None
                 waits without limit.
             interval: Maximum number of seconds between polls. The first polls have shorter
@@ -614,8 +614,9 @@ class Cloudtower(Namespaces):
             UnknownTaskStatus: A single task was passed. It has a status that this package does not
                 know, and the status does not change.
             TasksFailed: Several tasks were passed, and at least one of them was not found or has an
-                unknown status. The error is an exception group. It has one error for each of these
-                tasks and for each failed task. Failed tasks alone do not raise this error.
+                unknown status. The error is an exception group. It has one error for each task
+                that was not found, has an unknown status or failed. Failed tasks alone do not raise
+                this error.
             TaskTimeout: Tasks were still running after `timeout` seconds.
             InvalidInput: An argument is invalid.
             SessionClosed: The session was closed during the wait.
@@ -744,8 +745,8 @@ class Cloudtower(Namespaces):
             ResponseDecodeError: The tasks succeeded, but the answer of the mutation lacks the id of
                 a resource.
             CallError: The mutation failed, or the resources cannot be read.
-            InvalidInput: An argument is invalid, a `Pending` belongs to another server, or the API
-                has no query that reads the resources of a `Pending`.
+            InvalidInput: An argument is invalid, or a `Pending` belongs to another server or has
+                resources that the API cannot query.
             SessionClosed: The session was closed during the wait.
 
         Example:
@@ -769,9 +770,9 @@ class Cloudtower(Namespaces):
     @overload
     def pending(self, answer: Iterable[WithTask[T]]) -> pendings.Pending[list[T]]: ...
     def pending(self, answer: object) -> pendings.Pending[Any]:
-        """Return a storable value that identifies the unfinished work of a mutation.
+        """Return the ids of the tasks and resources of a mutation as a `Pending`.
 
-        Another process, or this program after a restart, can pass the value to `settle` or `wait`.
+        You can store the `Pending`. Later, also in another process, pass it to `settle` or `wait`.
         This method sends no request.
 
         Args:
@@ -839,8 +840,8 @@ class Cloudtower(Namespaces):
                 "_LabelToVm"]``. None yields all changes.
             since: Revision after which to begin, such as the ``revision`` of an earlier iterator.
                 With None, the iterator yields only changes that happen after its first request. To
-                set the start before you iterate, await the method ``anchor`` of the iterator. The
-                iterator then yields all changes after this call.
+                begin before you iterate, await the iterator's method ``anchor``. The iterator then
+                yields all changes after the call of ``anchor``.
             interval: Seconds between requests. While a backlog of changes is read, there is no
                 pause.
 
@@ -886,9 +887,9 @@ class Cloudtower(Namespaces):
             method: A query method, such as ``tower.vm.get_vms``.
             interval: Seconds between requests while nothing changes.
             grace: Seconds to keep looking for a resource that the change feed has reported but the
-                server does not list yet. The first read can also miss resources that are not
-                listed yet. Therefore all resources are read a second time ``grace`` seconds later.
-                With 0, the view does not look for missing resources, and there is no second read.
+                server does not list yet. All resources are read a second time ``grace`` seconds
+                after the first read, because the first read can miss resources. With 0, the view
+                does neither. Without the change feed, ``grace`` has no effect.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 
@@ -989,20 +990,20 @@ class Cloudtower(Namespaces):
     ) -> results.Measurements:
         """Read metrics of many resources, with the ids and names of the resources.
 
-        The first requests read the matching resources. Each further request reads the metrics of up
-        to `chunk_size` resources, because servers truncate large answers. If an answer is empty or
-        truncated although the server reports success, `warnings.warn` issues a `MetricsWarning`.
-        The warning is also in ``warnings`` of the return value.
+        The first requests read the resources that match the filter. Each further request reads the
+        metrics of up to `chunk_size` resources, because servers truncate large answers. If an
+        answer is empty or truncated although the server reports success, `warnings.warn` issues a
+        `MetricsWarning`. The warning is also in ``warnings`` of the return value.
 
         Args:
             method: Method of ``tower.metrics``, such as ``tower.metrics.get_vm_metrics``.
             chunk_size: Number of resources per request.
             concurrency: Maximum number of concurrent requests.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
-            query: Arguments of the method: the filter, such as ``vms``, the names of ``metrics``,
-                and the time ``range``. A range is a number with the unit s, m, h, d or w.
-                ``24h`` and ``7d`` are known to work. For ``72h`` and ``168h``, some servers return
-                no values.
+            query: Arguments of the method: a filter such as ``vms``, the names of the metrics in
+                ``metrics``, and the time ``range``: a number with the unit s, m, h, d or w. ``24h``
+                and ``7d`` are known to work. For ``72h`` and ``168h``, some servers return no
+                values.
 
         Raises:
             InvalidInput: The method is not in ``tower.metrics``, or an argument is invalid.
@@ -1242,8 +1243,8 @@ class Cloudtower(Namespaces):
 
         Args:
             method: HTTP method.
-            path: Path below the endpoint: ``/api/ovm/…``. ``..``, backslashes and encoded slashes
-                are refused.
+            path: Path below the root address of the server: ``/api/ovm/…``. ``..``, backslashes
+                and encoded slashes are refused.
             json: Body, which is sent as JSON. None sends no JSON body.
             data: Bytes are sent unchanged as the body. A dict is sent as a multipart form, and its
                 values may be files. None sends no bytes and no form.

@@ -43,7 +43,7 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def date_fault(value: object) -> str | None:
-    """Return an error message if a value of one of `DATE_TYPES` cannot be sent, otherwise None."""
+    """Return an error message if a date or a time cannot be sent, otherwise None."""
     if not isinstance(value, datetime):
         return (
             f"expected a string or a datetime with a time zone, got {type(value).__name__}; the "

@@ -134,7 +134,7 @@ class _Report:
     Args:
         show: Function that displays the progress of a VM.
         print_line: Function that prints a line about a VM.
-        sent: Tasks that the command has started.
+        sent: Tasks that the command has started. `interrupted` prints those that still run.
     """
 
     def __init__(self, show: Show, print_line: PrintLine, sent: SentTasks) -> None:

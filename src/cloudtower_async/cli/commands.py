@@ -1,4 +1,4 @@
-"""Table of the commands, whose summaries ``--help`` shows without importing the commands."""
+"""Names and summaries of the commands, so that ``--help`` need not import the commands."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class _Picture:
 
 
 def _lower(board: Dashboard, alerts: RenderableType, width: int) -> list[RenderableType]:
-    """Return the panels of the disks and the alerts, side by side on a wide terminal."""
+    """Return the panel of the disks and the panel `alerts`, side by side if there is room."""
     if width < _BROAD:
         return [_disks(board), alerts]
     both = Table.grid(expand=True)
@@ -339,7 +339,7 @@ def _running(cluster: ClusterSummary) -> Text:
 
 
 def _alert_counts(counts: AlertCounts, *, only_worst: bool = False) -> Text:
-    """Return a text such as ``2 critical, 1 notice``."""
+    """Return a text such as ``2 critical, 1 notice``, with `only_worst` only ``2 critical``."""
     parts = [
         Text(tr(_COUNTS[name], number=number), style=style)
         for name, style in _SEVERITIES.items()
@@ -411,7 +411,7 @@ def _where(alert: Alert) -> str:
 
 
 def _since(alert: Alert) -> str:
-    """Return the start time of an alert as the server sends it, without seconds."""
+    """Return the start time of an alert: ``2026-11-29 10:00``."""
     return printable((alert.local_start_time or tr("unknown"))[:16]).replace("T", " ")
 
 

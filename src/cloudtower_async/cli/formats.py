@@ -46,7 +46,7 @@ def json_text(value: object) -> bytes:
 
 
 def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True) -> Formatter:
-    """Return the function that formats resources in this format.
+    """Return the function that formats resources.
 
     Args:
         kind: Name of the format.
@@ -55,7 +55,8 @@ def formatter_for(kind: Format, *, raw_csv: bool = False, headings: bool = True)
         headings: Whether a table or CSV begins with the names of the columns.
 
     Raises:
-        UsageError: The format does not support the option.
+        UsageError: `raw_csv` is True and the format is not CSV, or `headings` is False and the
+            format is neither a table nor CSV.
     """
     if raw_csv and kind != "csv":
         raise UsageError(RAW_CSV_ONLY)
@@ -126,7 +127,7 @@ def _printable_lines(text: str) -> str:
 
 
 def _no_formula(value: object) -> str:
-    """Return the text of a cell. If a spreadsheet would run it as a formula, add an apostrophe."""
+    """Return the text of a CSV cell. A text that looks like a formula gets a leading ``'``."""
     text = cell(value)
     if isinstance(value, int | float):
         return text

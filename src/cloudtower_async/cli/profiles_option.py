@@ -77,8 +77,8 @@ def profile_sessions(
         text: Comma-separated names of profiles, or ``all``.
         options: Further options of every session, which override the options of the profile.
         connection: Connection options from the command line. Only ``--verbose`` is allowed.
-        all_languages: Whether the content language may be ``*``, which requests texts in every
-            language. If False, ``*`` in a profile is ignored.
+        all_languages: Whether to use the content language ``*``, which requests texts in every
+            language. If False, ``*`` is ignored.
 
     Raises:
         UsageError: `connection` sets an option other than ``--verbose``, no profile is stored, or

@@ -45,7 +45,7 @@ def add_list(app: App, resource: str, plural: str, about: str = "") -> None:
 
 
 def add_show(app: App, query: str, noun: str) -> None:
-    """Add the command ``show`` to a group of commands. The resources must have names.
+    """Add the command ``show``, which takes names or ids, to a group of commands.
 
     Args:
         app: Group of commands for a kind of resource.

@@ -17,8 +17,7 @@ def did_you_mean(name: str, known: Iterable[str], *, few: bool = False) -> str:
     Args:
         name: The unknown name.
         known: The known names.
-        few: Whether to list all known names if none of them is similar. If there are more than
-            `FEW` known names, they are not listed.
+        few: Whether to list all known names if there are at most `FEW`, and none is similar.
     """
     known = list(known)
     near = similar_names(name, known)
@@ -33,5 +32,5 @@ def may_mean(names: Sequence[str]) -> str:
 
 
 def one_of(names: Sequence[str]) -> str:
-    """Return the names as one text, with "or" between two names."""
+    """Return the names as one text: ``a or b or c``."""
     return tr(" or ").join(names)

@@ -104,7 +104,7 @@ def simulate(
 
 
 def simulator_options(preset: Preset, given: Mapping[str, object]) -> dict[str, Any]:
-    """Merge options with the durations of a preset. Options that are None are ignored."""
+    """Return the options in `given` that are not None, and the preset's durations for the rest."""
     known = {name: value for name, value in given.items() if value is not None}
     return {**_PRESETS[preset], **known}
 
@@ -158,7 +158,7 @@ async def _serve(simulator: Simulator, port: int, ca_file: Path | None) -> None:
 
 
 def _print_variables(simulator: Simulator, ca_file: Path | None) -> None:
-    """Print environment variables to standard output, and a message to standard error."""
+    """Print the environment variables that a client needs, such as ``CLOUDTOWER_ENDPOINT``."""
     size = simulator.size
     print_error(
         tr(

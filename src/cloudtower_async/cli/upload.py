@@ -140,7 +140,7 @@ async def _target(tower: Cloudtower, kind: Kind, names: list[str]) -> UploadTarg
 
 @contextmanager
 def _outlet(name: str) -> Generator[Put]:
-    """Yield a function that displays the progress of the upload."""
+    """Yield a function that displays the progress of the upload called `name`."""
     replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:

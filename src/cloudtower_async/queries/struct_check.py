@@ -77,7 +77,7 @@ class _Comparison:
     """Compares the types of a struct with the types of the API.
 
     Args:
-        asker: Prefix of error messages.
+        asker: As for `check_struct`.
     """
 
     def __init__(self, asker: str) -> None:
@@ -85,12 +85,9 @@ class _Comparison:
         self._seen: set[tuple[object, object]] = set()
 
     def structs(self, api: type[msgspec.Struct], mine: inspect.StructType, path: Path) -> None:
-        """Compare two structs.
+        """Raise InvalidInput if the caller's struct cannot hold every value of the API's struct.
 
-        Args:
-            api: Struct of the API.
-            mine: Struct of the caller.
-            path: Fields that lead to the struct; empty for the outermost struct.
+        `path` contains the names of the fields from the row to `mine`.
         """
         if mine.cls is api or (api, mine.cls) in self._seen:
             return
@@ -156,7 +153,7 @@ class _Comparison:
         self._types(inspect.type_info(api.type), kind, path)
 
     def _types(self, api: inspect.Type, mine: inspect.Type, path: Path) -> None:
-        """Check that the caller's type can hold every value of the API's type."""
+        """Raise InvalidInput if the caller's type cannot hold every value of the API's type."""
         if _takes_anything(mine):
             return
         for part in _parts(api):
@@ -196,7 +193,7 @@ _ANY = inspect.AnyType()
 
 
 def _fits(api: inspect.Type, mine: inspect.Type) -> bool:
-    """Return whether a type can hold the values of an API type; nested types are not compared."""
+    """Return whether `mine` can hold the values of `api`. Nested types are not compared."""
     if isinstance(mine, inspect.StrType):
         return isinstance(api, inspect.StrType | inspect.EnumType)
     if isinstance(mine, inspect.EnumType):
@@ -221,7 +218,7 @@ def _parts(kind: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _plain(kind: inspect.Type) -> inspect.Type:
-    """Return a type without `Annotated` metadata, except for constraints."""
+    """Remove metadata such as a description from a type. Constraints such as ``gt`` remain."""
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 

@@ -142,7 +142,7 @@ async def build_dashboard(
 
 
 class _Request(Generic[T]):
-    """One of several concurrent requests. After `send`, `answer` contains the answer."""
+    """One of several concurrent requests. `send` stores the answer in `answer`."""
 
     answer: T
 
@@ -159,7 +159,7 @@ def summarise(
     disks: Iterable[DiskRow],
     alerts: Iterable[models.Alert],
 ) -> Dashboard:
-    """Return the dashboard for these rows.
+    """Return the dashboard for these clusters, hosts, disks and alerts.
 
     Hosts of clusters that are not in `clusters` are ignored.
 
@@ -254,7 +254,7 @@ def _disks(disks: Iterable[DiskRow]) -> dict[str, DiskSummary]:
 def disk_state(
     health: str | None, healthy: bool | None, usage_status: str | None
 ) -> Literal["healthy", "warning", "error", "unknown"]:
-    """Return the name of the `DiskSummary` field that counts disks with these values."""
+    """Return the state of a disk, such as ``"warning"``, which is a field of `DiskSummary`."""
     if health is None and healthy is not None:
         health = "HEALTHY" if healthy else "UNHEALTHY"
     if health in _ERRORS:
@@ -291,9 +291,9 @@ def _cpu(clusters: Iterable[ClusterRow]) -> CpuSummary:
 def _memory_parts(
     cluster: ClusterRow, hosts: Sequence[HostRow]
 ) -> list[tuple[float | None, float | None]] | None:
-    """Return the used and total memory of each host (ELF) or of the whole cluster (other kinds).
+    """Return (used, total) memory of each host (ELF), or of the whole cluster (VMware).
 
-    Return None if the dashboard does not count the memory of this kind of cluster.
+    Return None if the dashboard does not count the memory of the cluster.
     """
     if cluster.hypervisor == models.Hypervisor.ELF:
         missing = [(None, None)] * _missing_hosts(cluster, hosts)

@@ -50,9 +50,9 @@ def task_failed(task: Task) -> TaskFailed:
 
 
 def _codes(text: str) -> tuple[str | None, str | None]:
-    """Find `TaskFailed.code` and `TaskFailed.ec` in an error text, outside its JSON part.
+    """Return `TaskFailed.code` and `TaskFailed.ec` from an error text.
 
-    If the text does not contain a code, the code is None.
+    A code that the text does not contain is None.
     """
     if line := _CODE_LINE.search(text):
         return line[1], None
@@ -63,7 +63,7 @@ def _codes(text: str) -> tuple[str | None, str | None]:
 
 
 def _nested(text: str) -> dict[str, object]:
-    """Return the JSON object after ``message:``, or else at the first ``{``, or an empty dict."""
+    """Return the JSON object in an error text. If there is no object, return an empty dict."""
     line = _MESSAGE_LINE.search(text)
     start = line.end() if line else text.find("{")
     if start < 0:

@@ -56,8 +56,8 @@ class Authenticator:
 
     Attributes:
         token: The token. None if the session has no token yet.
-        basic: Authorization header for the change feed, which has separate credentials. None if the
-            session does not have these credentials.
+        basic: Authorization header for the change feed. None if the session does not have the
+            option ``change_feed``.
         logins: Number of successful logins.
         tries: Number of login attempts.
         can_log_in: Whether the session has credentials to log in with.
@@ -237,8 +237,8 @@ class Authenticator:
     async def _ldap_strategy(self, endpoint: str) -> str | None:
         """Return the id of the server's LDAP strategy, or None if the server has no such strategy.
 
-        If the strategies cannot be read, raise an error: a login with the wrong source would count
-        as a failed login of the user.
+        If the answer of the server cannot be read, raise an error. A login without the right
+        strategy would count as a failed login of the user.
         """
         exchange = self._transport.exchange
         try:
@@ -334,9 +334,9 @@ def _about(answer: Answer, endpoint: str, hint: str = _STRATEGY) -> dict[str, An
 
 
 def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
-    """Return the authentication strategies in a response, or its error messages as a string.
+    """Return the authentication strategies in a GraphQL response.
 
-    Return None if the response is invalid.
+    Return the error messages of the response as a string, or None if the response is invalid.
     """
     try:
         said = msgspec.json.decode(body, type=_StrategiesAnswer)
@@ -348,7 +348,7 @@ def _strategies_of(body: bytes) -> list[_Strategy] | str | None:
 
 
 def _lacks_strategies(said: str) -> bool:
-    """Return whether a GraphQL error says that the schema has no authentication strategies."""
+    """Return whether a GraphQL error says that the field ``authnStrategies`` does not exist."""
     return "authnStrategies" in said and "field" in said.lower()
 
 

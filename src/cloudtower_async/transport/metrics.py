@@ -52,9 +52,9 @@ matches, the call was cancelled."""
 
 
 class _Instrument(NamedTuple):
-    """An observable instrument.
+    """An OpenTelemetry instrument that shows fields of `Readings`.
 
-    `shows` is a dict from the names of the observed `Readings` to their OpenTelemetry attributes.
+    `shows` is a dict from field names to attributes: ``{"idle": {"…connection.state": "idle"}}``.
     """
 
     name: str
@@ -174,15 +174,7 @@ def record_duration(
     endpoint: str,
     error: BaseException | None,
 ) -> None:
-    """Record the duration of a call.
-
-    Args:
-        histogram: Histogram of durations.
-        seconds: Duration of the call.
-        operation: Name of the call.
-        endpoint: Root address of the server.
-        error: Error that the call raised. None if the call succeeded.
-    """
+    """Record the duration of a call. `error` is None if the call succeeded."""
     if operation.startswith("/"):  # a path outside the schema may hold ids
         operation = OTHER
     attributes = {
@@ -202,9 +194,9 @@ def outcome_of(error: BaseException) -> str:
 
 
 def error_type(error: BaseException) -> str:
-    """Return the name of the class of an error of this package.
+    """Return the class name of an error of this package.
 
-    For any other error, return `OTHER`. For a cancellation, return ``"CancelledError"``.
+    Return ``"CancelledError"`` for a cancellation, and `OTHER` for errors of other packages.
     """
     if isinstance(error, CloudtowerError):
         return type(error).__name__

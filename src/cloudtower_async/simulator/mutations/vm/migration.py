@@ -54,7 +54,7 @@ def _migrate(context: Context, body: Body) -> list[Result]:
 
 
 def reject_bound(vm: Document) -> None:
-    """Reject the migration of a VM that uses GPUs or NICs of its host."""
+    """Raise HttpError if a VM cannot migrate because it uses GPUs or NICs of its host."""
     if vm.get("gpu_devices") or vm.get("pci_nics"):
         raise HttpError(400, f"VM {vm['name']} has devices of its host")
 
@@ -79,7 +79,8 @@ def _to_host(context: Context, vm: Document, wanted: str | None) -> Apply:
 def _migrate_across(context: Context, body: Body) -> list[Result]:
     """Migrate VMs to another cluster.
 
-    Each VM is created in the target cluster. Then the original VM is stopped or deleted.
+    Each VM is created in the target cluster. Then the original VM is stopped, or deleted if
+    ``delete_src_vm`` is true.
     """
     vms = select_vms(context, body)
     data = body["data"]
@@ -153,7 +154,7 @@ def _across(context: Context, vm: Document, draft: VmDraft, data: Body) -> Resul
         return None
 
     def ready() -> bool:
-        """Return whether the task can end. A cutover migration waits until the VM is stopped."""
+        """Return whether the migration can end. CUTOVER_MIGRATE waits until the VM is stopped."""
         return config["migrate_type"] != "CUTOVER_MIGRATE" or bool(vm["status"] != "RUNNING")
 
     work = Work(succeed, ready=ready)

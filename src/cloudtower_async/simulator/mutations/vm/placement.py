@@ -35,7 +35,7 @@ def is_usable(host: Document) -> bool:
 
 
 def has_room(host: Document, memory: int) -> bool:
-    """Return whether a host is usable and has `memory` bytes of free memory."""
+    """Return whether VMs can run on a host and `memory` bytes of its memory are free."""
     return is_usable(host) and (not memory or bool(host["allocatable_memory_bytes"] >= memory))
 
 
@@ -47,9 +47,9 @@ def memory_needed(vm: Document) -> int:
 def roomiest(
     store: Store, cluster: str, memory: int, *, without: Collection[str] = ()
 ) -> Document | None:
-    """Return the usable host of a cluster with the most free memory.
+    """Return the host with the most free memory in a cluster, or None if no host fits.
 
-    If no host has `memory` bytes of free memory, return None.
+    A host fits if `has_room` is true for the host, and if its id is not in `without`.
     """
     hosts = [store.get("Host", one) for one in store.get("Cluster", cluster).get("hosts") or ()]
     fitting = [host for host in hosts if host["id"] not in without and has_room(host, memory)]
