@@ -28,8 +28,8 @@ async def map_concurrently(
 
     Args:
         function: The function to call.
-        items: Arguments of the function calls. The next item is read from the iterable when a
-            function call ends.
+        items: Arguments of the function calls. The first `limit` items are read at once, and
+            each further item when a function call ends.
         limit: Maximum number of concurrent function calls. None means no limit.
     """
     results: dict[int, R] = {}
@@ -90,7 +90,7 @@ async def side_by_side(
 
 
 class Leadership:
-    """Leader election among callers that wait for the same result: only one caller works.
+    """Leader election among callers that wait for the same result. Only the leader works.
 
     Nothing runs in the background. If the leader is cancelled, another waiting caller becomes the
     leader.

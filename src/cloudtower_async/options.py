@@ -51,7 +51,7 @@ else:
 
 
 class SecretText(Protocol):
-    """An object that hides a secret from logs, such as pydantic's ``SecretStr``."""
+    """An object, such as pydantic's ``SecretStr``, that hides a secret from logs."""
 
     def get_secret_value(self) -> str:
         """Return the secret."""
@@ -405,7 +405,7 @@ def from_environment(
 
 
 def _current_profile_hint() -> str:
-    """Return a hint for an error message that suggests the current profile, or an empty string."""
+    """Return a hint to use the current profile, or an empty string if there is no such profile."""
     from .profiles import current_profile, read_profiles
 
     try:
@@ -422,7 +422,7 @@ def _current_profile_hint() -> str:
 
 
 def reveal(value: str | SecretText | None) -> str | None:
-    """Return the secret in an object such as a pydantic ``SecretStr``, or another value unchanged.
+    """Return the secret in an object such as a pydantic ``SecretStr``. Return other values as is.
 
     Such an object is recognized by its method ``get_secret_value``, so pydantic need not be
     installed.

@@ -189,14 +189,14 @@ def from_profile(name: str, over: Mapping[str, object]) -> dict[str, object]:
 
     If `over` has a token or ``credentials``, the user name and the token of the profile are left
     out. If `over` has a user name or a password, the token of the profile is left out. The user
-    name and the token of a profile are never sent to another server.
+    name and the token of a profile are only sent to the server of the profile.
 
     Args:
         name: Name of the profile.
         over: Options that take precedence over the profile.
 
     Raises:
-        InvalidSettings: The profile does not exist, or it is for another server.
+        InvalidSettings: The profile does not exist, or `over` has an endpoint of another server.
     """
     profile = named_profile(name)
     endpoint = over.get("endpoint", profile.endpoint.split(","))
@@ -328,8 +328,8 @@ def _reason(exc: Exception) -> str:
 def _locked() -> Generator[Path]:
     """Lock the profiles file against other processes, and yield its path with links resolved.
 
-    The lock is on the folder, because the file itself is replaced. On Windows, which cannot lock
-    folders, the lock is on a separate file, which is never removed.
+    The lock is on the folder, because the file itself is replaced. Windows cannot lock folders. On
+    Windows, the lock is on a separate file, which is never removed.
 
     Raises:
         InvalidSettings: The folder is not writable, or another process holds the lock.
@@ -373,7 +373,7 @@ def _lock(handle: int) -> bool:
 
 
 def _write(path: Path, profiles: Mapping[str, Profile]) -> None:
-    """Replace the profiles file by these profiles, in TOML."""
+    """Replace the content of the profiles file with these profiles, in TOML."""
     parts = [_HEAD]
     for name, profile in profiles.items():
         # JSON and TOML have the same syntax for strings and booleans.

@@ -65,19 +65,19 @@ class ArgType:
 
     @property
     def is_free(self) -> bool:
-        """Whether the value may be any JSON value, or an object with any keys."""
+        """Whether all JSON values are valid, or at least all JSON objects."""
         return self.kind is object or (self.kind is dict and self.record is None)
 
     @property
     def is_filter(self) -> bool:
-        """Whether the value is a filter, which selects resources or a single resource."""
+        """Whether the value is a filter of one or more resources."""
         return self.record is not None and self.record.__name__.endswith(
             ("WhereInput", "WhereUniqueInput")
         )
 
     @property
     def filtered_resource(self) -> str | None:
-        """Name of the type of the selected resources, or None if the value is not a filter."""
+        """Resource type that the filter selects, or None if the value is not a filter."""
         found = None if self.record is None else _FILTER.fullmatch(self.record.__name__)
         return None if found is None else found[1]
 
@@ -92,8 +92,7 @@ def arguments_of(operation: Operation[Any]) -> ArgType:
 def member(record: Record, key: str) -> ArgType | None:
     """Return the type of a key's value, or None if the key does not exist.
 
-    The returned type accepts any value if only older servers have the key, or if the key has
-    another type on older servers.
+    If a newer server version has removed or changed the key, the returned type accepts any value.
     """
     from ..inputs.older import OLDER  # load generated code only when it is needed
 
@@ -130,7 +129,7 @@ def _as_date(found: ArgType) -> ArgType:
 
 @functools.cache
 def keys_of_answers(record: Record) -> Mapping[str, str]:
-    """Return a dict from snake_case names to the keys of a filter that are not in snake_case.
+    """Return the keys of a filter that are not in snake_case, by their names in snake_case.
 
     For example, the dict maps ``entity_async_status`` to ``entityAsyncStatus``. The dict is empty
     if `record` is not a filter.

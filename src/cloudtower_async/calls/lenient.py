@@ -1,6 +1,6 @@
-"""Repair answers that violate the API schema, and keep the valid parts.
+"""Repair responses that violate the API schema, and keep the valid parts.
 
-The repair of a large answer takes long. Therefore the repair runs in slices, and other tasks can
+The repair of a large response takes long. Therefore the repair runs in slices, and other tasks can
 run between the slices.
 """
 
@@ -37,7 +37,7 @@ _MOST_KEPT = 5  # mismatches that are stored; further mismatches are only counte
 
 
 class Mismatch(NamedTuple):
-    """A part of an answer that violates the schema: its place, the reason and the value."""
+    """Violation of the schema in a response: its place, the reason and the value."""
 
     place: str
     why: str
@@ -45,7 +45,7 @@ class Mismatch(NamedTuple):
 
 
 class Mismatches:
-    """The first few mismatches of an answer, and the number of all mismatches."""
+    """The first few mismatches in a response, and the number of all mismatches."""
 
     __slots__ = ("count", "first")
 
@@ -73,7 +73,7 @@ class Mismatches:
 
 
 class Slices:
-    """Time slices that divide long work.
+    """Time slices of long work. Other tasks can run between two slices.
 
     Args:
         seconds: Length of a slice.
@@ -123,7 +123,7 @@ class Repair:
         return await self._take_apart(value, wanted, place) if fitted is WRONG else fitted
 
     def _fit(self, value: object, wanted: Any) -> Any:
-        """Convert a value to the type `wanted`. Return WRONG if a part of it is invalid."""
+        """Convert a value to the type `wanted`. Return WRONG if any part is invalid."""
         if wanted is int and type(value) is float and (not self._strict or value.is_integer()):
             return round(value)
         if wanted is msgspec.Raw:  # `msgspec.convert` cannot return `Raw`
@@ -226,8 +226,8 @@ def _fit_members(
 ) -> tuple[dict[str, object], dict[str, object]]:
     """Convert the valid members of a struct together, which is faster than one by one.
 
-    Return the converted values by field name (UNSET for an invalid member), and the valid members
-    before their conversion. If too many members are invalid, both dicts are empty.
+    Return two dicts: the converted values by field name, and the part of `members` that is valid.
+    In the first dict, an invalid member is UNSET. If too many members are invalid, both are empty.
     """
     twin, rest = _twin(wanted), members
     for _ in range(_MOST_ATTEMPTS):
@@ -264,10 +264,9 @@ def _twin(wanted: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _box(wanted: Any) -> Any:
-    """Return a struct type with a single field of this type.
+    """Return a struct type with one field, whose type is `wanted`.
 
-    msgspec caches its analysis of struct types only, and the analysis takes ten times as long as a
-    conversion.
+    This saves time, because msgspec only caches its analysis of struct types.
     """
     return msgspec.defstruct("Box", [("value", wanted)], gc=False)
 

@@ -1,4 +1,4 @@
-"""Operations of the API. Each operation has a path, types of arguments and a type of answer."""
+"""Operations of the API. Each operation has a path, an argument type and a response type."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Kind(StrEnum):
 
 
 class Carries(StrEnum):
-    """Form in which arguments are sent.
+    """Form in which the arguments of an operation are sent.
 
-    With AS_GIVEN, the arguments of the operation are passed unchanged to `Transport.exchange`.
+    With AS_GIVEN, the arguments are passed unchanged to `Transport.exchange`.
     """
 
     JSON = "json"
@@ -56,13 +56,13 @@ class Credential:
 
 
 class Operation(Generic[R]):
-    """One operation of the API. The type parameter R is the type of the answer.
+    """One operation of the API. The type parameter R is the type of the response.
 
     Args:
         name: Namespace and method, such as ``"vm.get_vms"``.
         path: Path below `root`, such as ``"/get-vms"``.
         kind: Query, mutation or upload.
-        answer: Function that returns the type of the answer. The function is called at first use,
+        answer: Function that returns the response type. The function is called at first use,
             because loading the models takes time.
         body: Function that returns the type of the arguments. None means that the schema describes
             no arguments.
@@ -75,7 +75,7 @@ class Operation(Generic[R]):
         root: Path of the API on the server.
 
     Attributes:
-        loaded: Whether the types of the arguments and of the answer are already loaded.
+        loaded: Whether the argument type and the response type are already loaded.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class Operation(Generic[R]):
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[R]:
-        """Decoder of answers. It is created at first use; this loads the models."""
+        """Decoder of responses. The first use loads the models."""
         return msgspec.json.Decoder(self.answer())
 
     def answering(self, answer: Callable[[], type[S]]) -> Operation[S]:
-        """Return a copy of the operation with another type of answer."""
+        """Return a copy of the operation. In the copy, `answer` returns the response type."""
         other = cast("Operation[S]", copy.copy(self))
         other.answer = answer
         vars(other).pop("decoder", None)

@@ -85,7 +85,7 @@ def make_table() -> dict[str, Command]:
 
 
 def _key() -> list[object]:
-    """Return the key to store with the table. If the key has changed, the table is outdated."""
+    """Return what the table depends on: Python, the files of the package, and the language."""
     with os.scandir(os.path.dirname(__file__)) as files:  # noqa: PTH120 - pathlib is slower
         newest = max(file.stat().st_mtime_ns for file in files)
     return [sys.executable, __file__, newest, tr("Show help.")]

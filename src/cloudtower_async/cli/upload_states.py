@@ -1,4 +1,4 @@
-"""Files with the states of uploads, which `upload --resume` reads to send only the rest."""
+"""Files with the states of uploads. `upload --resume` reads them to continue an upload."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StateMemory:
         return tr("Continue with --resume {id}", id=self._id)
 
     async def keep(self, state: UploadState | None) -> None:
-        """Store the state in the file. If that fails, `advice` contains the error."""
+        """Store the state in the file. If that fails, the text of `advice` names the error."""
         if state is None:
             return
         self._id = state.upload_task_id
@@ -74,7 +74,7 @@ class StateMemory:
             self._failure = None
 
     async def forget(self) -> None:
-        """Delete the file, because the upload cannot be resumed any more.
+        """Delete the file: the upload is complete, has failed, or was cancelled.
 
         Cancellation does not interrupt the deletion.
         """

@@ -114,7 +114,7 @@ class _WatchedTable:
         return ScreenPage(Group(*styled), [line_text(head)] if self._headings else [])
 
     def text(self, *, everything: bool) -> bytes:
-        """Return the table as text for a pipe, or only the rows that have changed."""
+        """Return the table as text for a pipe. Unless `everything` is set, omit unchanged rows."""
         head, *lines = self._lines(None)
         shown = [
             line

@@ -179,7 +179,7 @@ class NoActive(_NotOneActive):
 class MultipleActive(_NotOneActive):
     """More than one node of an active/passive pair is active. The call was not sent.
 
-    ``answers`` is a dict from the address of each node to its answer.
+    ``answers`` is a dict from the address of each node to its answer, such as ``"active"``.
     """
 
     default_hint = "Check that the addresses belong to one pair; if so, repair the pair."

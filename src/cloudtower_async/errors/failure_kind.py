@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Kind of failure of a request, which decides whether the request is retried."""
+    """Kind of failure of a request. The kind decides whether the request is retried."""
 
     NO_CONNECTION = "no connection could be made, or an active/passive pair has no active node"
     TLS_FAILED = "the certificate was rejected, or the server does not speak TLS"

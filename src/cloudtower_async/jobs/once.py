@@ -47,8 +47,8 @@ async def once(
     """Carry out a mutation once, wait for its task, and return the resource.
 
     After a crash, a lost answer or an error, call `once` again with the same key. Several processes
-    may do this at the same time. `once` finds out what has happened, and only sends the mutation
-    again if the earlier request certainly was not executed. These are the steps:
+    may do this at the same time. `once` sends the mutation again only if it has certainly failed,
+    or if `find` finds no effect after ``journal.grace`` seconds. These are the steps:
 
     1. The journal stores that the mutation begins.
     2. `find` looks for the effect of the mutation. If `find` returns a resource, nothing is sent.
@@ -88,8 +88,8 @@ async def once(
 
     Raises:
         TaskError: The task failed, or did not end within `timeout` seconds.
-        OutcomeUnknown: The mutation was sent several times, and each answer was lost. Call `once`
-            again with the same key.
+        OutcomeUnknown: The mutation was sent several times, and the outcome is still unknown. Call
+            `once` again with the same key.
         EffectMissing: The mutation was carried out, but `find` does not find its effect.
         CallError: A request failed. If this request was the mutation, the mutation was certainly
             not executed.
@@ -189,7 +189,7 @@ class _Attempt(Generic[T]):
         raise AssertionError("the delays have no end")
 
     async def _rehearse(self) -> T:
-        """Return the result of `find`, or else the planned resource. Do not use the journal."""
+        """Return the result of `find`, or if it is None, the resource of the planned mutation."""
         found = await self._find(self._tower)
         if found is not None:
             return found
@@ -200,8 +200,8 @@ class _Attempt(Generic[T]):
     async def _look(self, entry: JournalEntry | None) -> T | None:
         """Return the result of `find`, the caller's function that looks for the resource.
 
-        If `find` fails and `entry` is None, delete the journal entry that this attempt has just
-        written.
+        If `entry` is None, this attempt has just written its own journal entry. If `find` then
+        fails, this journal entry is deleted.
         """
         try:
             return await self._find(self._tower)
@@ -253,7 +253,7 @@ class _Attempt(Generic[T]):
         return await self._finish(entry, found, deadline)
 
     async def _found_within(self, deadline: float) -> T | None:
-        """Call `find`, the caller's function, until it returns a resource or until the deadline."""
+        """Call `find` until it returns a resource. Return None if the deadline passes first."""
         for delay in poll_delays(self._interval):
             found = await self._find(self._tower)
             if found is not None or anyio.current_time() + delay > deadline:

@@ -99,7 +99,7 @@ class ChangeFeed:
     def after(self, revision: int) -> Iterable[FeedEvent]:
         """Return the changes after a revision.
 
-        If the attribute `inclusive` is set, include the change with this revision.
+        If `inclusive` is True, the change with this revision is also returned.
         """
         least = revision if self.inclusive else revision + 1
         return (event for event in self.events() if event.revision >= least)

@@ -3,8 +3,8 @@
 `Simulator` and `make` need no extra dependencies. Examples are
 ``async with Simulator(vms=100, seed=7) as sim: ...`` and ``make(models.Vm, name="web-1")``.
 
-The package contains a pytest plugin, so pytest imports the package at every start. Therefore, the
-package imports other modules only when they are first used.
+pytest imports `cloudtower_async.testing` at every start, because it contains a pytest plugin.
+Therefore, `cloudtower_async.testing` imports other modules only when they are first used.
 """
 
 from __future__ import annotations

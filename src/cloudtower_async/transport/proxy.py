@@ -20,7 +20,7 @@ def find_proxies(settings: Settings) -> dict[str, Proxy]:
     """Return the proxies by endpoint. Endpoints that need no proxy are left out.
 
     With ``trust_env``, the function reads environment variables. On macOS and Windows, the function
-    also reads the settings of the system. Therefore call the function in a worker thread.
+    also reads the settings of the system. This can block, so call it in a worker thread.
 
     Raises:
         InvalidSettings: An environment variable does not hold the address of a proxy. The error
@@ -50,7 +50,7 @@ def credential(proxy: Proxy) -> str | None:
 def go_through(
     proxy: Proxy | None, endpoint: str, options: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """Set the options and headers for a request through a proxy. Without a proxy, do nothing.
+    """Add the proxy to the options and headers of a request. Without a proxy, do nothing.
 
     The credentials are kept out of the proxy's address, because aiohttp's errors contain the
     address.
@@ -68,7 +68,7 @@ def go_through(
 
 
 def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
-    """Return the error for an error status that was sent by the proxy, not by the server."""
+    """Return the error for an error status that the proxy sent, not the server."""
     if status == 407:
         known = proxy is not None and proxy.username is not None
         return ProxyRefused(
@@ -92,9 +92,9 @@ def proxy_refusal(status: int, proxy: Proxy | None) -> ProxyFailed:
 def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
     """Add the address of the proxy to an error, and return the error.
 
-    Without TLS, the proxy may have sent the response in place of the server. In this case, the
-    function returns a `ProxyRefused` for status 407. If the response has no message of the API, the
-    function mentions the proxy in the hint of the error.
+    Over plain HTTP, the proxy may have sent the response in place of the server. Over plain HTTP,
+    the function therefore replaces an error with status 407 by a `ProxyRefused`, and mentions the
+    proxy in the hint of an error that has no message of the API.
     """
     error.proxy = proxy.address
     if error.endpoint.startswith("https:"):
@@ -110,10 +110,7 @@ def about_proxy(error: StatusError, proxy: Proxy) -> CallError:
 
 
 def unused_variable(endpoint: str) -> str | None:
-    """Return the name of the environment variable that sets a proxy for an endpoint.
-
-    Return None if no variable does so.
-    """
+    """Return the name of the variable that sets a proxy for an endpoint, or None."""
     parts = urlsplit(endpoint)
     if not urllib.request.getproxies_environment().get(parts.scheme) or _is_exempt(endpoint):
         return None

@@ -1,4 +1,4 @@
-"""Requests that record whether they may have been sent, and refuse connections with stray bytes.
+"""HTTP requests: record whether a request may have been sent, and refuse unsafe connections.
 
 The body of a request records when it is written. A mutation is not resent if any byte of it may
 have been sent.
@@ -55,7 +55,7 @@ class SendState(Protocol):
 
 
 class Unwatched:
-    """Implementation of `SendState` for requests whose caller does not need the state."""
+    """A `SendState` for requests whose caller does not need the state."""
 
     sent: bool = False
     status: int | None = None
@@ -65,8 +65,7 @@ class Unwatched:
 class BytesBody(aiohttp.Payload):
     """Small body, which is written in one piece.
 
-    aiohttp writes the headers together with such a body. Therefore no byte is sent before this body
-    is written.
+    aiohttp sends the headers together with such a body, not before the body.
 
     Args:
         content: The bytes.
@@ -124,7 +123,7 @@ class BytesBody(aiohttp.Payload):
 
 
 class TrackedBody(aiohttp.Payload):
-    """Wrapper of a body, which records when the wrapped body is written.
+    """Wrapper that records when the wrapped body is written.
 
     The wrapped body is not closed after the request. If no byte of the wrapped body was written,
     another request can use the wrapped body.
@@ -145,7 +144,7 @@ class TrackedBody(aiohttp.Payload):
 
     @property
     def autoclose(self) -> bool:
-        """Always True: aiohttp need not close the body, because the caller closes the files."""
+        """Always True, because the wrapper has nothing to close. The caller closes the files."""
         return True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -176,9 +175,8 @@ def _record(state: SendState, writer: AbstractStreamWriter) -> None:
 def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return a client middleware that detects whether other middlewares have replaced the body.
 
-    The returned middleware has to be the innermost. If another middleware has replaced the body,
-    the new body does not record when it is written. Therefore the request counts as sent from the
-    start.
+    The returned middleware has to come after all others. If another middleware has replaced the
+    body, nothing records when the new body is written. Such a request always counts as sent.
     """
 
     async def watch(
@@ -195,9 +193,9 @@ def watch_body(state: SendState) -> aiohttp.ClientMiddlewareType:
 def send_once(state: SendState) -> aiohttp.ClientMiddlewareType:
     """Return a client middleware that prevents aiohttp from resending a PUT or DELETE request.
 
-    The returned middleware has to be the outermost. aiohttp resends requests with these methods,
-    because HTTP defines the methods as idempotent. Resending is not safe with real servers: a
-    second DELETE can delete another resource.
+    The returned middleware has to come before all others. aiohttp resends requests with these
+    methods, because HTTP defines the methods as idempotent. Resending is not safe with real
+    servers: a second DELETE can delete another resource.
     """
 
     async def send(
@@ -254,7 +252,7 @@ class StaleConnection(aiohttp.ClientConnectionError):
 
     Attributes:
         reused: Whether the connection has served an earlier request. If so, the request is sent
-            over another connection.
+            over another connection. If not, the request fails.
     """
 
     def __init__(self, *, reused: bool) -> None:
@@ -315,7 +313,7 @@ def _check_new(protocol: Any) -> _ConnectionState:  # noqa: ANN401 - gets an att
     """Create the state of a new connection, store it in the protocol, and return it.
 
     Raises:
-        StaleConnection: Bytes have arrived on the connection, or it has to be closed.
+        StaleConnection: Bytes have arrived on the connection, or aiohttp has to close it.
     """
     state = _ConnectionState(_poll_of(protocol.transport))
     # A new TLS connection may hold session tickets, which are not a response.

@@ -2,8 +2,8 @@
 
 Each wait pauses between its reads. One of the waits is the leader, which sends the requests. When
 the pause of one wait ends, the leader also reads for the waits that are in the second half of their
-pauses. So waits that began at different times soon share requests: one request per interval for
-every 500 ids.
+pauses. The next pauses of all these waits begin together, so the waits usually share their next
+request, too. One request reads up to 500 ids.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ R = TypeVar("R", bound=Resource)
 
 
 class _Request(Generic[R]):
-    """Request of one wait to read resources.
+    """Resources that one wait has to read.
 
     Attributes:
         ids: Ids of the resources.
-        due: Time at which the resources are read at the latest.
-        early: Time from which on the resources are read together with a request that is due.
+        due: Latest time to read the resources.
+        early: Earliest time to read the resources, if another request is due.
         rows: The resources by id; None if the resources have not been read yet.
         error: Error of the read; None if the read has not failed.
     """
@@ -59,7 +59,7 @@ class SharedReads(Generic[R]):
         executor: Executor, which decides which errors are transient.
         name: Name of the query.
         page: Function that sends the query; it takes ``where`` and ``first``.
-        interval: Maximum number of seconds before the first retry of a failed read.
+        interval: Maximum pause in seconds before the first retry of a failed read.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class SharedReads(Generic[R]):
         Args:
             ids: Ids of the resources.
             due: Latest time to read the resources, by the clock of the event loop.
-            delay: Seconds between the last read and `due`.
+            delay: Seconds of the pause before `due`. The read may happen in the second half.
 
         Returns:
             The resources that exist, by id.
@@ -110,7 +110,7 @@ class SharedReads(Generic[R]):
         return request.rows or {}
 
     async def _poll(self) -> None:
-        """Wait until a request is due. Then read for all requests whose time `early` has passed."""
+        """Wait until a request is due. Then serve all requests whose time `early` has passed."""
         await anyio.lowlevel.checkpoint()  # let other waits that begin now join this read
         while True:
             waiting = [one for one in self._requests if one.is_open]

@@ -12,7 +12,7 @@ class Family(NamedTuple):
         name: Name of the metric. The names of counters end with ``_total``.
         help: Text of the line ``# HELP``.
         labels: Names of the labels after ``tower``.
-        kind: Type of the metric.
+        kind: Type of the metric: ``"gauge"`` or ``"counter"``.
     """
 
     name: str

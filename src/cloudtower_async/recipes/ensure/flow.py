@@ -91,8 +91,8 @@ class Lookup(Generic[T]):
         timeout: Seconds to wait until the resource has settled. None means no limit.
 
     Attributes:
-        others: Whether the last `look` found only resources that do not fit, such as one with the
-            same name in another cluster.
+        others: Whether the last `look` found resources, but none that fits. For example, a resource
+            in another cluster has the same name.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ async def ensure(
     """Return the resource in the wanted state; call `act` if `look` does not find it.
 
     If the outcome of `act` is unknown, call `look` for up to `reconcile_timeout` seconds. If `act`
-    raised `OutcomeUnknown` and `look` finds nothing, repeat this once: call `act`, then `look`.
+    raised `OutcomeUnknown` and `look` finds nothing, call `act` and `look` a second time.
 
     Args:
         look: Function that returns the resource if it is in the wanted state.
@@ -238,8 +238,8 @@ async def _look_until(
     """Call `look` for up to `seconds`, and return the resource, or None if `look` finds nothing.
 
     Raises:
-        CloudtowerError: `look` failed permanently, or its last call failed. The error is `doubt`,
-            the error of the mutation, if it is not None.
+        CloudtowerError: `look` failed permanently, or its last call failed. If `doubt`,
+            the error of the mutation, is not None, `doubt` is raised instead.
     """
     deadline = anyio.current_time() + seconds
     failed: CloudtowerError | None = None

@@ -89,7 +89,7 @@ class Result:
     """Item in the response to a mutation: the id of a task and the changed resource.
 
     Args:
-        resource: Resource type. With None, the response contains only the id of the resource.
+        resource: Resource type. With None, only the id of the resource is shown.
         id: Id of the resource, or a tuple of ids if one task changes several resources.
         task_id: Id of the task, or None if the work is already done.
     """
@@ -101,10 +101,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class PlainResult:
-    """Item in the response to a mutation. The item contains a document but no task.
+    """Item in the response to a mutation: a resource without a task.
 
     Args:
-        resource: Resource type. With None, the response contains only the id of the resource.
+        resource: Resource type. With None, the item contains only the id of the resource.
         id: Id of the resource.
     """
 

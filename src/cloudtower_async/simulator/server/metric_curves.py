@@ -36,9 +36,9 @@ class CurveSpec:
 
     Args:
         unit: Unit of the metrics, as named in the schema.
-        low: Lowest random level.
-        high: Highest random level.
-        swing: Maximum deviation from the level, as a share of the level.
+        low: Minimum of the random level.
+        high: Maximum of the random level.
+        swing: Maximum deviation from the level: 0.1 means 10% of the level.
     """
 
     unit: str
@@ -147,7 +147,7 @@ def curve(metric: str, key: str, document: Document) -> Callable[[float], float]
 
     Args:
         metric: Name of the metric.
-        key: Unique key of the series. The same key always has the same curve.
+        key: Key of the series. For the same key, the curve is always the same.
         document: Document of the resource.
     """
     if follows := _FOLLOWS.get(metric):

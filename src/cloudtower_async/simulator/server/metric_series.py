@@ -54,7 +54,7 @@ class MetricGroup:
         resource: Resource type of the filter.
         names: Names of the metrics.
         expand: Function that returns the series of a resource. Its arguments are the store, the
-            document and the body.
+            document of the resource, and the body.
         echoes: Whether the response contains series without points for unknown metric names.
     """
 
@@ -65,7 +65,7 @@ class MetricGroup:
     echoes: bool = False
 
     def has_empty_series(self, name: str) -> bool:
-        """Return whether the response contains an empty series for the unknown metric `name`."""
+        """Return whether a response contains an empty series for `name`, an unknown metric."""
         return self.echoes or name.startswith("iostat_")
 
     def find(self, store: Store, body: object) -> Iterator[LabeledSeries]:

@@ -1,4 +1,4 @@
-"""Handler of ordinary queries. Such a query returns the matching resources or their number."""
+"""Handler of queries that return the matching resources or their number."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Store:
 
     @_alone
     def watch(self, watcher: Callable[[RowChange], None]) -> None:
-        """From now on, call `watcher` for all changes that `report` finds.
+        """Set the function that `report` calls for each changed row.
 
         `report` also finds in-place changes of documents.
         """
@@ -157,7 +157,7 @@ class Store:
 
     @_alone
     def report(self) -> None:
-        """Call the function set by `watch` once for each row changed since the last `report`."""
+        """Pass each row that has changed since the last `report` to the function set by `watch`."""
         if self._watcher is not None:
             for change in self._tracker.take():
                 self._watcher(change)
@@ -320,7 +320,7 @@ class Store:
 
         Args:
             texts: The text in English and in Chinese. Each text can contain ``{name}``.
-            name: Text that replaces ``{name}``.
+            name: Text that replaces ``{name}`` in both texts.
         """
         english, chinese = (text.format(name=name) for text in texts)
         self.translations[english] = chinese
@@ -387,7 +387,7 @@ class Store:
             raise KeyError(f"{resource} has no field {name}{hint}")
 
     def _check_ends(self, resource: str, values: Mapping[str, Any], tied: Iterable[str]) -> None:
-        """Check that all related documents exist, before anything is changed.
+        """Check that the related documents of the relations `tied` exist.
 
         Raises:
             DocumentNotFoundError: A related document does not exist.
@@ -453,7 +453,7 @@ class Store:
                 self.remove(relation.owner, identifier)
 
     def _back(self, relation: Relation) -> Relation | None:
-        """Return the inverse relation, or None if the relation has no inverse in the store."""
+        """Return the inverse relation, or None if there is none."""
         if relation.inverse is None or relation.target not in self._relations:
             return None
         return self._relations[relation.target][relation.inverse]

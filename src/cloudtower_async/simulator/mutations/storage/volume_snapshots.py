@@ -41,7 +41,7 @@ class SnapshotKind:
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Consistency group members of the same resource type.
+    """Members of a consistency group that have one resource type, such as all its LUNs.
 
     Args:
         resource: Resource type of the snapshots of the members.

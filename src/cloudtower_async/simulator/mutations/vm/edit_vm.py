@@ -102,7 +102,7 @@ def _belong(context: Context, vm: Document, folder: str | None) -> Apply:
 
 
 def _install_tools(context: Context, vm: Document, data: Body | None) -> Apply:
-    """Insert the ISO of the VM tools into a CD-ROM. The guest does not run the installer."""
+    """Insert the ISO of the VM tools into a CD-ROM. The tools are not installed."""
     store = context.store
     cd_roms = [disk for disk in disks_of(store, vm) if disk["type"] == "CD_ROM"]
     if data is not None:
