@@ -26,7 +26,7 @@ class CallProgress:
     """Progress of a call, shared by all copies of its `OperationCall`.
 
     Args:
-        endpoint: Root address of the server that receives the first request of the call.
+        endpoint: Root address of the server that will receive the first request of the call.
         redact: Function that redacts arguments.
 
     Attributes:

@@ -127,7 +127,7 @@ async def _send(tower: Cloudtower, method: str, arguments: Json) -> Any:  # noqa
 
 
 async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) -> None:
-    """Show what the call would change, and ask for confirmation."""
+    """Show the effect of the call, and ask the user to confirm it."""
     rehearsal = tower.with_options(mutations="plan")
     with suppress(PlanEnded):  # the plan contains the call even after this error
         await _send(rehearsal, method, arguments)
@@ -142,7 +142,7 @@ async def _confirm(tower: Cloudtower, method: str, arguments: Json, place: str) 
 
 
 def _arguments(called: Operation[object], body: str | None, *, everything: bool) -> Json:
-    """Return the arguments of the method: a list of items, or a dict of keyword arguments.
+    """Return a JSON body as arguments of the SDK method: a list, or a dict by parameter name.
 
     Raises:
         UsageError: The body cannot be read, the operation takes no body, or it takes a file.
@@ -169,7 +169,7 @@ def _arguments(called: Operation[object], body: str | None, *, everything: bool)
 
 
 def _widen(record: Record, given: object) -> None:
-    """If a filter in `given` matches everything, replace the filter with `EVERYTHING`."""
+    """Replace each required filter in `given` by `EVERYTHING` if the filter matches everything."""
     if not isinstance(given, dict):
         return
     fields = cast("dict[str, object]", given)

@@ -55,7 +55,7 @@ class Columns:
     Args:
         kind: Struct of the resource.
         names: Names of the columns. None means the default columns.
-        or_else: Advice in the error message about an unknown column if no name is similar.
+        or_else: End of the message about an unknown column, if no known column has a similar name.
 
     Raises:
         UsageError: A column is unknown.
@@ -248,9 +248,9 @@ def narrowed(kind: type[msgspec.Struct], paths: Sequence[Path]) -> type[msgspec.
 
 
 def _narrowed_type(kind: Any, paths: Sequence[Path]) -> Any:  # noqa: ANN401 - a type of any form
-    """Return the type of a field, with its struct ``X`` replaced by ``narrowed(X, paths)``.
+    """Return the field type `kind` with its struct ``X`` replaced by ``narrowed(X, paths)``.
 
-    The type is ``X``, ``X | None`` or ``list[X]``.
+    `kind` is ``X``, ``X | None`` or ``list[X]``.
     """
     if isinstance(kind, UnionType):
         [inner] = [part for part in get_args(kind) if part is not NoneType]

@@ -49,7 +49,9 @@ def order_names(resource: str) -> list[str]:
 
 
 def filter_keys(resource: str, part: str) -> list[str]:
-    """Return the filter keys that begin with the typed text, each with ``=`` or ``.`` at the end.
+    """Return the filter keys that begin with the typed text.
+
+    A key that needs a value ends with ``=``. A key that has inner keys ends with ``.``.
 
     Args:
         resource: Name of the resource.
@@ -85,7 +87,7 @@ def filter_values(resource: str, key: str) -> list[str]:
 
 
 def inner_names(part: str) -> list[str]:
-    """Return all fields of a resource, or all arguments of an operation.
+    """Return all fields of the resource, or all arguments of the operation, that `part` names.
 
     Args:
         part: The typed text. Text after the last dot is ignored: ``vm.me`` returns ``vm.name``,
@@ -106,7 +108,7 @@ def inner_names(part: str) -> list[str]:
 
 
 def _ends(key: str) -> list[int]:
-    """Return the indexes of the underscores in a key. A field name may end before any of them."""
+    """Return the indexes of the underscores in a filter key such as ``name_contains``."""
     return [place for place, character in enumerate(key) if character == "_"]
 
 

@@ -85,7 +85,7 @@ class ListOptions:
 
 
 def seconds_between(interval: float | None, *, watch: bool) -> float:
-    """Return the number of seconds between two refreshes.
+    """Return `interval`, or the default number of seconds between two refreshes.
 
     Args:
         interval: Value of ``--interval``, or None if the option is missing.

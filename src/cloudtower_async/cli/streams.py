@@ -47,7 +47,7 @@ def checked_streams() -> Generator[None]:
 
 
 async def write_chunks(chunks: AsyncIterable[bytes]) -> None:
-    """Write to standard output in a thread, because a slow reader would block the event loop."""
+    """Write chunks to standard output, in a thread so that a slow reader cannot block the loop."""
     import anyio.to_thread
 
     buffer = bytearray()
@@ -106,7 +106,7 @@ def _check_output() -> None:
 def _buffered(output: TextIO) -> TextIO:
     """Return `output`, or a buffered stream for `output` if it is unbuffered (PYTHONUNBUFFERED).
 
-    An unbuffered stream loses the rest of a partial write.
+    An unbuffered stream can lose the end of a text.
     """
     if not isinstance(getattr(output, "buffer", None), io.RawIOBase):
         return output

@@ -57,7 +57,7 @@ class TranslatedHelp(DefaultFormatter):
 
 
 def _entry(entry: HelpEntry) -> HelpEntry:
-    """Return a copy of an entry with translated description, choices and default value."""
+    """Return an entry of a help panel with translated description, choices and default value."""
     description = _description(entry.description)
     if not isinstance(description, InlineText):
         return entry

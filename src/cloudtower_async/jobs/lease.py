@@ -1,4 +1,4 @@
-"""Leases: locks between processes that expire unless their holder renews them."""
+"""Leases: locks between processes. A lock expires unless the process renews it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def hold(lease: Lease, *, wait: float | None = 0.0) -> AsyncGenerator[None
 
 
 async def _acquire(lease: Lease, wait: float | None) -> float:
-    """Acquire a lease, and return its expiration time by the clock of the event loop."""
+    """Acquire a lease within `wait` seconds. Return its expiration time (event loop clock)."""
     began = anyio.current_time()
     if await lease.acquire():
         return began + lease.ttl
@@ -82,7 +82,7 @@ async def _acquire(lease: Lease, wait: float | None) -> float:
 
 
 async def _keep(lease: Lease, expires: float) -> None:
-    """Renew a lease periodically.
+    """Renew a lease periodically. Without a renewal, the lease expires at `expires`.
 
     Raises:
         LeaseLost: Another owner holds the lease, or the lease may have expired.
@@ -123,13 +123,13 @@ async def job_lock(
     """Hold the lock of a job while a block runs, so that only one process at a time runs the job.
 
     While the block runs, the lock is renewed. The lock expires `ttl` seconds after its last
-    renewal. So after a crash, the lock keeps out other runs for at most `ttl` seconds. If the lock
-    is not renewed in time, the lock is lost, and the block is cancelled.
+    renewal. So after a crash, the lock keeps out other processes for at most `ttl` seconds. If the
+    lock is not renewed in time, the lock is lost, and the block is cancelled.
 
     The lock has two limits. First, a process can be frozen, for example on a suspended virtual
     machine. When the process wakes up, it may work for a moment before it notices that the lock was
     lost. Second, the lock relies on the clock of the machine (SQLite) or of Redis. If this clock
-    jumps ahead by more than `ttl` seconds, another run can take the lock. Therefore, a job with
+    jumps ahead by more than `ttl` seconds, another process can take the lock. Therefore, a job with
     this lock should still use `once`.
 
     Args:

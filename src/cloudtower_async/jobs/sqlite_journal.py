@@ -53,7 +53,7 @@ class SqliteJournal:
             Tower, or start each key of `once` with the name of the Tower.
         grace: Seconds after which `once` may repeat a request whose outcome is unknown. Until then,
             the request may still reach the server.
-        keep: Number of seconds after which entries expire.
+        keep: Seconds that `once` remembers a mutation after the last change of its entry.
 
     Raises:
         InvalidInput: An argument is invalid.

@@ -430,9 +430,9 @@ class Simulator:
 
 
 def _while_running(name: str, kind: str) -> property:
-    """Return a property for an attribute that exists while the simulator is running.
+    """Return the property `name` of `Simulator`. `kind` is the name of the property's type.
 
-    At other times, reading the property raises AttributeError.
+    If the simulator is not running, reading the property raises AttributeError.
     """
 
     def get(simulator: Simulator) -> object:
@@ -457,9 +457,9 @@ for _name, _kind in Simulator.__annotations__.items():
 
 @contextmanager
 def _not_collected() -> Generator[None]:
-    """Exclude the objects created in this block from garbage collection until ``gc.unfreeze``.
+    """Exclude the objects that a ``with`` block creates from garbage collection.
 
-    A large fleet has millions of objects and no garbage, but each scan for garbage takes seconds.
+    A scan of a large fleet takes seconds. `Simulator.__aexit__` unfreezes the objects.
     """
     collecting = gc.isenabled()
     gc.disable()

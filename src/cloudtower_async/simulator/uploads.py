@@ -46,8 +46,8 @@ class ReceivedUpload:
         destination: Destination of the upload.
         received: Number of received bytes.
         digest: SHA-256 hash object of the received bytes.
-        error: Exception that made the upload fail. The value is None if the upload has not failed,
-            or if a test made the upload fail.
+        error: Exception that made the upload fail. None if there was no exception, for example
+            after `Uploads.fail_next`.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Uploads:
         self._end(task, "FAILED")
 
     def advance(self) -> None:
-        """End the uploads that are due: `duration` seconds after their last chunk."""
+        """End the uploads whose last chunk arrived at least `duration` seconds ago."""
         while self._ending and self._ending[0][0] <= self._factory.clock.now():
             _, task, upload = self._ending.popleft()
             if not is_open(task):  # cancelled after the last chunk

@@ -46,8 +46,8 @@ wait."""
 class ObservedTime:
     """Number of seconds during which tasks or resources were observed.
 
-    Grace periods are measured in observed time. Outages and clock jumps hardly add to it, because
-    the server was not observed during that time.
+    Grace periods are measured in observed time. Outages of the server and jumps of the clock hardly
+    increase the observed time.
 
     Attributes:
         seconds: The observed time in seconds.
@@ -77,10 +77,10 @@ class TaskSubscription:
     Args:
         ids: Ids of the tasks to poll.
         interval: Maximum number of seconds between polls.
-        grace: Grace period in seconds of observed time. The wait gives up a task that the server
-            does not list during this time, or whose unknown status does not change.
+        grace: Grace period in seconds of observed time. The wait gives up a task after this time if
+            the server does not list the task, or if the task keeps the same unknown status.
         resources: Known ids of the resources that the tasks create or change, by id of the task.
-            The wait adds an entry for each task that has none.
+            The wait adds the ids that it learns.
         until: When polling ends. ``"end"``: all tasks have ended. ``"failure"``: the first task has
             failed. ``"news"``: the list `news` has a task to report.
         every_change: Whether each change of a task is added to `news`. If False, only the end of a
@@ -161,7 +161,7 @@ class TaskSubscription:
 
     @property
     def over(self) -> bool:
-        """Whether polling has to end, for any of the possible reasons."""
+        """Whether polling has to end: see `until`, `lost` and `expire`."""
         return (
             not self.pending
             or self.lost is not None
@@ -230,9 +230,9 @@ class TaskSubscription:
             self._give_up(task_id, TaskNotFound(task_id, last_seen=self.pending[task_id]))
 
     def _lasts(self, since: dict[str, float], task_id: str) -> bool:
-        """Return whether a task has been in `since` for at least the grace period.
+        """Return whether a problem of a task has lasted for at least the grace period.
 
-        A task that is not in `since` is added with the current time.
+        `since` contains the start of the problem by task id. If `since` lacks the task, add it.
         """
         now = self._observed.seconds
         return now - since.setdefault(task_id, now) >= self._grace
@@ -245,7 +245,7 @@ class TaskSubscription:
     def first_due(self, now: float, asked: float) -> None:
         """Set the time of the first poll: now, but at least `_JOINING` seconds after `asked`.
 
-        `asked` is the time of the last poll for any wait.
+        `asked` is the time of the poller's last request.
         """
         if self.due < now:
             self.due = max(now, asked + min(_JOINING, self._interval))
@@ -256,7 +256,7 @@ class TaskSubscription:
         self.due = math.inf
 
     def abandon(self) -> None:
-        """Forget the running requests, which were cancelled, and poll again immediately."""
+        """Forget the cancelled requests, and make the next poll due at once."""
         self._open = 0
         self.due = -math.inf
 

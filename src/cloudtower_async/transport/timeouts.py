@@ -1,7 +1,7 @@
 """Time limits of calls. When a session is closed, this module also ends all its calls.
 
-With a timer for each call, as in `asyncio.timeout`, a third of this package's overhead per call
-would be for timers. Therefore `TimeLimit` shares one timer between all calls.
+`asyncio.timeout` sets a timer for each call. These timers would be a third of this package's
+overhead per call. Therefore all `TimeLimit` blocks share one timer.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class SessionScope:
         loop: Event loop that the session is bound to. None before the first use of the session.
         scopes: Cancel scopes of the running blocks of `until_closed`.
         limits: The running blocks of `TimeLimit`.
-        timer_at: Time at which the timer fires, by the clock of `timer_loop`.
-        timer_loop: Event loop of the timer.
+        timer_at: Time at which the shared timer of `limits` fires, by the clock of `timer_loop`.
+        timer_loop: Event loop of the shared timer.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class SessionScope:
     def running_loop(self) -> asyncio.AbstractEventLoop:
         """Return the running event loop. The first call binds the session to this event loop.
 
-        Call this method before using state that asyncio tasks share through the session.
+        Call this method before using state that the session shares between asyncio tasks.
 
         Raises:
             SessionClosed: The session belongs to another event loop, perhaps in another thread.
@@ -88,10 +88,10 @@ class SessionScope:
         return loop
 
     def check_closable(self) -> None:
-        """Raise an error if the session belongs to another event loop that is not closed.
+        """Check that the running event loop may close the session.
 
         Raises:
-            SessionClosed: The session belongs to another event loop that is not closed.
+            SessionClosed: The session belongs to another event loop, which is still open.
             CloudtowerError: No asyncio event loop is running.
         """
         if self.loop is not None and not self.loop.is_closed():
@@ -104,8 +104,9 @@ class SessionScope:
         """Run a block with a time limit. Closing the session ends the block at once.
 
         Args:
-            seconds: Seconds after which the rest of the block is cancelled. None means no limit.
-            operation: Name of the operation that runs the block, for the error message.
+            seconds: Seconds after which the rest of the block is skipped, without an error. None
+                means no limit.
+            operation: Name of the operation, for the message of SessionClosed.
 
         Raises:
             SessionClosed: The session was closed before or during the block, or belongs to another
@@ -129,7 +130,7 @@ class SessionScope:
 
         Args:
             seconds: Seconds to sleep.
-            operation: Name of the delayed operation, for the error message.
+            operation: Name of the operation, for the message of SessionClosed.
 
         Raises:
             SessionClosed: The session was closed before or during the sleep, or belongs to another

@@ -18,10 +18,10 @@ _WITH_CREDENTIALS = ("aiohttp", "aiosignal", __name__.partition(".")[0])
 
 
 class HookError(Exception):
-    """A client middleware or trace hook of aiohttp raised an exception, which is ``__cause__``.
+    """A client middleware or a trace hook of aiohttp raised an exception.
 
-    Before you raise the cause, set its traceback to the result of `frames_of_hook`, because other
-    frames hold credentials.
+    ``__cause__`` is the exception. Before you raise it, set its traceback to the result of
+    `frames_of_hook`, because other frames hold credentials.
     """
 
 
@@ -29,8 +29,8 @@ def without_frames(error: E) -> E:
     """Remove the tracebacks of an error and of its causes, and return the error.
 
     Error reports show the local variables of stack frames, which hold requests with credentials.
-    The exception that is being handled (`sys.exception`) keeps its traceback, because it may belong
-    to the user's code. Therefore call this function after the ``except`` block, not inside it.
+    The exception that is being handled (`sys.exception`) is skipped, as the user's code may have
+    raised it. So if `error` was caught, call this function after the ``except`` block.
     """
     foreign = sys.exception()
     chain: list[BaseException | None] = [error]
@@ -44,10 +44,7 @@ def without_frames(error: E) -> E:
 
 
 def frames_of_hook(error: BaseException) -> TracebackType | None:
-    """Return the traceback of an exception that a hook raised, from the frame of the hook on.
-
-    The frames before the hook hold the credentials.
-    """
+    """Return the traceback of a hook's exception without the frames that called the hook."""
     frames = error.__traceback__
     while frames is not None:
         module: str = frames.tb_frame.f_globals.get("__name__", "")

@@ -79,7 +79,8 @@ class UploadTarget(ABC, Generic[R_co]):
     async def existing_ids(self, listing: Listing) -> frozenset[str]:
         """Return the ids of the resources that exist before the upload.
 
-        The ids are passed to `find`. The result is empty if `find` does not need these ids.
+        After the upload, `find` ignores the resources with these ids. The base class returns an
+        empty set.
 
         Args:
             listing: Async function that takes a filter and returns the resources that match.

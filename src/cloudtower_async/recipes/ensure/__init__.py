@@ -1,1 +1,1 @@
-"""Idempotent recipes: each ensures a state, and is safe to run again."""
+"""Recipes that create or change a resource only if needed, so they are safe to run again."""

@@ -82,8 +82,8 @@ async def forecast_capacity(
     Args:
         tower: Session to read with.
         clusters: Filter for the clusters.
-        range: Time range until now: a number with the unit s, m, h, d or w. ``7d`` is known to
-            work.
+        range: Time range until now: a number with the unit s, m, h, d or w. For ``72h`` and
+            ``168h``, some servers return no values; use ``7d``.
 
     Returns:
         A row for each cluster, sorted by `days_until_full`; clusters without a forecast come last,
@@ -96,7 +96,7 @@ async def forecast_capacity(
         CallError: Clusters or metrics cannot be read.
 
     Warns:
-        MetricsWarning: The server has no values, or returned only a part of them.
+        MetricsWarning: The server returned no values of a metric, or only some.
 
     Example:
         ::

@@ -70,8 +70,8 @@ async def measure_nic_errors(
     Args:
         tower: Session to read with.
         clusters: Filter for the clusters of the hosts.
-        range: Time range until now: a number with the unit s, m, h, d or w. ``24h`` and ``7d`` are
-            known to work.
+        range: Time range until now: a number with the unit s, m, h, d or w. For ``72h`` and
+            ``168h``, some servers return no values; use ``24h`` or ``7d``.
 
     Returns:
         One row for each NIC with metrics, sorted by `total`, the largest first. A host without
@@ -84,7 +84,7 @@ async def measure_nic_errors(
         CallError: Hosts or metrics cannot be read.
 
     Warns:
-        MetricsWarning: The server has no values, or returned only a part of them.
+        MetricsWarning: The server returned no values of a metric, or only some.
 
     Example:
         ::
@@ -124,8 +124,8 @@ def counter_growth(values: Sequence[float]) -> float | None:
     """Return the sum of all increases of a counter, or None if it has fewer than two values.
 
     Args:
-        values: Values of the counter in the order of time; NaN for a missing value. A value below
-            its predecessor means that the counter was reset to 0.
+        values: Values of the counter in the order of time; NaN for a missing value. A decrease
+            means that the counter was reset to 0: ``[5, 7, 3]`` results in 2 + 3.
     """
     known = [value for value in values if value == value]  # NaN is not equal to itself
     if len(known) < 2:

@@ -171,7 +171,7 @@ def add_alert(factory: Factory, about: str, subject: Document, *, ended: bool) -
 
 
 def alert_times(start: str, end: str = "") -> dict[str, str]:
-    """Return the values for all time fields of an alert with this start and end.
+    """Return the values of all time fields of an alert, from its start and end.
 
     If the alert has not ended, `end` is empty.
     """

@@ -136,7 +136,7 @@ class FieldValues:
         return self.factory.clock.timestamp(self._born)
 
     def later(self) -> str:
-        """Return a date between the creation of the document and the start of the server."""
+        """Return a date between `born` and the start of the server."""
         return self.factory.clock.timestamp(self._later)
 
     def address(self) -> str:

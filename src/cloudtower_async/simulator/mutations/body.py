@@ -1,4 +1,4 @@
-"""Helpers that read request bodies: amounts with units, optional objects and I/O limits."""
+"""Read amounts with units, nested objects and I/O limits from request bodies."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNITS = {**_BYTES, **_BYTES_PER_SECOND, **_BITS, **_BITS_PER_SECOND}
 
 
 def amount(body: Body, name: str) -> int | None:
-    """Return the number in the member `name` of a body, converted to the base unit.
+    """Return the number in the member `name` of a body in its base unit, such as bytes.
 
-    For example, ``memory_unit`` contains the unit of ``memory``. If the body does not contain the
-    number, return None.
+    For example, ``{"memory": 2, "memory_unit": "KB"}`` results in 2048. If the body does not
+    contain the number, return None.
     """
     number = body.get(name)
     unit = body.get(f"{name}_unit")

@@ -59,7 +59,7 @@ def _check_members(record: Any, value: dict[str, object], path: str) -> None:  #
 
 
 def _check_limits(values: Mapping[str, Any], path: str) -> None:
-    """Reject an object if a value in it exceeds a limit documented by the vendor."""
+    """Reject the object `values` if one of its values violates a limit in `_LIMITS`."""
     for name in _LIMITS.keys() & values.keys():
         value = values[name]
         if value is None:

@@ -66,10 +66,7 @@ class Mutation:
         return key in (self.body.item or self.body).record.__annotations__
 
     def about(self, resource: str) -> Mutation:
-        """Return a copy of this mutation, with `resource` as the type of the changed resources.
-
-        This method is for operations whose responses contain another resource type.
-        """
+        """Return a copy of this mutation, with `resource` as the type of the changed resources."""
         return replace(self, resource=resource)
 
     def reply(self, found: Sequence[Result | PlainResult]) -> Results:
@@ -97,7 +94,7 @@ def mutation_at(path: str) -> Mutation:
 
 
 def _filtered_resource(body: ArgType) -> str | None:
-    """Return the resource type of the filter ``where``, or None if the body has no filter."""
+    """Return the type that the filter ``where`` of a body selects; None if there is no filter."""
     where = newest_member((body.item or body).record, "where")
     return None if where is None else where.filtered_resource
 
@@ -105,7 +102,7 @@ def _filtered_resource(body: ArgType) -> str | None:
 def select_documents(
     context: Context, mutation: Mutation, body: Body, data: Body
 ) -> list[Document]:
-    """Return the documents that a mutation changes.
+    """Return the documents that the filter in `body`, or else the id in `data`, selects.
 
     Raises:
         HttpError: No document matches the filter.
@@ -133,9 +130,9 @@ def start_for_each(
     documents: list[Document],
     do: Callable[[Document], Failure | None],
 ) -> Results:
-    """Start the tasks of a mutation, and return its results.
+    """Start tasks that call `do` with each document, and return the content of the response.
 
-    Each document gets its own task, unless `Mutation.together` is set.
+    Each document gets its own task, unless `Mutation.together` is True.
 
     Raises:
         HttpError: The documents are volumes, and another task has locked one of them.
@@ -168,9 +165,9 @@ def _to_group(
 def start(
     context: Context, mutation: Mutation, documents: list[Document], work: Work
 ) -> Result | PlainResult:
-    """Start a task that runs `work`, and return the result of the mutation at once.
+    """Start a task that runs `work` later, and return the task id and the resource ids.
 
-    If `Mutation.at_once` is True, run `work` immediately, without a task.
+    If `Mutation.at_once` is True, run `work` now, and return no task id.
     """
     first = documents[0]
     shown = None if mutation.verb == "delete" else mutation.resource
@@ -230,10 +227,9 @@ def start_task(
 
 
 def merged(document: Document, values: Fields) -> Fields:
-    """Return the new field values of a document.
+    """Return `values`, with nested objects completed from the document.
 
-    An object is merged with the current object: members that are missing or None keep their current
-    values.
+    For example, ``{"cpu": {"cores": 2}}`` keeps the current number of sockets.
     """
     merged = dict(values)
     for name, value in values.items():

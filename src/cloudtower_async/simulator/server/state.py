@@ -31,8 +31,8 @@ class ServerState:
         changes: Change feed.
         metrics: Limits for responses with metrics.
         url: URL of the server, for links in responses.
-        nvram: Uploaded NVRAM by VM id: the content in Base64, and the time of the upload in seconds
-            since the start of the clock.
+        nvram: Uploaded NVRAM by VM id, as a tuple: content in Base64, and time of the upload
+            in seconds by the server's clock.
     """
 
     uploads: Uploads

@@ -40,9 +40,8 @@ def load(
     """Fill an empty store with the documents of a dump.
 
     Fields that are not in the schema are ignored. A document of the dump can refer to a
-    document that is not in the dump. If the dump contains no documents of that type, the missing
-    document is generated. Otherwise, the missing document counts as deleted, and the relation is
-    ignored.
+    document that is not in the dump, for example to a host. If the dump contains no hosts at all,
+    the host is generated. If the dump contains other hosts, the reference is ignored.
 
     Args:
         store: Store to fill.
@@ -109,9 +108,9 @@ def _mentioned(
 
 
 def _tie(store: Store, resource: str, document: Mapping[str, Any]) -> None:
-    """Set the relations of a stored document to those of the same document in the dump.
+    """Copy the relations of the dump's `document` to the stored document with the same id.
 
-    A to-many relation also keeps the ids that it already contains.
+    If a stored list contains other ids, append them.
     """
     identifier = document["id"]
     for relation in store.resources[resource].relations:
@@ -132,9 +131,8 @@ def _complete(
 ) -> None:
     """Set the required relations of a generated document.
 
-    `mentioned_by` is the document that refers to the generated document. If `mentioned_by` has a
-    relation with the same name, for example ``cluster``, copy the relation. Otherwise, the target
-    is any document of the right resource type.
+    For example, a generated host gets the ``cluster`` of the VM `mentioned_by`, which refers to the
+    host. If the VM has no cluster, the host gets any cluster.
     """
     made_up = store.get(resource, identifier)
     for relation in store.resources[resource].relations:

@@ -30,9 +30,9 @@ def settings_of(source: Document) -> Fields:
 
 
 def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
-    """Return drafts for copying the disks of a VM.
+    """Return drafts of a new VM's disks, copied from `vm`.
 
-    If `copied` is set, the data is copied, and the copies use as much space as the originals.
+    If `copied` is True, the new disks use as much space as the originals, otherwise no space.
     """
     drafts: list[DiskDraft] = []
     for disk in disks_of(store, vm):
@@ -54,7 +54,7 @@ def disks_of_vm(store: Store, vm: Document, *, copied: bool) -> list[DiskDraft]:
 
 
 def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
-    """Return drafts for copying the CD-ROMs of a VM."""
+    """Return drafts of a new VM's CD-ROMs, copied from `vm`."""
     return [
         CdRomDraft(
             boot=disk["boot"],
@@ -68,7 +68,7 @@ def cd_roms_of_vm(store: Store, vm: Document) -> list[CdRomDraft]:
 
 
 def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
-    """Return drafts for copying the NICs of a VM. The copies get new MAC and IP addresses."""
+    """Return drafts of a new VM's NICs, copied from `vm` without MAC and IP addresses."""
     return [
         NicDraft(vlan=nic["vlan"], more={name: nic[name] for name in _NIC_FIELDS})
         for nic in nics_of(store, vm)
@@ -77,9 +77,9 @@ def nics_of_vm(store: Store, vm: Document) -> list[NicDraft]:
 
 
 def frozen_disks(store: Store, source: Document) -> list[DiskDraft]:
-    """Return drafts for copying the disks of a snapshot or a template.
+    """Return drafts of a new VM's disks, copied from `source`.
 
-    The copies share the data of the originals.
+    The new disks use no space.
     """
     return [
         DiskDraft(
@@ -103,10 +103,7 @@ def _policy_of(store: Store, disk: Fields) -> str:
 
 
 def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
-    """Return drafts for copying the CD-ROMs of a snapshot or a template.
-
-    The copies contain no images.
-    """
+    """Return drafts of a new VM's CD-ROMs, copied from `source` without images."""
     return [
         CdRomDraft(boot=disk["boot"], key=disk.get("key"), disabled=bool(disk["disabled"]))
         for disk in source["vm_disks"] or ()
@@ -117,7 +114,7 @@ def frozen_cd_roms(source: Document) -> list[CdRomDraft]:
 def frozen_nics(
     store: Store, source: Document, cluster: str, *, same: bool = False
 ) -> list[NicDraft]:
-    """Return drafts for copying the NICs of a snapshot or a template.
+    """Return drafts of a new VM's NICs, copied from `source`.
 
     NICs are skipped if their VLAN does not exist in the target cluster.
 

@@ -23,7 +23,7 @@ _TOOLS_VERSION = "4.1.0"
 
 
 def switch(context: Context, vm: Document, status: str) -> None:
-    """Set the status of a VM, and start or stop its guest."""
+    """Set the status of a VM. Start its guest if the status is ``RUNNING``, else stop it."""
     vm.update(activity(context.factory.random, status))
     if status == "STOPPED":
         vm["last_shutdown_time"] = context.factory.clock.timestamp()

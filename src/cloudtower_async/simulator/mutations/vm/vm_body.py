@@ -26,7 +26,7 @@ _NIC_FIELDS = ("enabled", "gateway", "ip_address", "mac_address", "mirror", "mod
 
 
 def settings(values: Body, base: Fields) -> Fields:
-    """Return the settings of a VM. Settings that are missing in the body come from `base`."""
+    """Return the settings of a VM from the body `values`. Missing settings come from `base`."""
     fields = {
         **base,
         **{name: values[name] for name in _SAME if name in values},
@@ -223,10 +223,7 @@ def complete(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 
 
 def _check_gpu_host(draft: VmDraft, values: Body) -> None:
-    """Reject a VM with GPUs if the body names no host or turns HA on.
-
-    If the VM is not rejected, turn HA off.
-    """
+    """Reject a VM with GPUs if the body names no host or requests HA. Otherwise, turn HA off."""
     if draft.host is None:
         raise HttpError(400, "host_id: required for a VM with GPUs")
     if values.get("ha"):
