@@ -1,4 +1,4 @@
-"""Placeholders for modules, which are loaded when one of their attributes is first used."""
+"""Placeholders for modules. The first use of an attribute loads the module."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 
 
 class LazyModule:
-    """Placeholder for a module, which is loaded when one of its attributes is first used.
+    """Placeholder for a module. The first use of an attribute loads the module.
 
     Use a placeholder for a module that only annotations or rare calls need. Annotations that name
     attributes of the module can still be evaluated at run time, for example by

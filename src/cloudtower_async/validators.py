@@ -199,9 +199,9 @@ def pem_file_fault(value: object) -> str | None:
 
 
 def client_cert_fault(value: object) -> str | None:
-    """Return an error message if a value is not the path of a PEM file or a pair of such paths.
+    """Check that a value is the path of a PEM file, or a pair of such paths.
 
-    Return None if the value is valid.
+    Return an error message, or None if the value is valid.
     """
     if not isinstance(value, tuple):
         fault = pem_file_fault(value)
@@ -302,8 +302,8 @@ def reject_positional(name: str, example: str, extra: tuple[object, ...], *numbe
         name: Name of the called method of the session, such as ``"count"``.
         example: Arguments of a correct call with keywords, for the error message.
         extra: Surplus positional arguments, which fit no parameter of the method.
-        numbers: Values of parameters that must be numbers. A filter that was passed by position can
-            end up in such a parameter.
+        numbers: Values of parameters that expect numbers. A mapping among these values is a filter
+            that was passed by position.
 
     Raises:
         TypeError: An argument was passed by position. The message shows how to pass the argument.

@@ -50,7 +50,7 @@ def interrupted_by_hook(
 
 
 def describe_lock(failure: ResourceLocked, waited: float) -> None:
-    """Add the locked resources and the waiting time in seconds to the message of an error."""
+    """Add the locked resources and the seconds that the call has waited to an error."""
     failure.waited = waited
     locked = ", ".join(f"{one.type} {one.id}" for one in failure.locked_resources)
     failure.message += f" ({locked})" if locked else ""

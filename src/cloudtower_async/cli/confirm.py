@@ -52,8 +52,8 @@ async def confirm(question: str, count: int, *, destructive: bool) -> None:
     Args:
         question: Question that lists the planned changes.
         count: Number of resources that would be changed.
-        destructive: If True and there are more than 10 resources, the user must type their number
-            instead of yes.
+        destructive: If True and there are more than 10 resources, the user must type the number of
+            resources instead of yes.
 
     Raises:
         UsageError: The user did not confirm the change.

@@ -127,7 +127,7 @@ class View:
         names: Names of the columns: fields, or headings of the default columns. None means the
             default columns.
         wide: Whether the default columns include the id and the columns for ``-o wide``.
-        or_else: Advice in the error message about an unknown column if no name is similar.
+        or_else: Advice in the error about an unknown column if no known name is similar.
 
     Raises:
         UsageError: A column is unknown.
@@ -162,7 +162,7 @@ class View:
         ]
 
     def order(self, text: str) -> SortOrder:
-        """Return the sort order that the user chose.
+        """Return the sort order for a value of the option ``--sort``.
 
         Args:
             text: Name of a column or a field, optionally followed by ``:desc`` or ``:asc``.
@@ -193,7 +193,7 @@ class View:
         return SortOrder(column.paths, column.key, descending=direction == "desc")
 
     def _as_in_order_by(self, name: str) -> str:
-        """Return a text that suggests ``name:desc`` for ``name_DESC`` (the form of ``--order-by``).
+        """For ``name_DESC``, the form of ``--order-by``, return a text that suggests ``name:desc``.
 
         For other names, return an empty text.
         """
@@ -236,7 +236,7 @@ class SortOrder:
     descending: bool
 
     def sort(self, rows: Iterable[object]) -> list[object]:
-        """Return the resources in this order. Resources without a value come last."""
+        """Return resources, sorted by the column. Resources without a value come last."""
         known: list[tuple[Any, object]] = []
         unknown: list[object] = []
         for row in rows:
@@ -252,12 +252,12 @@ class SortOrder:
 def query_struct(
     kind: type[msgspec.Struct], paths: Iterable[Path], order_by: str | None
 ) -> type[msgspec.Struct]:
-    """Return a struct type with only the fields at `paths`, the sort field and the id.
+    """Return a struct type with only the fields at `paths`, the field of `order_by` and the id.
 
     Args:
         kind: Struct type of the resources.
         paths: Paths of the fields to show or to sort by.
-        order_by: Value of ``orderBy`` in the request. None means that the server sorts by id.
+        order_by: Value of ``orderBy`` in the request: ``name_ASC``. None means ``id_ASC``.
     """
     sorted_by = (order_by or "id_ASC").rpartition("_")[0]
     needed = [field_path(kind, name) for name in ("id", sorted_by) if has_column(kind, name)]
@@ -270,9 +270,9 @@ def name_column(kind: type[msgspec.Struct]) -> str:
 
 
 def table_headings(kind: type[msgspec.Struct]) -> dict[str, list[str]]:
-    """Return the fields that each heading shows, by heading: ``{"age": ["created_at"]}``.
+    """Return a mapping from each heading to its fields: ``{"age": ["created_at"]}``.
 
-    Headings that are names of fields are left out.
+    Headings that equal the name of a field are left out.
     """
     specs = [spec.partition("=") for spec in _default_view(kind, wide=True)]
     return {
@@ -283,7 +283,7 @@ def table_headings(kind: type[msgspec.Struct]) -> dict[str, list[str]]:
 
 
 def _spec_of(kind: type[msgspec.Struct]) -> Callable[[str], str]:
-    """Return a function that maps a heading to its entry in `VIEWS`: ``age=created_at``."""
+    """Return a function that converts a heading, ``age``, to a column: ``age=created_at``."""
     specs = {spec.partition("=")[0]: spec for spec in _default_view(kind, wide=True)}
     headings = table_headings(kind)
 

@@ -147,9 +147,8 @@ async def run_fleet(
     """Let workers run a job on many Towers, wait until all items have ended, and return the report.
 
     The workers are processes of the command ``cloudtower-async fleet worker``. A call with the same
-    job and run continues an earlier call, even if the earlier call is still running. Items that
-    succeeded are not repeated. The call waits for items in progress. Failed items are tried once
-    more.
+    job and run continues an earlier call, even if the earlier call is still running. The
+    new call skips items that succeeded, waits for items in progress, and tries failed items again.
 
     Args:
         url: Address of Redis.
@@ -201,7 +200,7 @@ class _Tower:
 
     @property
     def ended(self) -> bool:
-        """Whether no work is left on the Tower."""
+        """Whether all items have ended, or could not be listed."""
         listed = self.state.listed or self.state.error is not None
         return listed and not self.waiting and not self.under_way
 
@@ -266,7 +265,10 @@ class _Caller:
         tower.state.listed = True
 
     async def _earlier_results(self, profile: str, keys: Sequence[str]) -> set[str]:
-        """Return the keys of items that succeeded earlier. Delete the results of failed items."""
+        """Return the keys of items that succeeded in earlier calls.
+
+        Delete the results of failed items, so that these items are tried again.
+        """
         succeeded: set[str] = set()
         for some in batches(keys):
             ids = [self._task_id(profile, key) for key in some]
@@ -343,7 +345,7 @@ class _Caller:
     async def _queue(self) -> None:
         """Put items into the queue, up to the limits per Tower and per cluster.
 
-        A Tower that did not answer gets one item at a time.
+        While a Tower does not answer, it gets one item at a time.
         """
         for tower in self._towers.values():
             limit = 1 if tower.silent else self._per_tower
@@ -409,7 +411,7 @@ class _Caller:
         return f"{self._state.job}/{self._state.run}/{profile}/{key}"
 
     async def _outlast(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run `work`, which sends commands to Redis. Repeat it while Redis cannot be reached."""
+        """Run `work`. During an outage of Redis, repeat it for up to `patience` seconds."""
         began = anyio.current_time()
         for delay in poll_delays(_PAUSE):
             try:
@@ -432,7 +434,7 @@ class _Caller:
 async def _not_here(
     job: str, run: str, profile: str, item: dict[str, Any], per_tower: int, per_cluster: int
 ) -> dict[str, Any]:
-    """Stand-in that is never called: workers run another function under the same task name."""
+    """Give the task a signature. Workers run the task with a function of their own."""
     raise NotImplementedError
 
 

@@ -108,10 +108,10 @@ return 1
 
 
 class ItemResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of one item, as a worker stores it.
+    """Result that a worker stores after it has processed an item.
 
     Attributes:
-        value: Return value of the work, as a JSON value.
+        value: Value that the job returned for the item, as a JSON value.
         error: Error message if the item failed; None if the item succeeded.
         unreachable: Whether the item failed because the Tower did not answer.
     """
@@ -192,7 +192,7 @@ class FleetBroker(AsyncBroker):
         await self.redis.aclose()
 
     async def kick(self, message: BrokerMessage) -> None:
-        """Queue a message, unless the message is queued or in progress, or already has a result."""
+        """Queue a message. Do nothing if it is queued or in progress, or if it has a result."""
         mark = f"{PREFIX}:queued:{message.task_id}"
         keys = [self._streams[0], mark, result_key(message.task_id)]
         await self._queue(keys, [message.message, _KEEP])
@@ -229,7 +229,7 @@ class FleetBroker(AsyncBroker):
                 yield AckableMessage(data=data, ack=self._acknowledgement(stream, entry))
 
     async def keep_claims(self) -> None:
-        """Renew the claims on messages in progress, so that no other worker takes over."""
+        """Keep the claims on messages in progress, so that no other worker takes them over."""
         while True:
             await anyio.sleep(self.lost / 4)
             by_stream: dict[str, list[Any]] = {}
@@ -305,7 +305,7 @@ class FleetBroker(AsyncBroker):
 
 
 class SlotLease:
-    """Lease of a slot for work on a Tower and a cluster. The number of slots is limited.
+    """Lease for one item. It limits how many items are in progress on a Tower and a cluster.
 
     Args:
         redis: Client of Redis.
@@ -313,7 +313,7 @@ class SlotLease:
         cluster: Id of the cluster. None means that the limit per cluster does not apply.
         per_tower: Maximum number of items in progress on the Tower.
         per_cluster: Maximum number of items in progress on the cluster.
-        ttl: Seconds after which the slot becomes free unless the lease is renewed.
+        ttl: Seconds after which the lease ends unless it is renewed.
     """
 
     def __init__(

@@ -237,7 +237,7 @@ class _Owners:
 
     Args:
         family: Kind of the measured resources.
-        keys: Value of the label `family.label` for each resource.
+        keys: For each resource, the value of the label `family.label` in its series.
     """
 
     def __init__(self, family: MetricSubjects, keys: Mapping[Subject, object]) -> None:
@@ -249,7 +249,7 @@ class _Owners:
             self._owners[key] = None if key in self._owners else subject
 
     def of(self, labels: Mapping[str, str], only: Subject | None) -> Subject | None:
-        """Return the resource that a series belongs to, or None if the resource is unknown.
+        """Return the resource of a series, or None if the resource is unknown.
 
         Args:
             labels: Labels of the series.
@@ -287,12 +287,12 @@ class _Reading:
         owner: Callable[[Mapping[str, str]], Subject | None],
         subjects: Sequence[Subject] = (),
     ) -> None:
-        """Add the series of one response.
+        """Collect the series in one response.
 
         Args:
             answers: The items of the response, one item per metric.
             owner: Function that takes the labels of a series, and returns its resource or None.
-            subjects: Resources that were requested. For a ranking, the list is empty.
+            subjects: Resources that were requested. `top_n` passes none.
         """
         for place, answer in enumerate(answers):
             metric = cast("Metric | None", answer.data)  # the server may violate the schema
@@ -331,7 +331,7 @@ class _Reading:
                     self._dropped[one] = fewer_help or self._dropped.get(one, False)
 
     async def look_up(self, executor: Executor, options: Mapping[str, Any]) -> None:
-        """For each series without a resource, find the resource by the labels of the series."""
+        """Find the resources of series whose `subject` is None, by the labels of the series."""
         for label, resource, field in _NAMED:
             unknown = [one for one in chain(*self._series.values()) if one.subject is None]
             named = sorted({one.labels[label] for one in unknown if label in one.labels})
@@ -441,7 +441,7 @@ class _Times:
         return times, array("d", [_NAN if one.v is None else one.v for one in known])
 
     def warnings(self, operation: str) -> list[MetricsWarning]:
-        """Return warnings about times that were converted from seconds, or are implausible."""
+        """Return warnings about times in seconds (not milliseconds) and implausible times."""
         told = (
             (self._seconds, "the times of {} are in seconds and were converted"),
             (

@@ -80,7 +80,7 @@ class PlanMode:
         return False
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Raise an error if a wait may never end, because it waits for an effect of the plan.
+        """Raise an error if a wait may never end, because the plan is not carried out.
 
         Args:
             operation: Query that the wait repeats.
@@ -88,8 +88,8 @@ class PlanMode:
             seen: Ids of the resources that the query found.
 
         Raises:
-            PlanEnded: The plan creates or changes one of the resources, or the query found no
-                resource.
+            PlanEnded: The plan creates or changes a resource that the query found or that `where`
+                names. Or the plan changes any resource, and the query found no resource.
         """
         touched = self.plan.resource_ids
         ids = {*seen, *texts_in(where)}
@@ -145,8 +145,8 @@ class PlanMode:
             The tuple ``(found, complete, resolved)``:
 
             - ``found`` is a list with one pair for each filter. The first value is True if the
-              filter decides which resources the answer contains. The second value is the list of
-              matching resources.
+              mutation returns the matching resources or their owners. The second value is the
+              list of matching resources.
             - ``complete`` is True if ``found`` has all matching resources.
             - ``resolved`` is False if the body has no filter, or if no query can read the resources
               of a filter.
@@ -209,7 +209,7 @@ class PlanMode:
         found: list[tuple[bool, list[Row]]],
         options: Mapping[str, Any],
     ) -> list[Row]:
-        """Return the resources to which matched resources belong, such as the VMs of disks."""
+        """Return the owners of the resources in `found`, such as the VMs of disks."""
         if effect.owner is None:
             return []
         nested = [getattr(row, effect.owner) for target, part in found if target for row in part]
@@ -288,7 +288,7 @@ class PlanMode:
 
 
 def _is_target(target: Target | None, body: object, where: object) -> bool:
-    """Return whether the filter `where` decides which resources the answer contains."""
+    """Return whether `where` is the filter in the body that `target` describes."""
     if target is None or target.key is None:
         return False
     return any(part.get(target.key) is where for part in _parts(body))
@@ -304,9 +304,9 @@ def _ids_in(target: Target, body: object) -> Iterator[str]:
 
 
 def _parts(body: object) -> list[dict[str, object]]:
-    """Return the items of a body that is a list, or a list with the body itself.
+    """Return the objects in a body: the items of a list, or only the body itself.
 
-    Each value that is not an object is replaced by an empty object.
+    An item that is not an object becomes an empty object.
     """
     return list(map(_fields, cast("list[object]", body) if isinstance(body, list) else [body]))
 
@@ -321,7 +321,7 @@ def _unique(rows: Iterable[Row]) -> list[Row]:
 
 
 def _builtins(operation: Operation[Any], arguments: object) -> object:
-    """Return arguments as plain JSON values, with descriptions in place of files."""
+    """Return arguments as plain JSON values, with a short text in place of each file."""
     if operation.carries is Carries.JSON:
         return None if arguments is None else msgspec.json.decode(msgspec.json.encode(arguments))
     if operation.carries is not Carries.FORM or not isinstance(arguments, Mapping):
@@ -363,7 +363,7 @@ def _shown(
 def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
     """Return those arguments of a creation that become fields of the new resource.
 
-    Amounts with an explicit unit are left out, because only the server can convert the unit.
+    An amount with a unit is left out, because only the server can convert the amount.
     """
     return {
         key: value
@@ -376,7 +376,7 @@ def _known_fields(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def _placeholder(struct: StructType, known: Mapping[str, object]) -> Row:
-    """Make a resource from the valid known fields. Other fields get placeholder values."""
+    """Make a resource from known fields. Invalid and unknown fields get placeholder values."""
     fitting: dict[str, object] = {}
     for field in msgspec.structs.fields(struct):
         related = known.get(f"{field.encode_name}_id")

@@ -43,15 +43,15 @@ def texts_in(value: object) -> Iterator[str]:
 def matches(where: object, fields: Mapping[str, object]) -> bool:
     """Return whether a filter matches a resource of which only some fields are known.
 
-    If the known fields are not enough to decide, return whether the filter contains the id of
-    the resource.
+    If the known fields do not decide, return True only if the filter contains the id of the
+    resource.
     """
     decided = _holds_all(where, fields)
     return fields["id"] in set(texts_in(where)) if decided is None else decided
 
 
 def without_ids(where: object, ids: AbstractSet[str]) -> object:
-    """Remove placeholder ids from a filter, or return None if no existing resource can match.
+    """Return a filter without placeholder ids, or None if no existing resource can match.
 
     Args:
         where: Filter; None matches everything.

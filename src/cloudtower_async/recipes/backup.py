@@ -33,8 +33,8 @@ class Backup(msgspec.Struct, kw_only=True, frozen=True):
             value is None, and `error` contains the reason. Only `backup_vms` returns such backups.
         lun_snapshots: LUN snapshots of the disks in the snapshot.
         removed: Older snapshots that were deleted.
-        error: Error that made the backup fail, or None if the backup succeeded. A failed backup can
-            have a `snapshot`: the error then occurred after the snapshot was read.
+        error: Error that made the backup fail, or None if the backup succeeded. If a failed
+            backup has a `snapshot`, the error occurred after the snapshot was read.
         snapshot_id: Id of the snapshot, or None if the server did not send the id. If `snapshot` is
             None, a snapshot with this id may exist or appear later. See `error` for details.
         disks_without_lun_snapshot: Disks in the snapshot that have no LUN snapshot.
@@ -89,10 +89,9 @@ async def backup_vm(
     Raises:
         NotFound: The VM does not exist.
         Ambiguous: Several VMs have the name.
-        TaskError: The task failed, or the snapshot was not created within `timeout`. The error's
-            `resource_ids` contains the id of the snapshot. The subclass `ReadBackFailed` means that
-            the server accepted the request, but the snapshot could not be read. The snapshot may
-            exist or appear later.
+        TaskError: The task failed, or the snapshot was not created within `timeout`. The snapshot
+            may exist or appear later. Its id is in the error's `resource_ids`.
+        ReadBackFailed: The server accepted the request, but the snapshot could not be read.
         OutcomeUnknown: It is unknown whether the server creates the snapshot.
         CallError: A call failed for another reason.
         InvalidInput: An argument is invalid.
@@ -202,7 +201,7 @@ async def start_snapshot(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Arguments of a backup recipe, which apply to all of its VMs."""
+    """Arguments of `backup_vm` or `backup_vms`."""
 
     recipe: str
     tower: Cloudtower

@@ -11,7 +11,7 @@ from .amounts import Amount
 
 
 class AlertCounts(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Number of active alerts by severity. `other` counts alerts of any other severity."""
+    """Number of active alerts by severity. `other` counts the remaining alerts."""
 
     critical: int
     notice: int
@@ -38,7 +38,7 @@ class DiskSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     Attributes:
         healthy: Healthy disks.
-        warning: Disks that are not mounted, or only partly mounted.
+        warning: Disks without an error that are not mounted, or only partly mounted.
         error: Disks that are unhealthy or subhealthy, or whose SMART or software RAID reports a
             failure.
         unknown: Disks whose health the server does not report, or whose health is a value that
@@ -95,8 +95,8 @@ class ClusterSummary(msgspec.Struct, kw_only=True, frozen=True, gc=False):
         hypervisor: Hypervisor, such as ``"ELF"``.
         connect_state: State of the connection from CloudTower to the cluster, such as
             ``"CONNECTED"``.
-        hosts: Number of hosts, including hosts that the server did not list. The figures of these
-            hosts are unknown.
+        hosts: Number of hosts. Hosts that the server's list of hosts lacks are counted, too, but
+            their memory is unknown.
         vms: Number of all VMs.
         running_vms: Number of running VMs.
         alerts: Number of active alerts.
@@ -130,7 +130,7 @@ class Dashboard(msgspec.Struct, kw_only=True, frozen=True):
             ``"SSD"``, ``"NVMe_SSD"``, … The dict has every type that this version of the
             package knows, and every further type that the server reports.
         cpu: CPU of all SMTX OS clusters together.
-        memory: Memory of all clusters that `build_dashboard` counts, together.
+        memory: Memory of all ELF clusters and of SMTX OS clusters with VMware, together.
         storage: Storage of all clusters that have storage, together.
     """
 

@@ -92,7 +92,7 @@ class Telling:
 
     @contextmanager
     def about(self, subject: str) -> Generator[None]:
-        """Report that a subject has finished when the ``with`` block ends, also after an error."""
+        """When the ``with`` block ends, report that the VM, host or template is done or failed."""
         try:
             yield
         except Exception as error:
@@ -200,7 +200,8 @@ async def created_resource(
         OutcomeUnknown: There is no answer, there are several answers, or the answer has no resource
             with an id.
         TaskError: See `carry_out`.
-        ReadBackFailed: The resource was created, but could not be read or is not listed.
+        ReadBackFailed: The resource was created, but could not be read, or the server does not
+            list it.
     """
     created = only(answers, operation, tower)
     try:

@@ -18,8 +18,8 @@ class PendingResource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """A resource that a mutation changes.
 
     Attributes:
-        type: Name of the resource's struct, such as ``"Vm"``. None if the answer has null in place
-            of the resource.
+        type: Name of the resource's struct, such as ``"Vm"``. None if the mutation returned null in
+            place of the resource.
         id: Id of the resource. The value is None if the server left out the id, or if no query
             reads resources of this type.
     """

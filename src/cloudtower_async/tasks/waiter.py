@@ -63,14 +63,14 @@ class _Given(NamedTuple):
         self.tasks.update((task.id, task) for task in news if task.status in ENDED)
 
     def results(self, subscription: TaskSubscription) -> tuple[list[Task], list[TaskError]]:
-        """Return the tasks that have ended, and the errors of the tasks that did not succeed."""
+        """Return two lists: tasks that have ended, and an error for each unsuccessful task."""
         ended = [task for task in self.tasks.values() if task is not None]
         failures: list[TaskError] = [task_failed(t) for t in ended if t.status == "FAILED"]
         return ended, failures + subscription.given_up
 
 
 class TaskWaiter:
-    """Waiter for the tasks of a session.
+    """Waits for tasks.
 
     Args:
         executor: Executor of the calls.
@@ -209,7 +209,7 @@ async def _tasks_in(
 def _flat(
     asker: str, waitable: object, endpoints: Sequence[str]
 ) -> Iterator[tuple[str | Task, list[str]]]:
-    """Yield each task id or task in nested arguments, with the ids of its resources.
+    """Yield each task or task id in nested arguments, with the ids of the task's resources.
 
     The arguments are not changed.
     """

@@ -86,7 +86,8 @@ def connection_error(
         endpoint: Root address of the server.
         settings: The session's options.
         proxy: The proxy between the session and the server. None if no proxy is used.
-        direct: Whether the session ignores the proxy that environment variables name.
+        direct: Whether the session ignores ``HTTPS_PROXY`` and similar variables. If so, the error
+            mentions a variable that is set.
         sent: Whether the request was written to a connection. None means that this is unknown.
     """
     error = _explain(exc, endpoint, settings, proxy)
@@ -241,7 +242,7 @@ def _explain_tls(exc: ssl.SSLError, settings: Settings, *, of_proxy: bool = Fals
 def _forget_exchange(exc: aiohttp.ClientResponseError) -> None:
     """Remove the parts of the request and the response from an error of aiohttp.
 
-    Otherwise, reports of this error, as the cause of another, would show the Authorization header.
+    Otherwise, a traceback that contains this error could show the Authorization header.
     """
     info = exc.request_info
     none = CIMultiDictProxy(CIMultiDict[str]())

@@ -154,8 +154,7 @@ class Transport(SessionScope):
         """Send a request, and return the response after reading its whole body.
 
         Callers have to set a time limit with `TimeLimit` or `until_closed`. The stack frames of a
-        raised error hold credentials. Therefore callers have to pass the error to `without_frames`
-        before they raise the error again.
+        raised error hold credentials. Pass the error to `without_frames` before you raise it again.
 
         Args:
             operation: Name of the operation, for error messages.
@@ -344,9 +343,9 @@ class Transport(SessionScope):
             return self._session
 
     def connections(self) -> tuple[int, int, int]:
-        """Return the number of used connections, of idle connections, and of allowed connections.
+        """Return three numbers: used connections, idle connections, and allowed connections.
 
-        If the last number is 0, the number of connections is not limited.
+        0 allowed connections means that the number is not limited.
         """
         pool = self._session.connector if self._session is not None else None
         if pool is None:
@@ -438,7 +437,7 @@ def _fit_to_given(
 
 @lru_cache(maxsize=1024)
 def _url(address: str) -> URL | str:
-    """Return the parsed address, which is cached, or the address itself if it cannot be parsed."""
+    """Return the parsed address, or the address itself if it cannot be parsed."""
     try:
         return URL(address)
     except ValueError:

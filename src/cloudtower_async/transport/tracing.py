@@ -3,9 +3,9 @@
 Spans are made only if the program has imported OpenTelemetry. In other programs, a call only checks
 whether OpenTelemetry is imported.
 
-Callers that wait for tasks share polls. One of these callers, the leader, sends the requests of a
-poll. The spans of these requests are children of the leader's span. The spans of all other waiting
-callers link to the leader's span.
+Callers that wait for tasks poll together: one caller, the leader, sends the requests for all. The
+spans of the requests are children of the leader's span. The spans of the other callers link to the
+leader's span.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ R = TypeVar("R")
 
 
 class Attempts(Protocol):
-    """Progress of a call, which becomes attributes of its span.
+    """Progress of a call. The span of the call shows these values as attributes.
 
     Attributes:
         attempts: Number of attempts to send the call.
@@ -63,7 +63,7 @@ def observed(
     Args:
         operation: Name of the operation, which is also the name of the span.
         calling: Coroutine that carries out the call.
-        calls: List to which the call adds an entry each time middleware passes the call on.
+        calls: List that `calling` fills: one entry, or more if middleware repeats the call.
         endpoints: Addresses of the session.
     """
     histogram, found = metrics.durations(), tracer()

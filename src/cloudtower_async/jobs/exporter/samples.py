@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Samples:
-    """Samples of Towers. A sample that is added twice keeps the last value.
+    """Samples of Towers. A new sample replaces a sample with the same metric and labels.
 
     Attributes:
         tower: Value of the label ``tower`` for the samples that are added next.
@@ -57,7 +57,7 @@ class Samples:
         return sum(map(len, self._values.values()))
 
     def render(self) -> dict[Family, bytes]:
-        """Return the lines of each metric, without the comments before them."""
+        """Return the lines of each metric, without the lines ``# HELP`` and ``# TYPE``."""
         return {
             family: rendered(_metric(family, values)).split(b"\n", 2)[2]
             for family, values in self._values.items()

@@ -27,9 +27,9 @@ async def ensure_snapshot(
 
     Duplicates are possible, because a VM can have several snapshots with the same name. Calls in
     one session run one after the other, but two programs that run at the same time can take two
-    snapshots. If a call times out or its program is killed, the server may list the snapshot later.
-    A call before that time takes a second snapshot. If there are two snapshots, later calls raise
-    `Ambiguous`.
+    snapshots. If a call times out or its program is killed, the snapshot may appear later. A new
+    call takes a second snapshot if the first snapshot has not appeared yet. If there are two
+    snapshots, later calls raise `Ambiguous`.
 
     Args:
         tower: The session to work with.

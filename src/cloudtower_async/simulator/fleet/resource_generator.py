@@ -33,15 +33,15 @@ class Spec:
             documents for the whole fleet.
         times: Number of documents for each parent.
         most: Maximum number of documents in the whole fleet.
-        only: Name and required value of a field. Parents with another value are skipped. If the
-            parent has no such field, the field of its cluster is compared.
+        only: Name and required value of a field. Parents with another value are skipped. If a
+            parent has no such field, the field of the parent's cluster is compared.
         values: Fixed values for fields. Other fields get plausible values. In strings, ``{n}``
             stands for the number of the document, and ``{home}`` for the name of the parent.
         rows: Fixed values for the first document, for the second document, and so on.
-        many: Number of related documents by name of the to-many relation. With 0, all candidates
-            are related. With -1, the candidates are distributed among the documents of one parent.
-            Candidates are documents that are consistent with the to-one relations of the new
-            document, for example documents of the same cluster.
+        many: For each to-many relation, the number of documents to which a new document refers.
+            0 means all candidates. With -1, the documents of one parent share the candidates.
+            Candidates are documents that are consistent with the new document, for example
+            documents of the same cluster.
         without: To-one relations that stay null.
     """
 
@@ -140,8 +140,8 @@ class ResourceGenerator:
     ) -> str | None:
         """Return the id of the target of a to-one relation, or None if there is no candidate.
 
-        If the relation points to the resource type of the parent document `home`, return the id
-        of `home`. Otherwise, choose one of the documents that ``near.of`` returns.
+        If the relation points to the resource type `per`, return the id of the parent `home`.
+        Otherwise, choose one of the documents that ``near.of`` returns.
         """
         if home is not None and relation.target == per:
             return str(home["id"])
@@ -170,7 +170,7 @@ class _Near:
             self.add(resource, identifier)
 
     def add(self, resource: str, identifier: str) -> None:
-        """Add a related document and, recursively, the targets of its to-one relations."""
+        """Add a document, the targets of its to-one relations, their targets, and so on."""
         if resource in self._above:
             return
         self._above[resource] = identifier
@@ -180,10 +180,7 @@ class _Near:
                 self.add(relation.target, document[relation.field])
 
     def of(self, resource: str) -> list[Document]:
-        """Return up to 64 candidates for a relation to a resource type.
-
-        The candidates are consistent with the documents to which the new document already refers.
-        """
+        """Return up to 64 documents of a resource type to which the new document can refer."""
         if found := self._above.get(resource):
             return [self._store.get(resource, found)]
         anchored = self._anchored(resource)
@@ -191,10 +188,7 @@ class _Near:
         return list(islice(every if anchored is None else anchored, _LOOKED_AT))
 
     def names(self) -> dict[str, Any]:
-        """Return values for fields that copy names and ids of related documents.
-
-        Such fields are ``vm_name`` and ``cluster_local_id``.
-        """
+        """Return names and local ids of related documents by field: ``{"vm_name": "web-1"}``."""
         found: dict[str, Any] = {}
         for resource in ("Vm", "Cluster", "Host"):
             if identifier := self._above.get(resource):

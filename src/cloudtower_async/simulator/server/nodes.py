@@ -29,8 +29,8 @@ class Node:
         handler: Function that handles requests while the node is active.
         nodes: All nodes of the server. A passive node redirects to the active node in this list.
         state: Initial state of the node: ``active``, ``passive`` or ``failing``.
-        keep_requests: Maximum number of paths in the list ``turned_away``. With None, there is no
-            maximum.
+        keep_requests: Maximum number of paths in `turned_away`, the list of requests to a node that
+            is not active. None means no maximum.
     """
 
     url: str
@@ -69,7 +69,7 @@ class Node:
         await self._in_its_loop(self._accept)
 
     async def refuse(self) -> None:
-        """Close all connections and refuse new connections, as a restarting server does."""
+        """Close all connections, and refuse new connections until `accept` is called."""
         await self._in_its_loop(self._refuse)
 
     async def stop(self) -> None:

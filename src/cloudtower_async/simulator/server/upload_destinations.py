@@ -28,8 +28,7 @@ class UploadRequest:
         factory: Factory whose store contains the resources.
         fields: Fields of the form.
         size: Size of the whole file in bytes.
-        as_volumes: Whether clusters store the image as a volume. If False, clusters store the image
-            as an ELF image.
+        as_volumes: Whether clusters store a library image as a volume instead of an ELF image.
     """
 
     factory: Factory
@@ -69,9 +68,10 @@ class UploadRequest:
 
 
 def library_image(request: UploadRequest) -> UploadDestination | None:
-    """Return the destination for a content library image with a copy in each matching cluster.
+    """Return the destination for a content library image.
 
-    If no cluster matches the filter in the form, return None.
+    Each cluster that matches the filter in the form gets a copy of the image. If no cluster
+    matches, return None.
     """
     ids = request.factory.ids
     try:
@@ -106,7 +106,7 @@ def library_image(request: UploadRequest) -> UploadDestination | None:
 
 
 def elf_image(request: UploadRequest) -> UploadDestination:
-    """Return the destination for an ELF image in one cluster."""
+    """Return the destination for an ELF image in the cluster that the form names."""
     cluster, uuid = request.cluster()["id"], request.factory.ids.uuid()
     return UploadDestination(
         "ELF_IMAGE",

@@ -86,7 +86,7 @@ class ResourceSchema:
 
     Args:
         name: Name of the resource type in the API schema.
-        fields: Names of the plain fields.
+        fields: Names of the fields that are not relations.
         relations: Fields that refer to other resources.
         hidden: Fields that filters accept but responses never contain.
     """
@@ -99,7 +99,7 @@ class ResourceSchema:
 
 @functools.cache
 def where_conditions(resource: str) -> Mapping[str, Condition]:
-    """Return a mapping from each key of a resource type's filter to its condition."""
+    """Return the conditions of a resource type's filter, by key, such as ``name_contains``."""
     record = getattr(inputs, f"{resource}WhereInput")
     types = {key: _type(record, key) for key in record.__annotations__}
     shape: dict[str, Condition] = {}
@@ -121,7 +121,7 @@ def where_conditions(resource: str) -> Mapping[str, Condition]:
 
 @functools.cache
 def orders(resource: str) -> Mapping[str, Order]:
-    """Return a mapping from each ``orderBy`` value of a resource type to its sort order."""
+    """Return the sort orders of a resource type, by ``orderBy`` value, such as ``name_DESC``."""
     values = arg_type(getattr(inputs, f"{resource}OrderByInput")).choices
     split = {value: value.rpartition("_") for value in values}
     return {value: Order(field, way == "DESC") for value, (field, _, way) in split.items()}
@@ -150,7 +150,7 @@ def describe(resource: str) -> ResourceSchema:
 
 @functools.cache
 def enums(resource: str) -> Mapping[str, type[OpenEnum]]:
-    """Return a mapping from the API names of a resource type's enum fields to the enums."""
+    """Return the enums of a resource type's fields, by API name of the field."""
     return {
         name: one
         for name, annotation in _shown(resource).items()
@@ -186,11 +186,11 @@ def answers_list(path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ResourceQuery:
-    """Query that returns the resources that match a filter, or their number.
+    """Query that returns the resources that match a filter, or only their number.
 
     Args:
         resource: Resource type.
-        counts: Whether the query returns the number of the resources.
+        counts: Whether the query returns only the number of matching resources.
     """
 
     resource: str
@@ -199,7 +199,7 @@ class ResourceQuery:
 
 @functools.cache
 def resource_query(path: str) -> ResourceQuery | None:
-    """Return the query with the given path, or None if the operation is not an ordinary query."""
+    """Return the query with a path, or None if the operation does not query one resource type."""
     asked = operation_at(path)
     if asked.kind is not Kind.QUERY or asked.body is None:
         return None
@@ -244,9 +244,9 @@ def _count(relation: str, fields: list[str]) -> str | None:
 
 
 def _inverse(resource: str, target: str) -> str | None:
-    """Return the field of the target that refers back to the resource type.
+    """Return the field of `target` that refers to `resource`.
 
-    If the target has no such field or more than one such field, return None.
+    Return None if there is no such field, or if several fields connect the two resource types.
     """
     there = [field for field, (end, _) in _relations(resource).items() if end == target]
     back = [field for field, (end, _) in _relations(target).items() if end == resource]

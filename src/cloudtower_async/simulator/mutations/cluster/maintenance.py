@@ -53,9 +53,9 @@ class _Evacuation:
 def _plan(store: Store, host: Document, stopped: set[str]) -> _Evacuation:
     """Return a plan that assigns the VMs of a host to other hosts.
 
-    The VM with the most memory is assigned first. `stopped` has the ids of running VMs that will be
-    shut down and are not part of the plan. VMs that are already off need no memory. If such a VM
-    cannot be migrated, the VM stays on the host.
+    The VM with the most memory is assigned first. The plan leaves out the VMs in `stopped`, because
+    they will be shut down. A VM that is already off needs no memory. If it cannot be migrated, it
+    stays on the host.
     """
     others = [store.get("Host", one) for one in store.get("Cluster", host["cluster"])["hosts"]]
     room = {

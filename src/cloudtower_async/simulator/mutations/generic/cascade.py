@@ -40,7 +40,7 @@ _STAY = frozenset({"Task", "UserAuditLog", "SystemAuditLog", "AlertNotifier", "L
 def cascade_targets(
     store: Store, resource: str, identifier: str, asked: Collection[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
-    """Return the documents to delete together with a document.
+    """Return the resource types and ids of the documents to delete together with a document.
 
     Each document in the result comes before the documents on which it depends.
 
@@ -48,11 +48,10 @@ def cascade_targets(
         store: Store with the documents.
         resource: Resource type of the document to delete.
         identifier: Id of the document to delete.
-        asked: Other documents that the request deletes.
+        asked: Resource types and ids of other documents that the request deletes.
 
     Raises:
-        LookupError: Another document depends on the document and prevents its deletion. The message
-            names the other document.
+        LookupError: A document prevents the deletion. The message names this document.
     """
     found = dict.fromkeys(asked)
     inner: dict[str, set[str]] = {resource: {identifier}}
@@ -74,10 +73,10 @@ def cascade_targets(
 def _dependants(
     store: Store, needed: Mapping[str, Collection[str]]
 ) -> Iterator[tuple[str, str, Document]]:
-    """Yield all documents that depend on one of the documents in `needed`.
+    """Yield all documents that depend directly on one of the documents in `needed`.
 
-    Each item contains the resource type of the dependency, the resource type of the dependent
-    document, and the dependent document.
+    Each item is a tuple: the type of the document in `needed`, the type of the dependent document,
+    and the dependent document.
     """
     for kind, described in store.resources.items():
         for relation in described.relations:
@@ -92,7 +91,7 @@ def _dependants(
 def _needs(resource: str, relation: Relation) -> bool:
     """Return whether a document cannot exist without the target of a relation.
 
-    This is the case for required relations and for the cluster of a resource.
+    A document needs the targets of its required relations and, for most types, its cluster.
     """
     if relation.target == "Cluster":
         return resource not in _STAY

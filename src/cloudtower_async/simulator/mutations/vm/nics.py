@@ -93,8 +93,8 @@ These keys are the index of the NIC and the QoS settings, which the host applies
 def _refuse_without_tools(vm: Document, data: Body) -> None:
     """If the VM tools are not running, reject a NIC change that requires VM tools.
 
-    Changes of IP settings require VM tools. While the VM is running, all changes except changes of
-    QoS settings require VM tools.
+    If the VM is running, all changes except changes of QoS settings require VM tools. If the VM is
+    not running, only changes of IP settings require VM tools.
     """
     concerned = data.keys() - _OUTSIDE if vm["status"] == "RUNNING" else data.keys() & _ADDRESS
     if concerned and vm["vm_tools_status"] != "RUNNING":

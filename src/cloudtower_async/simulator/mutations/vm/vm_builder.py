@@ -162,7 +162,7 @@ def plan_creation(context: Context, draft: VmDraft) -> tuple[Document, Work]:
 
 
 def _appear(context: Context, draft: VmDraft) -> None:
-    """Add a VM after its creation task has failed. See `Behavior.late_creates`."""
+    """Add a VM although its creation task has failed. See `Behavior.late_creates`."""
     vm, work = plan_creation(context, draft)
     if work.succeed() is None:
         vm["entityAsyncStatus"] = None
@@ -185,7 +185,7 @@ def discard_vm(context: Context, vm: Document) -> None:
 
 
 def release_gpu(gpu: Document, number: int = 1) -> None:
-    """Release `number` vGPUs of a GPU. A negative number assigns vGPUs.
+    """Release `number` vGPUs of a GPU, or assign vGPUs: -1 assigns one vGPU.
 
     If the GPU is not divided into vGPUs, do nothing.
     """
