@@ -1,4 +1,4 @@
-"""State that sessions with the same connections share. Its parts are created at first use."""
+"""State that a session shares with the sessions that `with_options` made from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SessionState:
         executor: Executor of the original session.
 
     Attributes:
-        reads: Dict from a query to its `SharedReads`, which calls of `wait_until` share.
+        reads: The `SharedReads` that calls of `wait_until` share, by query.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -39,14 +39,14 @@ class SessionState:
 
     @cached_property
     def waiter(self) -> TaskWaiter:
-        """Waiter for tasks, which all sessions with this state share."""
+        """The task waiter that all sessions with this state share."""
         from .tasks.waiter import TaskWaiter
 
         return TaskWaiter(self._executor)
 
     @cached_property
     def locks(self) -> ResourceLocks:
-        """Resource locks, which all sessions with this state share."""
+        """The resource locks that all sessions with this state share."""
         from .tasks.resource_locks import ResourceLocks
 
         return ResourceLocks(self._executor.transport)

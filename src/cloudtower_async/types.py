@@ -122,7 +122,7 @@ class HoldsSecrets(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 class Entity(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """Base of answers with an ``id``. Answers are compared by value and hashed by id.
 
-    If an answer has many fields, its ``repr`` only has the fields for identity and state.
+    If an answer has many fields, its ``repr`` only has fields such as ``id`` and ``status``.
     `msgspec.structs.asdict` returns all fields.
     """
 
@@ -187,7 +187,7 @@ class Aggregate(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Connection(msgspec.Struct, kw_only=True, frozen=True, gc=False):
-    """Answer of the ``…_connection`` operations: the number of matching resources."""
+    """Answer of a ``…_connection`` operation. ``aggregate.count`` is the number of resources."""
 
     aggregate: Aggregate
 

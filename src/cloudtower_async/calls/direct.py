@@ -100,7 +100,7 @@ def _named(
     given: Mapping[str, object] | None,
     expected: str = "a dict of names and values",
 ) -> Mapping[str, object] | None:
-    """Return a copy of a mapping with dates as strings, or None if `given` is None.
+    """Return a mapping whose dates are converted to strings, or None if `given` is None.
 
     Raise InvalidInput if `given` is not a mapping, or has keys that are not strings.
     """

@@ -1,4 +1,4 @@
-"""Effects of operations in plan mode, derived from the types of the operation's body and answer."""
+"""Find out from the types of an operation's body and answer what it returns in plan mode."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ matching resources instead."""
 
 
 class PlanAnswer(StrEnum):
-    """Kind of answer that a planned mutation returns."""
+    """What a mutation returns in plan mode."""
 
     MATCHES = "the resources that the mutation matches"
     OWNERS = "the resources that are linked to the matching resources"
@@ -46,17 +46,17 @@ class PlanAnswer(StrEnum):
 
 
 class PlanEffect(NamedTuple):
-    """Effect of an operation in plan mode.
+    """What an operation returns in plan mode.
 
     Args:
-        answer: Kind of the answer.
+        answer: What the answer contains.
         target: Part of the body that selects the resources for the answer.
-        struct: Type of a resource in the answer.
-        wraps: Generic types around the struct, in order from the outermost: `list`, `WithTask`.
-        owner: Field of the matching resources that holds the resource for the answer. For example,
-            the mutation matches a `VmDisk` and returns the `Vm` in its field ``"vm"``.
-        items: Key of the list or object that describes the resources to create. None means that the
-            whole body describes the resources.
+        struct: Type of a resource in the answer, such as `Vm`.
+        wraps: Types around the struct: ``(list, WithTask)`` for ``list[WithTask[Vm]]``.
+        owner: Only for `PlanAnswer.OWNERS`: field of the matching resources that holds the resource
+            to return. For example, the mutation matches a `VmDisk` and returns its ``"vm"``.
+        items: Key of the part of the body that describes the resources to create. None means the
+            whole body.
     """
 
     answer: PlanAnswer
@@ -68,13 +68,13 @@ class PlanEffect(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The part of a body that selects resources, by a filter or by an id.
+    """The part of a body that selects resources: a filter, or the id of one resource.
 
     Args:
-        kind: Type of the resources.
-        key: Key of the filter, or of the object that holds the id. None means that the body itself
-            holds the id.
-        id_key: Key of the id. None means that a filter selects the resources.
+        kind: Type of the resources, such as ``"Vm"``.
+        key: For a filter, its key: ``"where"``. For an id, the key of the object that holds the id,
+            or None if the body itself holds the id.
+        id_key: Key of the id, such as ``"vm_id"``. None for a filter.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class Target(NamedTuple):
 
 
 def effect_of(operation: Operation[Any]) -> PlanEffect:
-    """Return the effect of a mutation or an upload in plan mode."""
+    """Describe what a mutation or an upload returns in plan mode."""
     if operation.body is None:  # not cached, because the operation was made for one call
         return PlanEffect(PlanAnswer.NOTHING)
     return _effect_of(operation)
@@ -112,7 +112,7 @@ def _effect_of(operation: Operation[Any]) -> PlanEffect:
 
 
 def _items(body: ArgType) -> str | None:
-    """Return the key that holds the resources to create, or None if the whole body holds them."""
+    """Return `PlanEffect.items` for a body."""
     keys = _keys(body)
     shapes = {key: cast(ArgType, member(body.record, key)) for key in keys}
     required = body.record.__required_keys__
@@ -121,7 +121,7 @@ def _items(body: ArgType) -> str | None:
 
 
 def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, object]]:
-    """Yield (type of the selected resources, filter) for each filter in a body.
+    """Yield a resource type and a filter, ``("Vm", {"name": "web"})``, for each filter in a body.
 
     Filters inside another filter are not yielded.
     """
@@ -144,7 +144,7 @@ def filters_in(shape: ArgType | None, value: object) -> Iterator[tuple[str, obje
 
 
 def _target(body: ArgType, struct: StructType) -> Target | None:
-    """Return the body part that selects resources, or None if the body has no such part."""
+    """Return the part of a body that selects resources, or None if no part selects resources."""
     if body.record is None:
         return None
     required = body.record.__required_keys__
@@ -164,7 +164,7 @@ def _keys(shape: ArgType) -> list[str]:
 
 
 def _owner(kind: str, struct: StructType) -> str | None:
-    """Return the field of `kind` that holds a nested `struct`, or None if no field does."""
+    """Return the field of a resource type that holds a `struct`: ``"vm"`` for VmDisk and `Vm`."""
     from .. import models  # load generated code only when it is needed
 
     for field in msgspec.structs.fields(getattr(models, kind)):

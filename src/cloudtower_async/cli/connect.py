@@ -111,7 +111,7 @@ def connect(
     Args:
         options: Options from the command line.
         all_languages: Whether the content language may be ``*``, which requests texts in every
-            language. If False, ``*`` in the environment is ignored.
+            language. If False, the value ``*`` is ignored.
         or_else: Advice at the end of the error message about a missing endpoint.
         middleware: Middleware of the session.
 
@@ -145,7 +145,7 @@ async def planning(tower: Cloudtower) -> AsyncGenerator[None]:
 def gather_options(options: ConnectOptions, *, or_else: str = LOG_IN) -> dict[str, Any]:
     """Return arguments for `Cloudtower` from options, environment variables and profile.
 
-    If a password is needed but missing, ask for it on the terminal.
+    If a password is needed but missing, ask for it on the terminal. For `or_else`, see `connect`.
     """
     given = {**dataclasses.asdict(options), "content_language": content_language()}
     del given["verbose"]

@@ -158,9 +158,9 @@ async def _dashboard(wanted: DashboardOptions, tower: Cloudtower | None) -> None
 async def _session(
     wanted: DashboardOptions, tower: Cloudtower | None
 ) -> AsyncGenerator[tuple[Cloudtower, Callable[[], Awaitable[None]]]]:
-    """Open the session, and yield it with a function that changes the fleet of the demo.
+    """Open the session, and yield the session and a function.
 
-    For a real server, the function does nothing.
+    With --demo, the function changes the simulated fleet. Without --demo, it does nothing.
     """
     if tower is not None:
         async with tower:
@@ -183,13 +183,13 @@ Show: TypeAlias = Callable[["Dashboard", "CallError | None"], None]
 
 
 async def _show_in_thread(show: Show, board: Dashboard, error: CallError | None) -> None:
-    """Show a dashboard in a thread, so that a slow reader does not block the event loop."""
+    """Call `show` in a thread, so that a slow terminal or pipe does not block the event loop."""
     await anyio.to_thread.run_sync(show, board, error, abandon_on_cancel=True)
 
 
 @contextmanager
 def _display(wanted: DashboardOptions, title: str) -> Generator[Show]:
-    """Yield a function that prints a dashboard, or prints the error of a failed refresh."""
+    """Yield a function that prints a dashboard, or the error if a refresh failed."""
     if wanted.json:
         yield partial(_write_json, indent=-1 if wanted.watch else 2)
         return

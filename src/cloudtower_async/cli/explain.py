@@ -329,7 +329,7 @@ def _filters(operation: Operation[object], path: Sequence[str]) -> Iterator[str]
 
 
 def _key(found: ArgType | None, part: str) -> str | None:
-    """Return the filter key for the fields of a related resource: ``host``, ``disks_some``.
+    """Return the filter key of a related resource: ``vm_disks_some`` for ``vm_disks``.
 
     Return None if the filter has no such key.
     """
@@ -340,7 +340,7 @@ def _key(found: ArgType | None, part: str) -> str | None:
 
 
 def _spelling(found: ArgType, part: str) -> str:
-    """Return the name of a field in the spelling of filters: ``entityAsyncStatus``."""
+    """Return the filter key of a field: ``entityAsyncStatus`` for ``entity_async_status``."""
     if part in found.record.__annotations__:
         return part
     return keys_of_answers(found.record).get(part, part)

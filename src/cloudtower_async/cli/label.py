@@ -205,7 +205,7 @@ async def _run(
     on_progress: OnProgress,
     timeout: float | None,
 ) -> list[ChangeOutcome]:
-    """Change the label of all resources in one call, and return the outcomes."""
+    """Call `send` once for all targets, to add or remove a label. Return the outcomes."""
     from ..recipes.progress import Telling
 
     telling = Telling(on_progress, len(targets))

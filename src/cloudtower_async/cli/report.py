@@ -191,7 +191,7 @@ def _run(
     output: OutputOptions | None,
     connection: ConnectOptions | None,
 ) -> None:
-    """Print the report that `read` returns for a session and a filter of clusters.
+    """Call `read` with a session and a filter of clusters, and print the rows.
 
     `kind` is the struct of the rows. If `clusters` is None, the report covers all clusters.
     """

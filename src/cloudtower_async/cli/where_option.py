@@ -64,7 +64,7 @@ def parse_json(text: str | bytes, what: str) -> Any:  # noqa: ANN401 - JSON may 
 def _checked(part: dict[str, Any], operation: Operation[object]) -> dict[str, Any]:
     """Return the filter of one ``--where`` option, or raise `UsageError` if it is invalid.
 
-    Each filter is validated alone, so that the error message names only its keys.
+    Each filter is checked alone, so that an error message names only keys of the wrong filter.
     """
     try:
         check(operation, {"where": part}, validate=True)
@@ -100,9 +100,9 @@ def _parse_one(text: str, filters: ArgType) -> dict[str, Any]:
 
 
 def _parse_value(text: str, shape: ArgType) -> object:
-    """Return a text converted to the type that the API expects.
+    """Convert a text to the type that the API expects: ``"8"`` to 8 for a number.
 
-    If the text cannot be converted, return it unchanged.
+    If the text cannot be converted, return the text.
     """
     if shape.kind is str:
         return text

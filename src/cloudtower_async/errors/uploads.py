@@ -167,6 +167,6 @@ class UploadTimeout(UploadError, TimeoutError):
 
 
 class SourceChanged(UploadError):
-    """The size of the file changed during the upload. The upload was cancelled on the server."""
+    """The size of the file changed during the upload. For the upload task, see `UploadFailed`."""
 
     hint = "Upload the file while no program writes to it; for a stream, check size=."

@@ -157,7 +157,7 @@ class ApiKeys:
 def _key_in(body: bytes, name: str) -> ApiKey | None:
     """Return the new API key from the body of an answer, or None if the body contains no key.
 
-    The rest of the body may be invalid.
+    The rest of the body may be invalid. If the body lacks the name, use `name`.
     """
     try:
         answer: object = msgspec.json.decode(body)
@@ -191,7 +191,7 @@ def _parts(value: object) -> Values:
 
 
 def _api_key(given: dict[str, object], name: str = "") -> ApiKey:
-    """Convert an object in an answer to an `ApiKey`. A field that is not a string becomes empty."""
+    """Convert an object in an answer to an `ApiKey`. If the object lacks the name, use `name`."""
     roles = given.get("roles")
     return ApiKey(
         id=_text(given.get("id")),

@@ -73,13 +73,13 @@ T = TypeVar("T", bound=Resource)
 
 
 class KeyRange(NamedTuple):
-    """A part of the result set, sorted so that reading can continue after any resource.
+    """A part of the matching resources that is read page by page in one order.
 
     Args:
         order_by: Value of ``orderBy`` in the requests.
         where: Condition to add to the filter. None adds no condition.
-        without: Whether the range has the resources whose sort field is null (True) or the other
-            resources (False). None means that the range has all resources.
+        without: True: the range has the resources whose sort field is null. False: the range has
+            the other resources. None: the range has all resources.
     """
 
     order_by: str
@@ -88,7 +88,7 @@ class KeyRange(NamedTuple):
 
     @property
     def by_id(self) -> bool:
-        """Whether the resources are ordered by id. Ids never change."""
+        """Whether the resources are sorted by id."""
         return self.order_by in ("id_ASC", "id_DESC")
 
 
@@ -145,7 +145,7 @@ class PagedQuery(Generic[T]):
         return limit
 
     def _ids(self) -> list[str] | None:
-        """Return the distinct ids in ``id_in``, which set the order of the resources.
+        """Return the distinct ids in ``id_in``. The resources are read in the order of these ids.
 
         Return None if the filter has no ``id_in``, or if ``order_by`` sets another order.
         """
@@ -178,7 +178,7 @@ class PagedQuery(Generic[T]):
         raise self._refused(f"order_by: pages cannot be read in the order of {field}")
 
     def _attribute(self, field: FieldInfo) -> str:
-        """Return the name of the struct attribute that holds the sort field."""
+        """Return the name of the attribute that holds the sort field in a row."""
         if self._row_struct is _element(self.operation):
             return field.name
         for one in msgspec.structs.fields(self._row_struct):
@@ -196,9 +196,8 @@ class PagedQuery(Generic[T]):
     def key_ranges(self, start: T | None) -> list[KeyRange]:
         """Return the ranges to read in turn, starting with the range that contains `start`.
 
-        A server finds the next resources by comparing values of the sort field. Null cannot be
-        compared, so resources whose sort field is null are a separate range. Required fields also
-        need this range, because servers may send null in a required field.
+        A server cannot compare null with a value. Therefore, the resources whose sort field is null
+        are a separate range. A server may send null even in a required field.
         """
         order = self._order or "id_ASC"
         if self._sorted_by is None:
@@ -217,8 +216,7 @@ class PagedQuery(Generic[T]):
     def belongs(self, row: T, key_range: KeyRange) -> bool:
         """Return whether a resource is in a range.
 
-        A server may ignore a condition such as ``{"name_not": None}``, and then also returns
-        resources that are not in the range.
+        The check is needed because a server may ignore the condition ``key_range.where``.
         """
         if key_range.without is None or self._sorted_by is None:
             return True
@@ -244,9 +242,9 @@ class PagedQuery(Generic[T]):
         return [found[one] for one in ids if one in found]
 
     async def following(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page after the page `last`, or the first page if `last` is empty.
+        """Return the page of `key_range` after the page `last`.
 
-        If no resources of `key_range` follow, return an empty list.
+        If `last` is empty, return the first page. If no resources follow, return an empty list.
 
         Raises:
             SetChanged: All resources of the page `last` were deleted or no longer match.
@@ -262,10 +260,11 @@ class PagedQuery(Generic[T]):
         return rows or await self._behind_the_rest(last, key_range, size)
 
     async def _behind_the_rest(self, last: Sequence[T], key_range: KeyRange, size: int) -> list[T]:
-        """Return the page after `last`, for which the server has just sent an empty page.
+        """Return the page after the page `last` when the server has sent an empty page.
 
-        If the page is empty because the last resource of `last` was deleted or no longer matches,
-        return the page after the last resource that still matches. Otherwise, return an empty list.
+        The server also sends an empty page if the last resource in `last` was deleted or no longer
+        matches. In this case, return the page after the last resource in `last` that still matches.
+        Otherwise, return an empty list.
         """
         these = [row.id for row in last]
         where = _both(key_range.where, {"id_in": these})
@@ -308,7 +307,7 @@ def query_of(asker: str, method: object) -> Operation[object]:
 
 
 def has_field(operation: Operation[object], field: str) -> bool:
-    """Return whether the resources that a query lists have a field with this API name."""
+    """Return whether the resources that a query returns have the API field `field`."""
     fields = msgspec.structs.fields(_element(operation))
     return any(one.encode_name == field for one in fields)
 
@@ -352,7 +351,7 @@ async def iter_pages(query: PagedQuery[T], size: int) -> AsyncGenerator[T]:
 
 
 async def _next(pages: AsyncGenerator[list[T]]) -> list[T]:
-    """Return the next page that is not empty, or an empty page after the last one."""
+    """Return the next page that is not empty, or an empty list after the last page."""
     async for page in pages:
         if page:
             return page
@@ -380,7 +379,7 @@ async def _batches(
 async def _cursor(
     query: PagedQuery[T], size: int, last: Sequence[T], limit: int | None = None
 ) -> AsyncGenerator[list[T]]:
-    """Yield the pages after the page `last`; start with the first page if `last` is empty."""
+    """Yield the pages after the page `last`, or all pages if `last` is empty."""
     last = _with_id(last)
     for key_range in query.key_ranges(last[-1] if last else None):
         place = _Place(query, key_range, last)
@@ -397,7 +396,7 @@ async def _cursor(
 
 
 class _Place(Generic[T]):
-    """Current position in a range. It detects that a server repeats pages.
+    """Position in a `KeyRange` while its pages are read. `move` detects repeated pages.
 
     Args:
         query: Query to read.
@@ -417,7 +416,7 @@ class _Place(Generic[T]):
         """Move the position to the end of a page.
 
         Returns:
-            Resources on the page that are in the range and were not on the previous page.
+            Resources of the page that are in `key_range` and were not on the previous page.
 
         Raises:
             PagingFailed: The page has no resource to continue from, or the server repeats pages.
@@ -450,7 +449,7 @@ def _with_id(rows: Sequence[T]) -> Sequence[T]:
 
 
 def _nameless(rows: Iterable[Resource]) -> int:
-    """Return the number of rows without an id before the first row with an id."""
+    """Return the number of rows at the start of `rows` that have no id."""
     return sum(1 for _ in takewhile(lambda row: not row.id, rows))
 
 
@@ -466,9 +465,8 @@ async def fetch_concurrently(
         query: Query to read.
         size: Number of resources per page.
         concurrency: Maximum number of concurrent requests.
-        count: Function that returns the number of matching resources. The function returns None if
-            the server does not send the number. If the argument itself is None, the pages are read
-            one after the other.
+        count: Function that returns the number of matching resources, or None if the server does
+            not send the number. Without a function, the pages are read one after the other.
     """
     limit = query.limit
     if query.ids is not None and (limit is None or limit >= len(query.ids)):
@@ -510,10 +508,10 @@ async def fetch_concurrently(
 async def _rest(
     query: PagedQuery[T], start: Sequence[T], step: int, expected: int, concurrency: int
 ) -> list[list[T]]:
-    """Read the pages after the first page concurrently, until a page has no new resources.
+    """Read the pages after the first page, `start`, concurrently.
 
-    Each page begins with the last resource of the previous page, to show whether the pages are
-    adjacent.
+    Stop after a page without new resources. Each page repeats the last resource of the previous
+    page, so that `_joined` finds gaps between the pages.
     """
     seen = {row.id for row in start}
     over = step < 1  # a page needs room for the overlap and at least one new resource
@@ -567,10 +565,10 @@ def _place(page: Sequence[T], one: str) -> int | None:
 async def _until(
     query: PagedQuery[T], size: int, found: Sequence[T], page: Sequence[T]
 ) -> tuple[list[T], int]:
-    """Read the resources after `found`, up to the first resource that `page` also contains.
+    """Read the resources after `found`, until one of them is also on `page`.
 
-    Return the resources, and the index of this first resource in `page`, or the length of `page` if
-    no such resource exists.
+    Return the resources, and the index on `page` of the last one. If none of them is on `page`, the
+    index is ``len(page)``.
     """
     places = {row.id: place for place, row in enumerate(page)}
     between: list[T] = []

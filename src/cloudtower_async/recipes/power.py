@@ -193,10 +193,10 @@ class _Run:
         begins: str,
         ends: str | None,
     ) -> list[PowerOutcome]:
-        """Call `act` for batches of the matching VMs, and return the outcomes of all VMs.
+        """Call `act` for batches of the VMs with the status `begins`, such as ``"STOPPED"``.
 
-        `act` is called for VMs with the status `begins`, such as ``"STOPPED"``. VMs with the status
-        `ends` are not changed. The result of all other VMs is ``"failed"``.
+        Return the outcomes of all VMs that match `where`. For VMs with the status `ends`, the
+        result is ``"already"``. For VMs with another status, the result is ``"failed"``.
         """
         limit = positive_number(self.recipe, "limit", limit)
         vms = await chosen_vms(self.recipe, self.tower, where, missing_ok=self.missing_ok)
@@ -227,7 +227,7 @@ class _Run:
     ) -> list[PowerOutcome]:
         """Call `act` for a batch of VMs, and return the outcomes.
 
-        If `act` raises an error, every VM of the batch has failed with this error.
+        If `act` raises an error, return a failed outcome with this error for each VM.
         """
         try:
             return await act(vms)
@@ -237,7 +237,7 @@ class _Run:
             return [self.outcome(vm, error, "failed") for vm in vms]
 
     def outcome(self, vm: models.Vm, came: Came, result: Result) -> PowerOutcome:
-        """Return the outcome for a VM, and report the VM as finished."""
+        """Return the outcome for a VM: its new state or its error. Report the VM as finished."""
         error = came if isinstance(came, Exception) else None
         if isinstance(error, ReadBackFailed) and error.done:
             self.tell.end(label(vm))
@@ -318,7 +318,7 @@ def _power_off(tower: Cloudtower, ids: list[str]) -> Answer:
 
 
 def _may_be_on(came: Came) -> bool:
-    """Return whether to power off a VM, because it may still be running after its shutdown."""
+    """Return whether a VM may still be running after a shutdown with the outcome `came`."""
     if isinstance(came, Exception):
         return isinstance(came, TaskError | BadRequest | NotFound) and not isinstance(
             came, ReadBackFailed
@@ -327,7 +327,7 @@ def _may_be_on(came: Came) -> bool:
 
 
 def _off(came: Came) -> Came:
-    """Return the VM if it has stopped, otherwise the error to report."""
+    """Return the VM after a shutdown if the VM has stopped. Otherwise, return an error."""
     if isinstance(came, ReadBackFailed) and came.done:
         # The guest has received the request to shut down, and may still be shutting down.
         return ReadBackFailed(came.resource_ids, came.reason, done=False)

@@ -2,8 +2,7 @@
 
 The table `ACTIONS` has the reactions to each kind of failure: for queries, mutations and polls. No
 other code decides whether an error is transient. A mutation is resent only if the mutation was
-certainly not executed. If the server may have executed a mutation, its outcome is unknown, and the
-mutation is not resent.
+certainly not executed. If the server may have executed a mutation, `OutcomeUnknown` is raised.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class RetryAction(StrEnum):
 class RetryActions(NamedTuple):
     """Reactions to a failure of a query, of a mutation, and of a background poll.
 
-    Waits, watches and uploads send background polls, which are queries. If such a query still fails
-    after its own retries, ``poll`` is the reaction.
+    A background poll is a query that a wait, a watch or an upload repeats. ``poll`` is the reaction
+    if such a query still fails after its own retries.
     """
 
     query: RetryAction
@@ -90,7 +89,7 @@ _OTHER_STATUSES = {
 
 
 def statuses_of(kind: FailureKind) -> str:
-    """Return the HTTP statuses of a kind of failure, such as ``"421, 425"``, for a table.
+    """Return the HTTP statuses of a kind of failure as a text: ``"421, 425"``.
 
     If no status belongs to this kind, return an empty string.
     """
@@ -119,7 +118,7 @@ def kind_of_status(status: int, code: str | None, *, pair: bool) -> FailureKind:
     Args:
         status: HTTP status.
         code: Error code of the server.
-        pair: Whether the session has several addresses.
+        pair: Whether the session has the addresses of an active/passive pair.
     """
     if status == 307:
         return FailureKind.PASSIVE if pair else FailureKind.MAYBE_PASSIVE
@@ -136,7 +135,7 @@ def decide(error: CallError, *, mutation: bool, polling: bool = False) -> RetryA
     Args:
         error: The failure.
         mutation: Whether the call is a mutation or an upload.
-        polling: Whether the call is a query that is retried like a background poll.
+        polling: Whether to return the reaction for a background poll.
     """
     actions = ACTIONS[error.failure_kind]
     if polling:
@@ -151,7 +150,7 @@ def is_transient(error: CloudtowerError, *, can_log_in: bool) -> bool:
 
     Args:
         error: Error of a query after its retries.
-        can_log_in: Whether the session has credentials to log in with.
+        can_log_in: Whether the session can log in again if its token is no longer valid.
     """
     if not isinstance(error, CallError):
         return False

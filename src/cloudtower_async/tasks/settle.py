@@ -132,7 +132,7 @@ def _work(answer: WithTask[object]) -> _Work:
 
 
 def _stored_work(pending: Pending[object]) -> list[_Work]:
-    """Return the resources of each answer in a stored `Pending`.
+    """Return a `_Work` for each answer in a `Pending`.
 
     Raises:
         InvalidInput: No query can read the resources.
@@ -161,7 +161,7 @@ def _kind(name: str | None) -> type:
 
 
 def answers_in(asker: str, changed: object) -> list[WithTask[object]]:
-    """Return the answers of a mutation as a list.
+    """Return the answer or answers in `changed` as a list.
 
     Args:
         asker: Name of the method to which `changed` was passed, for the error message.
@@ -226,8 +226,8 @@ class _Reading:
         grace: Seconds after which a resource that the server never listed counts as deleted.
 
     Attributes:
-        unsettled: ``entityAsyncStatus`` of each resource that has not settled, by id. None means
-            that the resource has not been read yet.
+        unsettled: Resources that have not settled: their ``entityAsyncStatus`` by id. The status is
+            None until the resource has been read.
         found: Settled resources by id.
         error: Error of the last read; None if the read succeeded. A later read may succeed.
     """

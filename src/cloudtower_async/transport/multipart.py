@@ -106,7 +106,7 @@ def _borrow(source: BinaryIO) -> io.IOBase:
 
 
 class Memory(aiohttp.Payload):
-    """Payload that sends bytes in pieces, without the copy that aiohttp's own payload makes."""
+    """Payload that sends bytes in pieces. Unlike aiohttp's own payload, it does not copy them."""
 
     def __init__(self, content: bytes | bytearray | memoryview[int]) -> None:
         super().__init__(content, content_type=_ANY)
@@ -125,9 +125,9 @@ class Memory(aiohttp.Payload):
 
 
 class _Borrowed(io.BufferedIOBase):
-    """Payload that reads a file of the caller, and does not close the file.
+    """Payload that reads a file object of the caller, and does not close the file object.
 
-    The size of the file is not sent.
+    aiohttp cannot find out the size, so the size is not sent.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -144,7 +144,7 @@ class _Borrowed(io.BufferedIOBase):
 
 
 class _BorrowedFile(_Borrowed):
-    """Payload that reads a file on disk. aiohttp reads the size from the file descriptor."""
+    """The same for a file on disk. aiohttp reads the size from the file descriptor."""
 
     def fileno(self) -> int:
         return self._source.fileno()

@@ -1,9 +1,9 @@
 """Limits on concurrent requests and requests per second, with a queue by priority.
 
 Each session has one queue for calls that cannot start yet. The queue is ordered by priority, and
-then by arrival. The limits of the session and the limits of `with_options` apply to a call
-together. A call takes a slot and a token from all its limits at the same moment. Therefore no call
-holds a slot while it waits for another limit, and a token is taken when the request really starts.
+then by arrival. A call must satisfy the limits of the session and those of `with_options`. The call
+takes a slot and a token of all these limits at the same moment, when the request really starts.
+Therefore no call holds a slot of one limit while it waits for another limit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Line: TypeAlias = "OrderedDict[asyncio.Future[None], int]"  # waiter: number in
 
 
 def reserved_slots(in_flight: int) -> int:
-    """Return how many of the concurrent requests are reserved for calls of high priority.
+    """Return the number of concurrent requests that only calls of high priority may use.
 
     Args:
         in_flight: Maximum number of concurrent requests.
@@ -113,7 +113,7 @@ class RateLimiter:
         return session._in_flight - int(session.free)
 
     def enter_at_once(self) -> bool:
-        """Take a slot if the call can start at once. Return whether a slot was taken.
+        """If the call can start at once, take a slot and return True.
 
         This method is a fast path for the usual case. If it returns False, await `enter`.
         """
@@ -153,7 +153,7 @@ class RateLimiter:
             self._queue.admit()
 
     def take(self, now: float) -> None:
-        """Take a slot and a token of each limit. The queue first checks `has_room`."""
+        """Take a slot and a token of each limit. All limits must have both."""
         limit: RateLimiter | None = self
         while limit is not None:
             limit.free -= 1
@@ -261,7 +261,7 @@ class _Queue:
         return None
 
     def _order(self) -> Iterator[tuple[Priority, bool]]:
-        """Yield (priority, whether its calls may use reserved slots) in the order of admission."""
+        """Yield each priority in the order of admission, with True if it may use reserved slots."""
         for priority in reversed(_PRIORITIES):
             if self._overtaken[priority] >= _SHARE:
                 yield priority, self._overtaken_by_high[priority] >= _SHARE
@@ -276,9 +276,9 @@ class _Queue:
                 self._overtaken_by_high[lower] += priority == "high"
 
     def _delay(self, now: float) -> float:
-        """Return the seconds until a waiting call can take a token.
+        """Return the seconds until a token is available for a waiting call that has a free slot.
 
-        Return 0 if no call waits only for a token.
+        Return 0 if no waiting call has a free slot.
         """
         delays = [
             delay

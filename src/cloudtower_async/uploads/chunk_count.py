@@ -11,15 +11,14 @@ if TYPE_CHECKING:
 
 
 class ChunkCount:
-    """Number of chunks that were sent, compared with the server's count.
+    """Compares the number of chunks that were sent with the server's count.
 
     After the first chunk, the server's count may be 0 or 1. Therefore, later counts are compared
     with the count after the first chunk.
 
     Args:
         chunks: Number of chunks that the server certainly has.
-        base: The server's count minus `chunks`. The value is None if the server does not count
-            reliably; the count then proves nothing.
+        base: The server's count minus `chunks`. None means that the server does not count reliably.
     """
 
     def __init__(self, chunks: int = 0, base: int | None = None) -> None:
@@ -27,7 +26,7 @@ class ChunkCount:
         self.base: int | None = base
 
     def add(self, task: UploadTask, *, exactly: bool) -> None:
-        """Add a chunk that the server has accepted, and compare the counts.
+        """Add a chunk that the server has accepted, and check the server's count.
 
         Args:
             task: The upload task after the server has accepted the chunk.
@@ -84,7 +83,7 @@ class ChunkCount:
         return self.base
 
     def agrees(self, task: UploadTask) -> bool:
-        """Return whether the server's count equals the number of chunks that were sent."""
+        """Return whether the server has counted exactly the chunks that were sent."""
         return self.base is not None and count_of(task) == self.chunks + self.base
 
 
@@ -95,5 +94,5 @@ def count_of(task: UploadTask) -> int | None:
 
 
 def unknown(why: str) -> UploadFailed:
-    """Return the error for an upload when it is unknown which chunks the server has."""
+    """Return the error for an upload whose chunks on the server are unknown."""
     return UploadFailed(f"the chunks on the server are unknown: {why}")

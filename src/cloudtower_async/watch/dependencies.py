@@ -32,7 +32,7 @@ _FILTER = "WhereInput"
 
 
 class Dependencies:
-    """Rows of the server's database on which a view, the live result of a query, depends.
+    """Rows of the server's database that a view depends on. A view is the live result of a query.
 
     Args:
         operation: The query of the view.
@@ -58,7 +58,7 @@ class Dependencies:
 
     @property
     def types(self) -> list[str]:
-        """Resource types and relation tables whose changes have to be requested from the feed."""
+        """Resource types and relation tables that the view depends on: ``Vm``, ``_LabelToVm``."""
         return sorted({self.resource_type, *self._columns, *self._tables})
 
     def touched_by(self, change: Change) -> set[str] | None:
@@ -107,7 +107,7 @@ class Dependencies:
         return owners if any(old[key] != new[key] for key in keys) else set()
 
     def _show(self, model: Model) -> None:
-        """Record which related types, and which columns of these types, an answer contains."""
+        """Add the fields of related resources in an answer to `_columns`."""
         for field in msgspec.structs.fields(model):
             for nested, many in _structs(field.type):
                 if (target := _target(nested)) is not None:
@@ -120,7 +120,7 @@ class Dependencies:
                     self._show(nested)
 
     def _filter(self, where: object, record: Any, kind: str) -> None:  # noqa: ANN401 - a TypedDict
-        """Record which related types, and which columns of these types, a filter refers to."""
+        """Add the fields of related resources in a filter on `kind` to `_columns`."""
         if isinstance(where, Mapping):
             for key, value in cast("Mapping[str, object]", where).items():
                 shape = member(record, key)
@@ -138,7 +138,7 @@ class Dependencies:
                 self._filter(part, record, kind)
 
     def _relate(self, one: str, other: str) -> None:
-        """Record the join table of two types, unless a column of `other` holds ids of `one`."""
+        """Add the relation table of two types to `_tables` unless `other` has a field for `one`."""
         if not _keys_to(one, other):
             first, second = sorted((one, other))
             self._tables[f"_{first}To{second}"] = first, second
@@ -153,8 +153,8 @@ def _texts(values: Sequence[object]) -> set[str] | None:
 def _columns_of(where: object, kind: str) -> set[str]:
     """Return the columns that the keys of a filter refer to: ``name`` for ``name_contains``.
 
-    A key that refers to no known column is returned itself. No row has this column, so any change
-    of a row of type `kind` counts as a change that may affect every resource of the view.
+    If a key refers to no known column, return the key. Then `touched_by` assumes that any change of
+    a `kind` may affect every resource of the view.
     """
     if isinstance(where, Mapping):
         keys = cast("Mapping[str, object]", where)
@@ -184,7 +184,7 @@ def _plain_columns(kind: str) -> set[str]:
 
 @cache
 def _keys_to(kind: str, other: str) -> tuple[str, ...]:
-    """Return the columns of the type `other` that hold ids of the type `kind`."""
+    """Return the fields of `other` that refer to one `kind`: ``("host",)`` for Host and Vm."""
     model = _model(other)
     fields = msgspec.structs.fields(model) if model else ()
     return tuple(
@@ -200,7 +200,7 @@ def _model(kind: str) -> Model | None:
 
 
 def _target(nested: Model) -> str | None:
-    """Return the type of the related resource that a nested struct describes.
+    """Return the resource type of a nested struct: ``"Host"`` for `NestedHost`.
 
     The result is None if the struct describes no resource with an id.
     """
@@ -211,7 +211,7 @@ def _target(nested: Model) -> str | None:
 
 
 def _structs(annotation: object, *, many: bool = False) -> list[tuple[Model, bool]]:
-    """Return the structs in an annotation. Each has a flag: True if the struct is in a list."""
+    """Return (struct, whether it is in a list): ``[(NestedVm, True)]`` for ``list[NestedVm]``."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return [(annotation, many)]
     many = many or get_origin(annotation) is list

@@ -31,8 +31,8 @@ async def ensure_label(
     Duplicates are possible, because a server may accept a second label with the same key and value.
     Calls in one session run one after the other, but two programs that run at the same time can
     create two labels. If a call times out or its program is killed, the server may list the label
-    later. A call before that time creates a second label. If there are two labels, later calls
-    raise `Ambiguous`.
+    later. If you call again before the server lists the label, a second label is created. If there
+    are two labels, later calls raise `Ambiguous`.
 
     Args:
         tower: The session to work with.
@@ -95,10 +95,9 @@ async def ensure_labels(
     reconcile_timeout: float = RECONCILE_TIMEOUT,
     timeout: float | None = 300.0,
 ) -> list[Ensured[models.Label]]:
-    """Make sure that labels exist and that resources have them; other labels stay.
+    """Make sure that labels exist and that resources have them; keep all other labels.
 
-    Attaching a label twice changes nothing, so resources have each label once. For duplicate
-    labels, see `ensure_label`.
+    A resource never has the same label twice. For duplicate labels, see `ensure_label`.
 
     Args:
         tower: The session to work with.
@@ -148,7 +147,7 @@ async def ensure_labels(
 
 
 def _filters(recipe: str, resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the filters, and return them by kind."""
+    """Check `resources`, and return it as a dict: ``{"vms": {"name": "web"}}``."""
     # Imported here, so that importing recipes loads no generated code.
     from ...inputs import AddLabelsToResourcesParamsData
 

@@ -30,9 +30,9 @@ async def ensure_volume_attached(
     A new disk comes last in the boot order. An existing disk is left unchanged, even if its bus
     differs. The VM and the volume are locked with `Cloudtower.lock` during the call.
 
-    A server refuses to attach a volume that is in use, so the volume is attached only once. The
-    exception is a volume that can be shared: two programs that run at the same time could attach
-    the volume twice. Names of volumes are not unique: pass the id if several volumes of the cluster
+    A server refuses to attach a volume that is already in use. But a server lets several disks use
+    a shared volume: if two programs call this function at the same time, they could attach the
+    volume twice. Names of volumes are not unique: pass the id if several volumes of the cluster
     have the name.
 
     Args:
@@ -184,7 +184,7 @@ class _Pair:
         return cls(tower, owner, await Place(tower, owner.cluster).volume(volume), timeout)
 
     async def disks(self) -> list[str]:
-        """Wait until the VM has settled, and return the ids of its disks that use the volume."""
+        """Wait until the VM is no longer changing. Return the ids of its disks with the volume."""
         await read_back(self._tower, self.vm, self._timeout)
         found = await self._tower.vm_disk.get_vm_disks(
             where={"vm": {"id": self.vm.id}, "vm_volume": {"id": self.volume.id}}
@@ -196,5 +196,5 @@ class _Pair:
         ]
 
     async def settled_volume(self) -> models.VmVolume:
-        """Wait until the volume has settled, and return the volume."""
+        """Wait until the volume is no longer changing, and return the volume."""
         return await read_back(self._tower, self.volume, self._timeout)

@@ -29,7 +29,7 @@ def snapshot_fields(vm: Document, name: str, consistent_type: str) -> dict[str, 
 
 
 def freeze(factory: Factory, snapshot: Document, created_at: str) -> None:
-    """Store the current disks and NICs of a VM in its snapshot.
+    """Store the current disks and NICs of a snapshot's VM in the snapshot.
 
     For each disk with a volume, add a LUN snapshot.
     """
@@ -65,9 +65,9 @@ def lun_snapshots(store: Store, snapshot: Document) -> list[Document]:
 
 
 def _snapshot_lun(factory: Factory, disk: Document, created_at: str) -> str | None:
-    """Add a LUN snapshot of a disk, and return the name of the snapshot.
+    """Add a LUN snapshot of a disk, and return the name of the LUN snapshot.
 
-    For a CD-ROM, return None.
+    For a CD-ROM, only return None.
     """
     store = factory.store
     if not disk.get("vm_volume"):
@@ -99,7 +99,7 @@ def frozen_disk(
         factory: Tools for creating resources.
         disk: Disk of a VM.
         place: Index of the disk.
-        local_id: Local id of the copied data, or None for a CD-ROM.
+        local_id: Name of the LUN snapshot of the disk. None if the disk has no LUN snapshot.
     """
     store = factory.store
     volume = store.get("VmVolume", disk["vm_volume"]) if disk.get("vm_volume") else {}

@@ -53,7 +53,7 @@ def add_vm(
 ) -> Document:
     """Add a VM of the planned size with a NIC and disks, and return the VM.
 
-    `tools` is the status of VM tools. Arguments that are None are generated.
+    `tools` is the status of VM tools. If an argument is None, a value is generated.
     """
     random, number = factory.random, plan.number
     connected = cluster["connect_state"] == "CONNECTED"
@@ -188,7 +188,7 @@ def _add_volume(
 ) -> Document:
     """Add a volume with a LUN, and return the volume.
 
-    The values of ``cluster`` and ``local_created_at`` are copied from `home`, which can be a VM.
+    `home` is a VM, or a dict. Its ``cluster`` and ``local_created_at`` are copied to the volume.
     """
     return factory.store.add(
         "VmVolume",
@@ -237,7 +237,7 @@ def _add_disk(factory: Factory, vm: Document, place: int, size: int, written: in
 
 
 def _add_lun(factory: Factory, home: Document, name: str, size: int, written: int) -> str | None:
-    """Add the LUN of a volume, and return its id. Return None if the cluster has no target."""
+    """Add a LUN, and return its id. If the cluster has no iSCSI target, return None."""
     if home["cluster"] not in factory.targets:
         return None
     lun = factory.store.add(

@@ -113,7 +113,7 @@ _ACRONYMS = {"vm": "VM", "nfs": "NFS", "nvmf": "NVMe", "gpu": "GPU", "usb": "USB
 
 
 def texts(verb: str, resource: str) -> tuple[str, str]:
-    """Return the description of a task for a verb and a resource type, in English and Chinese.
+    """Return the English and the Chinese description of a task.
 
     Each text contains the placeholder ``{name}`` for the name of the resource.
     """
@@ -128,7 +128,7 @@ def noun(resource: str) -> str:
 
 
 def title(document: dict[str, object]) -> str:
-    """Return the name of a document, or another text that identifies a document without a name."""
+    """Return a text that identifies a document, such as its name."""
     if "key" in document:  # labels have a key and a value but no name
         return f"{document['key']}:{document.get('value') or ''}".removesuffix(":")
     for field in ("name", "title", "username", "description", "message", "local_id"):

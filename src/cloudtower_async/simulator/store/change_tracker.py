@@ -94,8 +94,8 @@ class _Link:
 
     Args:
         field: Field of the document.
-        table: Name of the table.
-        turned: Whether the first column contains the id of the related document.
+        table: Name of the table, such as ``_LabelToVm``.
+        turned: Whether column A has the id of the related document. Otherwise, column B has it.
     """
 
     field: str

@@ -52,7 +52,7 @@ class Indexes:
     ) -> list[str] | None:
         """Return the ids of the documents that may match a filter.
 
-        Return None if no index applies, because any document may match in this case.
+        `shape` has the condition of each filter key. If no index applies, return None.
         """
         if (ids := pinned_ids(where)) is not None:
             return ids
@@ -90,7 +90,7 @@ class Indexes:
         return list(found)
 
     def _having(self, resource: str, field: str, values: Iterable[object]) -> list[str] | None:
-        """Return the ids of the documents in which a field may have one of the values.
+        """Return the ids of the documents whose `field` may have one of the values.
 
         Return None if a value is not a string, because only strings are indexed.
         """

@@ -140,7 +140,7 @@ def _same_cluster(source: Document, values: Body) -> str:
 
 
 def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
-    """Replace the disks or NICs of a draft if the body contains disks or NICs."""
+    """If `values` contains disks or NICs, set them in the draft. Return the draft."""
     if "vm_disks" in values:
         disks = values["vm_disks"]
         draft.disks = disk_drafts(context, disks, draft.cluster)
@@ -153,7 +153,7 @@ def _replaced(context: Context, draft: VmDraft, values: Body) -> VmDraft:
 def _operated(
     context: Context, draft: VmDraft, operate: Body
 ) -> tuple[list[DiskDraft], list[CdRomDraft]]:
-    """Return the disks and CD-ROMs of a template after applying ``disk_operate`` of the body."""
+    """Return the disks and CD-ROMs of a draft after the changes that `operate` requests."""
     disks = dict(enumerate(draft.disks))
     for change in operate.get("modify_disks") or ():
         disk = _at(disks, change["disk_index"])
@@ -178,7 +178,7 @@ def _at(disks: dict[int, DiskDraft], index: int) -> DiskDraft:
 
 
 def _set_up(draft: VmDraft, template: Document, cloud_init: Body) -> None:
-    """Apply the effects of cloud-init that are visible outside the guest."""
+    """Set host name, DNS servers and IP addresses of a draft as in `cloud_init`."""
     if not template["cloud_init_supported"]:
         draft.failure = _NO_CLOUD_INIT  # the server accepts the request, but the task fails
     if "hostname" in cloud_init:

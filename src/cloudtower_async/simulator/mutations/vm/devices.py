@@ -76,7 +76,7 @@ class NicDraft:
 
 
 def policy_fields(policy: str) -> Fields:
-    """Return a storage policy and its properties, as fields of a volume."""
+    """Return the fields of a volume that describe its storage policy."""
     return {
         "elf_storage_policy": policy,
         "elf_storage_policy_replica_num": replicas_of(policy),
@@ -88,7 +88,7 @@ def policy_fields(policy: str) -> Fields:
 def add_volume(
     factory: Factory, cluster: str, draft: DiskDraft, *, mounting: bool = True
 ) -> Document:
-    """Add a volume, increase the used space of its cluster, and return the volume."""
+    """Add a volume, which a disk uses if `mounting` is True. Increase the cluster's used space."""
     local_id = factory.ids.uuid()
     add_written(factory.store, cluster, draft.written)
     return factory.store.add(

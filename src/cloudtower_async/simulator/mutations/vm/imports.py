@@ -40,7 +40,7 @@ def _base(ovf: Body) -> Fields:
 
 
 def _disks(ovf: Body, operate: Body, uploads: list[Document]) -> list[DiskDraft]:
-    """Return drafts of the disks in an OVF file.
+    """Return drafts of the disks in an OVF file, with the changes that `operate` requests.
 
     `uploads` contains the upload of each disk, in the same order as the disks.
     """
@@ -167,7 +167,7 @@ def _library_disk(place: int, disk: DiskDraft) -> Fields:
 
 
 def _nic(place: int, nic: Body) -> Fields:
-    """Return a NIC of an imported template.
+    """Return the NIC with index `place` of an imported template.
 
     The NIC has no VLAN. The VLAN is chosen when a VM is created from the template.
     """

@@ -141,7 +141,7 @@ def _size(context: Context, vm: Document) -> int:
 
 
 def _local_parts(context: Context, vm: Document) -> Fields:
-    """Convert the disks and NICs of a VM to the format of cluster-local VM templates."""
+    """Return the disks and NICs of a VM as fields of a cluster-local VM template."""
     store = context.store
     disks = _disks(context, vm)
     for disk in disks:
@@ -161,7 +161,7 @@ def _disks(context: Context, vm: Document) -> list[Fields]:
 
 
 def _library_parts(context: Context, vm: Document) -> Fields:
-    """Convert the disks and NICs of a VM to the format of content library templates."""
+    """Return the disks and NICs of a VM as fields of a content library template."""
     store = context.store
     disks = [
         library_disk(disk, policy_name(store, disk["storage_policy_uuid"]))
