@@ -29,7 +29,7 @@ class RefuseMode:
         return changes(operation)
 
     def check_wait(self, operation: str, where: object, seen: Collection[str]) -> None:
-        """Do nothing: a read-only session may wait for any condition."""
+        """Accept every condition, because waiting changes nothing."""
 
     async def answer(
         self,

@@ -40,7 +40,7 @@ async def explain(
     timeout: float,
     ask_version: Callable[[], Awaitable[str]],
 ) -> None:
-    """Replace the hint of an error if the version of the server or of this package is the reason.
+    """Set the hint of an error if the version of the server or of this package is the reason.
 
     The server may be too old for the operation or for an argument. This package may be too old to
     know an enum value that was sent.
@@ -97,10 +97,7 @@ def _unknown_values(wanted: ArgType, value: object, path: str) -> Iterator[str]:
 
 
 def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield (key, server version) for each sent key that older servers do not know.
-
-    The version is the first server version that knows the key.
-    """
+    """Yield each sent key that not every server knows, and the first version that knows it."""
     for key, inner, field in _parts(wanted, value):
         where = f"{path}{key}"
         if wanted.record is not None and (since := key_since(wanted.record, key[1:])):
@@ -110,7 +107,10 @@ def _newer_keys(wanted: ArgType, value: object, path: str) -> Iterator[tuple[str
 
 
 def _parts(wanted: ArgType, value: object) -> Iterator[tuple[str, ArgType | None, object]]:
-    """Yield path (``"[0]"`` or ``".name"``), type and value of each item or field of a value."""
+    """Yield path, type and value of each item of a list or each field of an object.
+
+    A path is ``"[0]"`` or ``".name"``.
+    """
     if wanted.item is not None and isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
             yield f"[{index}]", wanted.item, item

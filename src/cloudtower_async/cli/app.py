@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _make_app(*, summaries: bool) -> App:
-    """Return the cyclopts app with all commands, whose modules are imported only when needed.
+    """Return the cyclopts app with all commands. A module is imported when its command is needed.
 
     If `summaries` is True, each command has its one-line summary instead of its full help, so that
     the list of commands can be printed without imports.
@@ -131,10 +131,7 @@ def _report(exc: Exception) -> ExitCode:
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:
-    """Raise a `UsageError` if an argument is not valid UTF-8.
-
-    Python represents invalid bytes in arguments as lone surrogates.
-    """
+    """Raise a `UsageError` if an argument is not valid UTF-8."""
     if all(map(str.isascii, arguments)):
         return
     from ..validators import encoding_fault

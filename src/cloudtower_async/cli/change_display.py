@@ -30,7 +30,7 @@ PrintLine: TypeAlias = Callable[[str], None]
 
 @contextmanager
 def progress_display(noun: str, *, lines: bool) -> Generator[tuple[Show, PrintLine]]:
-    """Yield a function that displays progress and a function that prints a line.
+    """Yield two functions: the first displays progress, the second prints a line.
 
     On a terminal, each resource that is being changed has a progress bar. Printed lines appear
     above the bars.

@@ -34,7 +34,7 @@ class Printer:
     The constructor checks the options, so that errors are raised before any resource is read.
 
     Args:
-        kind: Struct of the resources.
+        kind: Struct type of the resources, such as `models.Vm`.
         options: Options from the command line.
         or_else: Advice in the error message about an unknown column if no name is similar.
 
@@ -84,7 +84,7 @@ class Printer:
         self.order: SortOrder | None = order_view.order(options.sort) if options.sort else None
 
     def struct(self, order_by: str | None) -> type[msgspec.Struct] | None:
-        """Return a struct with only the fields that must be read, or None to read all fields.
+        """Return a struct with only the fields that the output needs, or None for all fields.
 
         Args:
             order_by: Value of ``orderBy`` in the request. None means that the server sorts by id.
@@ -99,8 +99,8 @@ class Printer:
 
         Args:
             rows: Resources to print.
-            limit: Maximum number of resources to print after sorting. Without ``--sort``, `limit`
-                is ignored, and all `rows` are printed.
+            limit: With ``--sort``, the maximum number of resources to print. Without ``--sort``,
+                the caller limits `rows`.
         """
         if self.order is not None:
             rows = each(self.order.sort([row async for row in rows])[:limit])

@@ -31,7 +31,7 @@ def read_private(path: Path) -> str | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read, or replace the file. Ignore errors."""
+    """Create or replace a file that only this user can read. Ignore errors."""
     data = text.encode()
     if len(data) > _MAX_SIZE:
         return

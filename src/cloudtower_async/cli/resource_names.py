@@ -99,7 +99,7 @@ def find_query(resource: str) -> str | None:
 def find_topic(name: str) -> str | None:
     """Return the query of a kind of resource, or None if the name is unknown.
 
-    The name may be from the API, or the name of a group of commands, such as ``image``.
+    Unlike `find_query`, also accept the name of a group of commands, such as ``image``.
     """
     return find_query(name) or find_query(_COMMANDS.get(name, ""))
 
@@ -140,12 +140,12 @@ def verb_methods(resource: str, words: Sequence[str]) -> list[str]:
 
     Args:
         resource: Name of a resource or a namespace.
-        words: Words of the action, from the command line or the API.
+        words: Words of the action, such as ``["start"]``.
 
     Returns:
-        The operation of exactly this action, such as ``vm.start_vm``. If there is none, all
-        operations of the resource whose names contain the words. If there are none, operations of
-        other resources: for example, ``snapshot revert`` is an operation of VMs.
+        The operation with exactly this name, such as ``vm.start_vm``. If there is no such
+        operation, all operations of the resource whose names contain the words. If there are none,
+        operations of other resources: for example, ``snapshot revert`` is an operation of VMs.
     """
     query = find_topic(resource)
     namespace = query.partition(".")[0] if query else resource.lower().replace("-", "_")

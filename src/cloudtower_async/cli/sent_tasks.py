@@ -35,7 +35,7 @@ class SentTasks:
 
     Attributes:
         tasks: Tasks by id, in the order in which they were started.
-        unanswered: Names of mutations that were sent, but to which the server did not respond.
+        unanswered: Names of mutations that were sent, but got no response.
         on_sent: Function to call with the name of each mutation to which the server has responded.
     """
 
@@ -46,7 +46,7 @@ class SentTasks:
         self._ended: set[str] = set()
 
     async def __call__(self, call: OperationCall, proceed: Proceed) -> Any:  # noqa: ANN401
-        """Pass a call on, and record its tasks; see `Middleware`."""
+        """Send a call, and record the tasks that it starts; see `Middleware`."""
         if call.kind == "query":
             answer = await proceed(call)
             if call.operation == _POLL:

@@ -93,7 +93,7 @@ async def _wait(tower: Cloudtower, ids: Sequence[str], timeout: float | None) ->
 
 @contextmanager
 def _display(ids: Sequence[str]) -> Generator[Show]:
-    """Yield a function that displays a task after each change."""
+    """Yield a function that displays a task. Call it after each change of the task."""
     replace_unencodable()
     console = Console(highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:

@@ -101,7 +101,7 @@ class TasksFailed(CloudtowerError, ExceptionGroup[TaskError]):
 
 
 class TaskTimeout(TaskError, TimeoutError):
-    """Tasks had not ended when the time-out expired, or their state was unknown.
+    """Tasks had not ended, or could not be read, when the time-out expired.
 
     The tasks continue to run. Wait again for the tasks in ``pending``, or read these tasks with
     ``tower.task.get_tasks``.

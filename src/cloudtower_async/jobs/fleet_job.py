@@ -28,7 +28,7 @@ class FleetItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             items of a cluster. None means that this limit does not apply to the item.
         data: Other data for the work, as a value that can be converted to JSON. The data is stored
             in Redis, so it must not contain secrets.
-        run: Name of the run, which `run_fleet` sets.
+        run: Name of the run, such as ``"2026-01-31"``. `run_fleet` sets it.
     """
 
     key: str
@@ -50,7 +50,7 @@ class FleetJob:
         work: Async function that takes a session, an item and a journal, and works on the item. The
             function may be called again for the same item, even by two workers at the same time.
             Therefore, the function should change the Tower only through `once`, and pass the
-            journal to `once`. The journal belongs to one job, run and Tower. Therefore, the key of
+            journal to `once`. Each run of the job has its own journal for each Tower, so the key of
             the item can be used as the key in the journal. The return value is stored in Redis as
             JSON for a week.
 

@@ -14,7 +14,7 @@ IDS_AT_ONCE = 500
 
 
 class Resource(Protocol):
-    """A resource in the answer of a query."""
+    """A resource in the response to a query."""
 
     @property
     def id(self) -> str: ...
@@ -24,12 +24,11 @@ T = TypeVar("T", bound=Resource)
 
 
 def batches(ids: Sequence[str], size: int = IDS_AT_ONCE) -> Iterator[Sequence[str]]:
-    """Split ids into batches; each batch is read with one request.
+    """Yield the ids in batches. Each batch is small enough for one request.
 
     Args:
         ids: Ids to split.
-        size: Maximum number of ids in a batch. A value above `IDS_AT_ONCE` is reduced to
-            `IDS_AT_ONCE`.
+        size: Maximum number of ids in a batch, but never more than `IDS_AT_ONCE`.
     """
     size = min(size, IDS_AT_ONCE)
     for start in range(0, len(ids), size):
@@ -44,8 +43,8 @@ async def read_by_ids(
 ) -> dict[str, T]:
     """Read one batch of resources by their ids.
 
-    A server may return fewer resources than requested. Therefore, ids that are missing from an
-    answer are requested again, until every id is found or an answer is empty.
+    A server may return fewer resources than requested. Therefore, the function requests the missing
+    ids again, until every id is found or a response is empty.
 
     Args:
         operation: Name of the query, for error messages.
@@ -57,7 +56,7 @@ async def read_by_ids(
         The resources by id. Ids that match no resource are left out.
 
     Raises:
-        PagingFailed: An answer has resources, but none that were requested.
+        PagingFailed: A response has resources, but none that were requested.
     """
     found: dict[str, T] = {}
     missing = dict.fromkeys(ids)

@@ -1,4 +1,4 @@
-"""Helpers of the recipes: select the resources, and check the server's answers."""
+"""Helpers of the recipes: select VMs, and check responses of the server."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ def identified(resource: Named, query: str) -> Named:
 
 
 def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) -> WithTask[Named]:
-    """Return the only answer of a mutation that creates a single resource.
+    """Return the only item of `answers`, the result of a mutation that creates one resource.
 
     Args:
-        answers: Answers of the mutation, one for each resource.
+        answers: Result of the mutation: one item for each resource.
         operation: Name of the method for error messages.
         tower: The session.
 
     Raises:
-        OutcomeUnknown: There is no answer, there are several answers, or the answer has no resource
-            with an id.
+        OutcomeUnknown: `answers` is empty or has several items, or the item has no resource with an
+            id.
     """
     named = [one for one in answers if has_id(one)]
     if len(answers) == len(named) == 1:
@@ -113,6 +113,6 @@ def only(answers: Sequence[WithTask[Named]], operation: str, tower: Cloudtower) 
 
 
 def has_id(answer: WithTask[Resource]) -> bool:
-    """Return whether the resource in an answer has an id."""
+    """Return whether the resource `answer.data` has an id."""
     data: Resource | None = answer.data
     return bool(getattr(data, "id", None))

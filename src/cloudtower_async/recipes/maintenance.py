@@ -85,8 +85,8 @@ async def enter_maintenance(
         on_progress: Function to call with each `Progress`.
 
     Raises:
-        VmsInTheWay: Some VMs cannot be moved. Either `stop_vms` is False, or some of these VMs are
-            hidden from the session's user. Nothing was changed.
+        VmsInTheWay: Some VMs cannot be moved, and `stop_vms` is False or one of these VMs is hidden
+            from the session's user. Nothing was changed.
         NotFound: The host does not exist.
         TaskError: The task of the step ``"check"`` or ``"enter"`` failed, or did not end within
             `timeout`.
@@ -156,7 +156,7 @@ async def leave_maintenance(
 
 
 async def _again(tower: Cloudtower, host: models.Host) -> models.Host:
-    """Read a host again and return it. Raise an error if the server sends another host."""
+    """Read a host again and return it. If the response has another host, raise an error."""
     found = await tower.get_one(tower.host.get_hosts, where={"id": host.id})
     if found.id != host.id:
         raise ResponseDecodeError(
@@ -203,7 +203,7 @@ async def _check(
 async def _vms(tower: Cloudtower, local_ids: Iterable[str]) -> dict[str, models.Vm]:
     """Return a dict from `local_id` to VM, with the VMs that the server lists.
 
-    In answers about maintenance, the server refers to a VM by its `local_id`.
+    Responses about maintenance mode contain the `local_id` of a VM instead of its id.
     """
     wanted = list(dict.fromkeys(one for one in local_ids if one))
     if not wanted:
@@ -220,7 +220,7 @@ async def _done(
     told: Callable[[float], None],
     timeout: float | None,
 ) -> models.Host:
-    """Wait until a host has entered or left maintenance mode. Read the host again and return it."""
+    """Wait for the task of the mutation `started`. Read the host again and return it."""
     await follow(tower, started, told, timeout, [host.id])
     return await read_back(tower, host, timeout)
 

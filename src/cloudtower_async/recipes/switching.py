@@ -45,9 +45,9 @@ _LAST_LOOK = 5.0
 class Switch:
     """Power operation for several VMs, sent in as few calls as possible.
 
-    A VM is read as soon as its task has ended, without waiting for other VMs. If the answer was
-    lost or does not name a VM, there is no task to wait for, and the VM is read at once. The
-    operation has succeeded if the VM has the wanted status.
+    A VM is read as soon as its task has ended, without waiting for other VMs. If the response to
+    the call is lost or lacks a VM, this VM has no known task, and is read at once. For such a VM,
+    the operation has succeeded if the VM has the status `ends`.
 
     Args:
         tower: The session.
@@ -56,8 +56,9 @@ class Switch:
         call: Function that sends the operation. Its arguments are the session and the ids of the
             VMs.
         vms: The VMs.
-        timeout: Seconds to wait for the VMs. The time begins with the answer of the server. If
-            `hurry` is True, the time begins when the `Switch` is created. None means no limit.
+        timeout: Seconds to wait for the VMs. The time begins when the server has responded to
+            `call`. If `hurry` is True, the time begins when the `Switch` is created. None means no
+            limit.
         ends: Status of the VMs after a successful operation. None means that the status does not
             show whether the operation succeeded.
         wait_for_status: Whether to wait for the status `ends` after the tasks have ended.
@@ -145,10 +146,10 @@ class Switch:
     async def _send(
         self, tower: Cloudtower, vms: Sequence[models.Vm], refused: dict[str, Exception]
     ) -> list[WithTask[models.Vm]]:
-        """Send one call for all VMs and return the answers.
+        """Send the operation for all VMs in one call, and return the result of the call.
 
-        If the server refuses a VM, add its error to `refused` by VM id, and repeat the call for the
-        other VMs.
+        If the server refuses the call because of a VM, store the error in `refused` under the id of
+        this VM, and repeat the call without this VM.
         """
         ids = [vm.id for vm in vms]
         if not ids:
@@ -180,8 +181,8 @@ class Switch:
     ) -> None:
         """Wait for the tasks that one call started, and record the outcome of each VM.
 
-        `accepted` contains the ids of the VMs that should have an answer. `refused` contains the
-        errors of the other VMs, by id.
+        `answers` is the result of the call. `accepted` contains the ids of the VMs that the server
+        did not refuse. `refused` contains the errors of the other VMs, by id.
         """
         if self._timeout is not None and not self._hurry:
             self._deadline = anyio.current_time() + self._timeout
@@ -294,7 +295,7 @@ class Switch:
         self._results[vm_id] = result
 
     def _unfinished(self, vm_id: str) -> Result:
-        """Return the outcome for a VM whose task has ended, but which did not settle in time."""
+        """Return the outcome for a VM that was not ready in time, although its task has ended."""
         vm = self._latest.get(vm_id)
         if (
             vm is not None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Session(Protocol):
-    """The part of `Cloudtower` that this module needs."""
+    """The method of `Cloudtower` that this module needs."""
 
     async def fetch_all(self, method: Callable[..., Awaitable[list[Any]]], /) -> list[Any]:
         """Return all resources that a query method finds."""
@@ -72,7 +72,7 @@ class Redactor:
         self._harmless = _enum_values()
 
     def value(self, value: object, field: str = "") -> object:
-        """Return a copy of decoded JSON with invented strings."""
+        """Return a copy of the JSON `value` of the field `field`, with replaced strings."""
         if isinstance(value, str):
             return self._text(value, field)
         if isinstance(value, list):

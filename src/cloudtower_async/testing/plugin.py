@@ -50,10 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test that has the marker ``tower`` but uses a shared simulator.
+    """Fail a test that uses a shared simulator if the test or its class has the marker ``tower``.
 
-    A shared simulator ignores the markers of single tests and classes. A marker of a whole module
-    is allowed.
+    A shared simulator would ignore this marker. A marker of the whole module is allowed.
     """
     names = getattr(item, "fixturenames", ())
     for fixture in [name for name in _SHARED if name in names]:
@@ -102,7 +101,7 @@ class _PytestAsyncio:
         fixturedef: Any,  # noqa: ANN401 - its type declares `func` as final
         request: pytest.FixtureRequest,
     ) -> Generator[None, object, object]:
-        """Mark the fixture as a pytest-asyncio fixture until it is torn down."""
+        """Turn the fixture `tower` into a pytest-asyncio fixture until its teardown."""
         function = fixturedef.func
         marker = request.node.get_closest_marker("asyncio") if _is_ours(function) else None
         if marker is None:
@@ -118,7 +117,7 @@ class _PytestAsyncio:
 
 
 def _is_ours(function: Callable[..., object]) -> bool:
-    """Return whether `function` is the fixture `tower` of this module and is not wrapped yet."""
+    """Return whether `function` is the original function of the fixture `tower`."""
     return function.__module__ == __name__ and inspect.isasyncgenfunction(function)
 
 
@@ -160,7 +159,10 @@ def module_tower_simulator(request: pytest.FixtureRequest) -> Generator[Simulato
 
 @pytest.fixture(scope="session")
 def session_tower_options() -> dict[str, Any]:
-    """Options of `session_tower_simulator`. Override this fixture in ``conftest.py``."""
+    """Keyword arguments of `Simulator` for the fixture `session_tower_simulator`.
+
+    Override this fixture in ``conftest.py``.
+    """
     return {}
 
 
@@ -187,7 +189,7 @@ async def tower(tower_simulator: Simulator) -> AsyncGenerator[Cloudtower]:
 
 @contextmanager
 def _running(options: dict[str, Any]) -> Generator[Simulator]:
-    """Run a simulator in a separate thread until the block ends."""
+    """Run a simulator in a separate thread, and stop it at the end of the ``with`` block."""
     from anyio.from_thread import start_blocking_portal
 
     from ..simulator.simulator import Simulator
@@ -201,7 +203,7 @@ def _running(options: dict[str, Any]) -> Generator[Simulator]:
 
 
 def _options(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
-    """Return the simulator options from the markers. The nearest marker takes precedence."""
+    """Return the options in the markers ``tower``. A marker of a test overrides its module's."""
     options: dict[str, Any] = {}
     for marker in node.iter_markers("tower"):
         given = dict(zip(("size",), marker.args, strict=False))

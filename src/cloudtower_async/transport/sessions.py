@@ -12,11 +12,11 @@ import msgspec
 
 
 class Counts:
-    """Counters of a session for metrics.
+    """Numbers that a session counts for its metrics.
 
     Attributes:
         polls: Number of polls of waits, watches and `settle` so far.
-        lenient_decodes: Number of answers so far that violated the API schema and were repaired.
+        lenient_decodes: Number of responses so far that violated the API schema and were repaired.
         lock_waits: Number of calls that wait for a locked resource now.
     """
 
@@ -57,7 +57,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Observed(Protocol):
-    """A session whose metrics are read until the session is closed or garbage-collected."""
+    """A session whose values are exported as metrics."""
 
     @property
     def address(self) -> str:
@@ -85,9 +85,8 @@ class _Sessions:
     def remove(self, session: Observed) -> None:
         """Stop observing a session.
 
-        While another session uses the same server, the values of the closed session stay in the
-        sums, so that counters do not decrease. When the last session with a server is closed, the
-        values of this server are dropped.
+        While another session uses the same server, `totals` can still include the values of the
+        closed session. When the last session with a server is closed, these values are dropped.
         """
         with self._lock:
             if session not in self._open:

@@ -44,10 +44,10 @@ only once."""
 class TLS:
     """The TLS context of a session.
 
-    A rotated CA certificate or client certificate takes effect without a restart. While requests
-    are sent, the files are checked once a second, and changed files are read again. Open
+    A rotated CA certificate or client certificate takes effect without a restart. While the session
+    sends requests, it checks the files once a second, and reads changed files again. Open
     connections stay open. If a changed file is invalid, for example because it is only half
-    written, a warning is logged, and the previous context stays in use.
+    written, the session logs a warning and keeps the previous context.
 
     Args:
         settings: The session's options.
@@ -97,8 +97,8 @@ class TLS:
 def tls_context(settings: Settings) -> ssl.SSLContext | bool:
     """Return the value for the argument ``ssl`` of aiohttp; see `TLS.context`.
 
-    If certificates are not verified, a warning is logged. If the settings have a context, this
-    context is returned. The function reads files, so call the function in a worker thread.
+    If certificates are not verified, a warning is logged. If `settings.ssl_context` is set, the
+    function returns it. The function reads files, so call the function in a worker thread.
 
     Raises:
         InvalidSettings: A file is missing or has invalid content.
@@ -207,7 +207,7 @@ def _stamp(path: StrPath | None) -> tuple[int, ...] | None:
 
 
 def _shown(path: StrPath | None) -> str:
-    """Return the quoted path, or a placeholder if the value may be a key or a password."""
+    """Return the path in quotes, or a placeholder if the text may be a secret instead of a path."""
     text = os.fspath(path or "")
     if _stamp(path) or "." in text or _PATH_START.match(text):
         return repr(text)

@@ -1,18 +1,18 @@
 """Deliver each chunk of an upload exactly once.
 
 The server does not check the position of a chunk: it appends each chunk that arrives. So only one
-chunk is sent at a time. If a request gets no answer, the outcome of its chunk is unknown. The chunk
-is resent only when it is certain that the chunk has not arrived.
+chunk is sent at a time. If a request gets no response, it is unknown whether its chunk has arrived.
+The chunk is resent only when it is certain that the chunk has not arrived.
 
 The upload task on the server counts the chunks that the server has. If the count increases, the
-server has the chunk. If the count stays the same for `settling_time` seconds, the chunk counts as
-lost and is resent. Therefore `settling_time` has to be longer than the time-out of any proxy.
+server has the chunk. If the count stays the same for `settling_time` seconds, the chunk is taken as
+lost and resent. Therefore `settling_time` has to be longer than the time-out of any proxy.
 
 The first copy of a resent chunk may still arrive within `STRAY_SECONDS`. During this time, an
-increased count does not show which chunk has arrived. If the outcome of another request is unknown
-in this time and the count increases, the upload fails. In an upload with a resent chunk, every
-count has to match the number of sent chunks, and the result has to have the size of the file.
-Otherwise, the upload fails.
+increased count does not show which chunk has arrived. Therefore, if another request gets no
+response during this time and the count increases, the upload fails. After a chunk was resent, the
+upload also fails if the server's count differs from the number of sent chunks, or if the result has
+another size than the file.
 """
 
 from __future__ import annotations
@@ -80,16 +80,16 @@ class UploadSession(Generic[R]):
         chunk_size: Size of the first chunk and maximum size of later chunks, in bytes. With None,
             the first chunk has 8 MiB, and later chunks have the size that the server requests.
         settling_time: Seconds to wait until the server counts a chunk whose outcome is unknown.
-        interval: Maximum number of seconds between two polls of the count.
+        interval: Maximum number of seconds between two polls of the upload task.
 
     Attributes:
         operation: Operation that receives the chunks.
-        form: Form fields that describe the result, its place and its name.
+        form: Form fields of the target, such as the cluster, and the name of the result.
         state_form: The same form fields as strings, for `UploadState`.
         existing_ids: See `UploadTarget.existing_ids`.
         task: Last known state of the upload task; None until the server has created the task.
         sent: Number of bytes that the server certainly has.
-        count: The number of chunks that the server certainly has, and the server's own count.
+        count: Comparison of the sent chunks with the chunks that the server counts.
         in_doubt: Whether the outcome of the last chunk is unknown, so that the server may have one
             more chunk.
         resent: Whether a lost chunk was resent.
@@ -148,7 +148,7 @@ class UploadSession(Generic[R]):
         return min(wanted, self.largest)
 
     async def resume(self, state: UploadState) -> bool:
-        """Resume an upload whose state was checked against the source and the target.
+        """Resume an upload. The caller has compared `state` with the file and the target.
 
         Returns:
             True if the server already has the chunk that was being sent when the upload was
@@ -258,7 +258,7 @@ class UploadSession(Generic[R]):
     async def cancel(self, seconds: float = CLEAN_UP_SECONDS) -> None:
         """Cancel the upload task, if the server has created it. The call can be repeated.
 
-        The request is completed even if the caller is cancelled. If the request fails, a warning is
+        Cancelling the caller does not cancel the request. If the request fails, a warning is
         logged.
 
         Args:
@@ -286,9 +286,8 @@ class UploadSession(Generic[R]):
     async def _begin(self, chunk: bytes, size: int) -> None:
         """Send the first chunk, which creates the upload task.
 
-        If the outcome is unknown, look for a new upload task of this name and size. Meanwhile, this
-        session starts no other upload of this size, so the new task belongs to no other upload of
-        this session.
+        If the request gets no response, look for a new upload task with this `size` and name. A
+        lock prevents other uploads of this `size` in this session.
         """
         form = {
             **self.form,
@@ -316,7 +315,7 @@ class UploadSession(Generic[R]):
                 raise
 
     async def _find_out(self, new: Callable[[], Awaitable[list[UploadTask]]]) -> None:
-        """Find the upload task that a cancelled first chunk may have created."""
+        """If the cancelled first request has created an upload task, store the task in `task`."""
         with anyio.move_on_after(CLEAN_UP_SECONDS, shield=True):
             try:
                 ours = [task for task in await new() if _mentions(task.args, self._name)]
@@ -329,9 +328,9 @@ class UploadSession(Generic[R]):
     async def _deliver(
         self, form: dict[str, object], settle: Callable[[], Awaitable[UploadTask | None]]
     ) -> UploadTask:
-        """Send a chunk, resend it if that is safe, and return the upload task.
+        """Send a chunk until the server has it, and return the upload task.
 
-        `settle` waits until the outcome is certain, and returns the upload task, or None if the
+        `settle` is called if a request gets no response. It returns the upload task, or None if the
         server does not have the chunk.
         """
         attempt = 0
@@ -370,11 +369,11 @@ class UploadSession(Generic[R]):
             await self._executor.transport.sleep(self._executor.retry.pause(attempt))
 
     def _task_in(self, answer: UploadTask | list[UploadTask]) -> UploadTask:
-        """Return the upload task from the answer to a chunk.
+        """Return the upload task from the response to a chunk.
 
         Raises:
-            NotFound: The server has not started an upload.
-            OutcomeUnknown: The answer does not contain the upload task.
+            NotFound: The response is empty: the server has started no upload.
+            OutcomeUnknown: The response does not contain the upload task.
         """
         tasks: list[UploadTask] = answer if isinstance(answer, list) else [answer]
         for task in tasks:
@@ -393,7 +392,7 @@ class UploadSession(Generic[R]):
         )
 
     def _lose(self, sent_at: float) -> None:
-        """Record that the chunk that was sent at the time `sent_at` counts as lost."""
+        """Record that a chunk is probably lost. It was sent at `sent_at` and may still arrive."""
         self.resent = True
         self._stray_until = max(self._stray_until, sent_at + STRAY_SECONDS)
 
@@ -401,8 +400,7 @@ class UploadSession(Generic[R]):
         """Return the upload task if the server has the last chunk, or None if it does not.
 
         Raises:
-            UploadFailed: The number of chunks that the server counts does not show whether the last
-                chunk has arrived.
+            UploadFailed: The server's count does not show whether the last chunk has arrived.
             CallError: The upload task could not be read.
         """
         self.count.reliable_base()
@@ -419,12 +417,7 @@ class UploadSession(Generic[R]):
         return task
 
     def _has_the_chunk(self, task: UploadTask) -> bool:
-        """Return whether the server has the last chunk, whose outcome was unknown.
-
-        Raises:
-            UploadFailed: The upload task has failed, or its count of chunks does not show whether
-                the last chunk has arrived.
-        """
+        """Return whether the server has received the last chunk."""
         self._see(task)
         if not self.count.has_one_more(task):
             return False
@@ -462,7 +455,7 @@ class UploadSession(Generic[R]):
         )
 
     async def _taken_late(self) -> UploadTask | None:
-        """Return the upload task if a chunk that counted as lost has arrived, otherwise None."""
+        """Return the upload task if the lost chunk has arrived after all, otherwise None."""
         task = await self.look_again()
         return task if self.count.has_one_more(task) else None
 
@@ -488,8 +481,7 @@ class UploadSession(Generic[R]):
         """Poll until `look` returns an upload task, or return None after `settling_time` seconds.
 
         Raises:
-            CallError: A call of `look` raised a permanent error, or the last call of `look` raised
-                an error.
+            CallError: `look` raised a permanent error, or its last call raised an error.
         """
         _log.warning(
             "%s: it is unknown whether the server has the last chunk; waiting until its count "
@@ -519,7 +511,7 @@ class UploadSession(Generic[R]):
         return next((task for task in tasks if task.id == upload_task_id), None)
 
     async def _alike(self, size: int) -> list[UploadTask]:
-        """Return all upload tasks for files of this size and of the target's kind."""
+        """Return all upload tasks with this file size and with the resource type of the target."""
         where = {"size": size, "resource_type_in": list(self._target.resource_types)}
         return await self._executor.send(GET_UPLOAD_TASKS, {"where": where}, polling=True)
 

@@ -1,7 +1,6 @@
 """Uploads: send a file, and return the resource that the server creates from the file.
 
-Nothing runs in the background: each step of the iteration sends one chunk and reads the next chunk
-from the file.
+Nothing runs in the background: each step of ``async for`` over an `Upload` sends one chunk.
 """
 
 from __future__ import annotations
@@ -243,7 +242,7 @@ class Upload(Generic[R_co]):
         return self.result
 
     async def __aenter__(self) -> Self:
-        """Open the file; when resuming, check the file and the state on the server.
+        """Open the file. To resume an upload, compare the file and the upload task with the state.
 
         Raises:
             InvalidInput: The file cannot be uploaded, or the state to resume belongs to another
@@ -439,7 +438,7 @@ def _check(
 
 
 def _check_place(state: UploadState, executor: Executor, session: UploadSession[Any]) -> None:
-    """Raise an error if the saved state is of an upload to another server or target."""
+    """Raise an error if the saved state belongs to an upload to another server or target."""
     if fault := state.fault():
         raise InvalidInput(f"upload: resume: {fault}")
     addresses = executor.transport.settings.endpoints

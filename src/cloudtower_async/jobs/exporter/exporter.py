@@ -1,4 +1,4 @@
-"""The exporter: collects from each Tower in the background, and keeps the latest samples."""
+"""The exporter: collects metrics from each Tower in the background, and keeps them."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class _Collected:
     """Latest result of a collector.
 
     Attributes:
-        succeeded: Whether the last run succeeded.
-        lines: Lines of each metric, from the last run that succeeded.
-        at: Start of the last run that succeeded, by the clock of the event loop. None if there are
-            no figures.
+        succeeded: Whether the last run of the collector succeeded.
+        lines: Samples of each metric as text, from the last run that succeeded.
+        at: Start of this successful run, by the clock of the event loop. None if there are no
+            samples.
     """
 
     succeeded: bool = False
@@ -71,7 +71,7 @@ class _Collected:
 
 
 class _Tower:
-    """Session of a Tower, and the results of its collections."""
+    """A Tower: its session, and the latest result of each collector."""
 
     def __init__(self, name: str, session: Cloudtower, collectors: Mapping[str, Collect]) -> None:
         self.name = name
@@ -84,13 +84,13 @@ class _Tower:
         self.collected = {collector: _Collected() for collector in collectors}
 
     def drop_stale(self, oldest: float) -> None:
-        """Forget the figures that were collected before `oldest`."""
+        """Drop the samples of each collector run that began before `oldest`."""
         for result in self.collected.values():
             if result.at is not None and result.at < oldest:
                 result.lines, result.at = {}, None
 
     def add_own_samples(self, samples: Samples, now: float) -> None:
-        """Add samples about the collection, such as its duration and its failures."""
+        """Add samples about the collections themselves, such as their failures."""
         samples.tower = self.name
         samples.add(families.UP, self.up)
         samples.add(families.COLLECTION_DURATION, self.duration)
@@ -104,14 +104,14 @@ class _Tower:
 
 
 class Exporter:
-    """Prometheus exporter for metrics of many Towers. The Towers do not affect each other.
+    """Prometheus exporter for metrics of many Towers. A slow Tower does not delay the other Towers.
 
     While the exporter is entered (``async with``), it collects from every Tower once per interval.
-    `page` returns the latest figures at once and never waits for a Tower. For each Tower, the
+    `page` returns the latest samples at once and never waits for a Tower. For each Tower, the
     exporter runs several collectors, for example one for hosts and one for alerts. If a collector
-    fails or takes too long, its ``cloudtower_collector_success`` is 0. The previous figures of this
-    collector stay until they are older than ``stale_after``. If all collectors of a Tower fail,
-    ``cloudtower_up`` is 0, too.
+    fails or takes too long, its ``cloudtower_collector_success`` is 0. The page shows the previous
+    samples of this collector until they are older than ``stale_after``. If all collectors of a
+    Tower fail, ``cloudtower_up`` is 0, too.
 
     The sessions log in at their first collection. The exporter does not close the sessions. The
     exporter only reads: it uses copies of the sessions with ``mutations="refuse"``.
@@ -121,8 +121,8 @@ class Exporter:
         interval: Seconds from the start of one collection to the start of the next.
         timeout: Time-out in seconds of a collection. None means 30, or `interval` if `interval` is
             shorter.
-        stale_after: Age in seconds after which figures are no longer shown. None means 5 intervals.
-        vm_metrics: Whether to collect figures of single VMs, too.
+        stale_after: Age in seconds after which samples are no longer shown. None means 5 intervals.
+        vm_metrics: Whether to collect metrics of single VMs, too.
         vm_where: Filter of the single VMs. None means all VMs. Requires ``vm_metrics``.
         vm_limit: Maximum number of single VMs for each Tower. The largest allowed value is 20,000.
             Omitted VMs are counted in ``cloudtower_resources_omitted``.
@@ -222,7 +222,7 @@ class Exporter:
             await group.__aexit__(None, None, None)
 
     def page(self) -> bytes:
-        """Return the latest figures in the text format of Prometheus, version 0.0.4.
+        """Return the latest samples in the text format of Prometheus, version 0.0.4.
 
         Call this method in the event loop of the exporter. The method sends no request.
         """
@@ -246,7 +246,8 @@ class Exporter:
     async def collected(self) -> None:
         """Wait until one collection of each Tower has ended, successfully or not.
 
-        This is the collection in progress, or the next collection if none is in progress.
+        Wait for the collection in progress. If a Tower has no collection in progress, wait for its
+        next collection.
 
         Raises:
             CloudtowerError: The exporter was not entered with ``async with``.
@@ -257,7 +258,7 @@ class Exporter:
             await ended.wait()
 
     async def _follow(self, tower: _Tower, delay: float) -> None:
-        """After `delay` seconds, collect from a Tower once per interval until cancelled."""
+        """Collect the metrics of a Tower once per interval. Begin after `delay` seconds."""
         await anyio.sleep(delay)
         while True:
             started = anyio.current_time()
@@ -265,7 +266,7 @@ class Exporter:
             await anyio.sleep(max(0.0, started + pause - anyio.current_time()))
 
     async def _collect(self, tower: _Tower) -> float:
-        """Collect from a Tower, and return the number of seconds until the next collection."""
+        """Collect the metrics of a Tower, and return the seconds until the next collection."""
         started = anyio.current_time()
         pause = self._interval
         failures: dict[str, Exception] = dict.fromkeys(
@@ -295,7 +296,7 @@ class Exporter:
         failures: dict[str, Exception],
         named: tuple[str, Collect],
     ) -> None:
-        """Run a collector, and remove it from `failures` if it succeeds."""
+        """Run a collector. If it succeeds, store its samples and remove it from `failures`."""
         name, collect = named
         samples = Samples(tower.name)
         try:
@@ -312,7 +313,7 @@ class Exporter:
         del failures[name]
 
     def _note_outcomes(self, tower: _Tower, failures: Mapping[str, Exception]) -> None:
-        """Count the failures of a collection, and log changes since the previous collection."""
+        """Count the failures of a collection. Log collectors that now fail or work again."""
         failing: dict[str, list[str]] = {}
         again: list[str] = []
         for collector, result in tower.collected.items():

@@ -58,9 +58,9 @@ async def ensure_placement_group(
             policy.
         enabled: Whether the group is in force.
         reconcile_timeout: Seconds to look for the new or changed group if the response to a request
-            is lost. If the group does not appear in this time, the request is sent once more. The
-            call also looks for the group for this time if the server reports that the name is
-            taken, because a new group may not be listed yet.
+            is lost. If the group does not appear in this time, the request is sent once more. If
+            the server reports that the name is taken, the call looks for the group for the same
+            time, because a new group may not be listed yet.
         timeout: Maximum number of seconds for each wait. The call waits for each task, and until
             the group is no longer changing. None means no limit.
 
@@ -159,7 +159,7 @@ async def ensure_placement_group(
 
 
 async def _members(tower: Cloudtower, cluster_id: str, vms: Sequence[str]) -> set[str]:
-    """Return the ids of the VMs with these names or ids.
+    """Return the ids of VMs of a cluster. Each item of `vms` is the name or id of a VM.
 
     Raises:
         NotFound: A VM does not exist.

@@ -39,8 +39,8 @@ async def ensure_vm(
             memory=4 * 2**30)``. The function is called as ``create(tower, name, cluster=…,
             timeout=…)``, where `cluster` is the id of the cluster.
         reconcile_timeout: Seconds to look for the VM if the response to the create request is lost.
-            If the VM does not appear in this time, the request is sent once more. The call also
-            looks for the VM for this time if the server reports that the name is taken, because a
+            If the VM does not appear in this time, the request is sent once more. If the server
+            reports that the name is taken, the call looks for the VM for the same time, because a
             new VM may not be listed yet.
         timeout: Maximum number of seconds for each of two waits: first for the task, then until the
             VM is no longer changing. None means no limit.

@@ -17,7 +17,7 @@ class NamedResource(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return a date of an answer as a datetime, or None if it is missing or invalid."""
+    """Parse a date from the server. Return None if it is missing or invalid."""
     try:
         return parse_time(text)
     except ValueError:

@@ -97,7 +97,7 @@ def update_vm(context: RequestContext, arguments: dict[str, Any]) -> object:
     """Edit a VM, and return the VM.
 
     The Terraform provider uses this mutation. The response contains no task, so the provider finds
-    the task by ``resource_mutation``.
+    the task by its field ``resource_mutation``.
 
     Raises:
         HttpError: The VM does not exist, or the simulator does not model the change.

@@ -32,7 +32,7 @@ _LONG = 86_400  # seconds
 class _Span:
     """Times of the requested points in seconds since 1970.
 
-    For some requests, real servers send no values. For such requests, `times` is empty.
+    Real servers send no values for some ranges, such as 72h. Then `times` is empty.
     """
 
     times: range
@@ -176,7 +176,7 @@ def _metric(
 ) -> dict[str, Any]:
     """Return the item for one metric in a response.
 
-    If `streams` is None, ``sample_streams`` in the item is null.
+    `streams` are the values over time, `samples` the ranked resources. `dropped`: some are omitted.
     """
     data = {
         "unit": unit_of(name),

@@ -1,7 +1,7 @@
 """Mutations that create, update and delete resources as the schema describes.
 
 The response type of an operation names the resource type. The keys of the body are names of fields
-and relations. `schema_overrides` lists the mutations that differ.
+and relations. `schema_overrides` lists the exceptions.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ def _name_failures(
 ) -> list[Failure | None]:
     """Check the names of new documents, and return one item for each document.
 
-    If the name is in use, the item is the failure of the task. If the name is free, the item is
-    None.
+    If the name is in use, the item is the failure of the task for the document, otherwise None.
     """
     failures: list[Failure | None] = []
     names: set[str] = set()
@@ -198,7 +197,7 @@ _VERBS = {"create": _create, "update": _update, "delete": _delete}
 def _along(
     context: Context, resource: str, document: Document, body: Body
 ) -> list[tuple[str, str]]:
-    """Return the documents to remove together with a document, as pairs of resource type and id.
+    """Return the other documents to remove with a document, as pairs of resource type and id.
 
     Raises:
         HttpError: Another document depends on the document and prevents its deletion.

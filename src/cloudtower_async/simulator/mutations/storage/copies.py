@@ -72,8 +72,8 @@ class Rollback:
         path: Path of the operation.
         snapshot: Resource type of the snapshot.
         key: Key of the body that contains the id of the snapshot.
-        subject: Key of the body that contains the id of the resource to roll back. With None, the
-            body has no such key, and the resource is the source of the snapshot.
+        subject: Key of the body that contains the id of the resource to roll back. None if the body
+            has no such key: then the source of the snapshot is rolled back.
     """
 
     path: str

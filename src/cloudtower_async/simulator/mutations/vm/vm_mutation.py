@@ -37,11 +37,11 @@ def _checked(path: str, effect: Handler) -> Handler:
 
 
 def find(context: Context, resource: str, where: object, path: str = "where") -> list[Document]:
-    """Return the documents that match a filter in a body.
+    """Return the documents that match a filter in a body. `path` is the key of the filter.
 
     Raises:
         NoMatchError: No document matches, and `path` is ``"where"``.
-        HttpError: No document matches, and `path` names another filter in the body.
+        HttpError: No document matches, and `path` is not ``"where"``.
     """
     found = context.store.select(resource, where)
     if not found:
@@ -84,11 +84,10 @@ def reject_status(vm: Document, allowed: Collection[str], what: str) -> None:
 
 
 def check_stopped(context: Context, vm: Document, what: str) -> Failure | None:
-    """Check that a VM is stopped before an operation such as ``delete-vm``.
+    """Return the failure of a task that needs a stopped VM, or None if the task can succeed.
 
-    If the VM is stopped, return None. If the VM is not stopped, the result depends on
-    `Behavior.running_vms`. For ``"accepted"``, return None. For ``"task_fails"``, return the
-    failure of the task.
+    For a VM that is not stopped, the result depends on `Behavior.running_vms`: None for
+    ``"accepted"``, the failure for ``"task_fails"``.
 
     Raises:
         HttpError: The VM is not stopped, and `Behavior.running_vms` is ``"refused"``.
@@ -135,8 +134,8 @@ class DeviceMutation:
     Args:
         resource: Resource type of the devices: ``VmDisk`` or ``VmNic``.
         mutation: Name of the mutation on the server.
-        prepare: Function like ``VmMutation.prepare``. Its arguments are the context, the device and
-            the whole body.
+        prepare: Function that checks the request for one device. Its arguments are the context, the
+            device and the whole body. Its result is the function to call at the end of the task.
     """
 
     resource: str
