@@ -1,7 +1,7 @@
 """Hooks for PyInstaller, which finds this folder through the entry point ``pyinstaller40``.
 
-The hooks are needed, because most modules of ``cloudtower_async`` are imported when they are first
-used. PyInstaller does not detect such imports.
+Most modules of ``cloudtower_async`` are imported when they are first used. Without hooks,
+PyInstaller does not find these modules.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def make_console() -> Console:
 def is_plain() -> bool:
     """Return whether standard output needs only plain text, without styles.
 
-    If so, a command prints a table without the slow import of rich.
+    Plain tables need no slow import of rich.
     """
     variables = any(os.environ.get(name) for name in _RICH_VARIABLES)
     return not (sys.stdout.isatty() or variables or _is_color_forced())

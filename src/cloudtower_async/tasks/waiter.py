@@ -59,7 +59,7 @@ class _Given(NamedTuple):
         return [task_id for task_id, task in self.tasks.items() if task is None]
 
     def record(self, news: Iterable[Task]) -> None:
-        """Update `tasks` with the ended tasks in `news`."""
+        """Store the tasks in `news` that have ended."""
         self.tasks.update((task.id, task) for task in news if task.status in ENDED)
 
     def results(self, subscription: TaskSubscription) -> tuple[list[Task], list[TaskError]]:

@@ -173,7 +173,7 @@ class Transport(SessionScope):
         Raises:
             CallError: No response arrived, or the response has an error status.
             HookError: A client middleware or trace hook of aiohttp raised an exception during a
-                login, or during a request with `state`. Other requests raise the exception itself.
+                login or a request with `state`. In other requests, the exception itself is raised.
             InvalidInput: The arguments cannot be sent.
             SessionClosed: The session was closed before or during the call.
         """

@@ -288,7 +288,7 @@ def _of_type(kind: type, value: object) -> object:
 
 
 def _date(value: object) -> object:
-    """Convert a date to the format of the store, in which strings sort like dates."""
+    """Convert a date to the format of the store. In this format, strings sort like dates."""
     if isinstance(value, str):
         try:
             return timestamp(datetime.fromisoformat(value))

@@ -70,7 +70,7 @@ class VmDraft:
         disks: Drafts of the disks. The disks of the VM have the same order.
         cd_roms: Drafts of the CD-ROMs.
         nics: Drafts of the NICs.
-        failure: Failure that the task will have, or None if no failure is known in advance.
+        failure: Failure with which the creation task will end, or None.
         finish: Functions to call with the VM at the end of the task.
     """
 
