@@ -93,8 +93,7 @@ def _escape_arguments(record: logging.LogRecord) -> bool:
 def _escaped_argument(argument: object) -> object:
     """Return the escaped text of a log argument, or the argument itself if it needs no escapes.
 
-    Numbers and other objects whose text needs no escapes are returned unchanged, because formats
-    such as ``%d`` need the original type.
+    Formats such as ``%d`` need the original type of the argument.
     """
     if isinstance(argument, int | float):
         return argument

@@ -16,10 +16,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class UploadState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """State of an interrupted upload, which you can store as JSON.
 
-    To resume the upload, pass the state to `Cloudtower.upload` as ``resume=state``. Before an
-    upload is resumed, the whole state is checked. A different file, target or server is refused.
-    The state contains no secrets, but it contains the names of the file and of the
-    resource to create.
+    To resume the upload, pass the state to `Cloudtower.upload` as ``resume=state``. With
+    a different file, target or server, the upload raises `InvalidInput`. The state contains no
+    secrets, but it contains the names of the file and of the resource to create.
 
     Attributes:
         endpoint: Root address of the server.

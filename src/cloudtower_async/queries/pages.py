@@ -1,9 +1,9 @@
 """Pagination: read all matching resources page by page, or many pages concurrently.
 
-Each page starts after the last resource of the previous page. No two resources have the same
-position, because the server sorts resources with equal values by id. So a resource that matches
-during the whole read is read once, even if other resources are created or deleted. A server may
-return fewer resources than requested, so only an empty page marks the end.
+Each page starts after the last resource of the previous page. The server sorts resources with equal
+values by id, so the order is unique. Therefore, a resource that matches during the whole read is
+read once, even if other resources are created or deleted. A server may return fewer resources than
+requested, so only an empty page marks the end.
 """
 
 from __future__ import annotations
