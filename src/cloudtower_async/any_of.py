@@ -13,10 +13,9 @@ else:
     class AnyOf:
         """A union for type checkers. At run time, ``AnyOf[A, B]`` is the type ``A``.
 
-        Put the type of the decoded JSON value first, such as ``list`` in ``AnyOf[list, set]``. A
-        list and a set are both lists in JSON, and a datetime and a str are both strings. Libraries
-        that read annotations, such as msgspec, allow a union to have only one type for JSON lists,
-        and only one for JSON strings.
+        For example, msgspec rejects a union of ``list`` and ``set``, because both are lists in
+        JSON. With ``AnyOf[list, set]``, msgspec sees only ``list``. Put the type of the decoded
+        JSON value first.
         """
 
         def __class_getitem__(cls, members: tuple[object, ...]) -> object:

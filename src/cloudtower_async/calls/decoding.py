@@ -54,7 +54,7 @@ def decode(
     strict: bool,
     mask: Mask = _FIELDS_ONLY,
 ) -> R | SlicedAnswer[R]:
-    """Return the decoded answer, or a `SlicedAnswer` whose `read` decodes the answer.
+    """Return the decoded answer, or a `SlicedAnswer` that decodes the answer later.
 
     If the status is 304, which some operations allow, return an empty list.
 
@@ -66,7 +66,7 @@ def decode(
         mask: Object that redacts secrets in the excerpts of error messages.
 
     Returns:
-        The decoded answer. If the answer is a large list or does not match the declared type, a
+        The decoded answer. If the answer is a large list or violates the API schema, a
         `SlicedAnswer` is returned instead. Await its method `read`.
 
     Raises:
@@ -147,7 +147,7 @@ class SlicedAnswer(Generic[R]):
 
     @property
     def is_repaired(self) -> bool:
-        """Whether a part of the answer violated the schema and was repaired. Await `read` first."""
+        """Whether `read` has repaired invalid parts of the answer."""
         return self._repair.mismatches.count > 0
 
     def _rows(self, wanted: object) -> list[msgspec.Raw]:
@@ -194,10 +194,10 @@ class SlicedAnswer(Generic[R]):
         wanted: Any,  # noqa: ANN401
         decode_row: Callable[[msgspec.Raw], object],
     ) -> list[object] | None:
-        """Decode items of the type `wanted` with `decode_row`, and repair items that do not fit.
+        """Decode the items `rows`, and repair the items that `decode_row` cannot decode.
 
-        `start` is the index of the first item in the whole list. Return None if an item is not
-        valid JSON.
+        `start` is the index of the first item in the whole list. Return the decoded and repaired
+        items, or None if an item is not valid JSON.
         """
         kept: list[object] = []
         for index, row in enumerate(rows, start):
@@ -240,7 +240,7 @@ def _parse(body: bytes, error: _Error) -> object:
 
 
 def _plain(wanted: object, body: bytes, error: _Error) -> str | bytes:
-    """Decode an answer that is a string or a file, with or without JSON encoding."""
+    """Decode a body to a string or to the bytes of a file. The body may be a JSON string."""
     if looks_like_html(body):
         raise error("an HTML page came back", body, hint=OTHER_SERVICE)
     try:

@@ -51,8 +51,7 @@ def is_guarded(operation: Operation[R]) -> bool:
 def matches_all(where: object) -> bool:
     """Return whether a filter matches every possible resource, such as ``{"name_contains": ""}``.
 
-    A comparison with None counts as a match, because the server's treatment of null depends on the
-    field.
+    ``{"name": None}`` counts as such a filter, because the server may ignore the null.
     """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
@@ -61,9 +60,9 @@ def matches_all(where: object) -> bool:
 
 
 def _matches_none(where: object) -> bool:
-    """Return whether no possible resource matches a filter, such as ``{"id_in": []}``.
+    """Return whether a filter can never match a resource, such as ``{"id_in": []}``.
 
-    A comparison with None counts as a match for no resource, too.
+    ``{"name": None}`` counts as such a filter, too.
     """
     if isinstance(where, dict):
         conditions = cast("dict[str, object]", where)
@@ -74,8 +73,8 @@ def _matches_none(where: object) -> bool:
 def _holds(key: object, value: object, *, everywhere: bool) -> bool:
     """Return whether the condition `key: value` is true for every possible resource.
 
-    If `everywhere` is False, return whether it is false for every possible resource. If `value` is
-    None, return True in both cases.
+    If `everywhere` is False, return whether the condition is false for every possible resource. A
+    condition with the value None counts as both.
     """
     if value is None:
         return True
@@ -117,7 +116,7 @@ def _parts(value: object) -> list[object]:
 
 @functools.lru_cache(maxsize=1024)
 def is_never_null(record: Record, key: str) -> bool:
-    """Return whether each resource has a value in the field that the filter key refers to."""
+    """Return whether a filter key, such as ``id_in``, refers to a field that is never null."""
     from .. import models  # load generated code only when it is needed
 
     name = record.__name__.removesuffix("WhereInput").removesuffix("WhereUniqueInput")

@@ -1,7 +1,7 @@
 """Validate arguments before they are sent: keys, values, and filters that match too much.
 
-The generated TypedDicts describe valid arguments. The check of a key is compiled when the key is
-first used. Therefore a filter with two keys compiles two of about 16,000 checks.
+The generated TypedDicts describe valid arguments, with about 16,000 keys. The check of a key is
+only built when a call first uses the key.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LOST = (
 
 
 class _Guard(Enum):
-    """Filters that are refused if they may match everything."""
+    """Which filters are refused if they may match every resource."""
 
     NONE = "none"
     REQUIRED = "required"  # filters in required keys
@@ -63,9 +63,11 @@ class _Guard(Enum):
 
 
 class _Mode(NamedTuple):
-    """Mode of validation.
+    """What a check looks at.
 
-    `guard` selects the filters to check. If `strict` is True, keys and values are checked too.
+    Args:
+        guard: Filters that are refused if they may match every resource.
+        strict: Whether keys and values are checked, too.
     """
 
     guard: _Guard
@@ -118,7 +120,7 @@ def check(operation: Operation[R], arguments: object, *, validate: bool) -> obje
 
 
 def refuse_lost_values(asker: str, record: Record, where: object) -> None:
-    """Raise an error if a filter compares None with a field that is never null.
+    """Raise an error if a filter compares None with a field that is never null: ``{"id": None}``.
 
     Args:
         asker: Name of the method with the argument `where`, for the error message.
@@ -139,7 +141,7 @@ def refuse_lost_values(asker: str, record: Record, where: object) -> None:
 
 
 class _NotAsSent(Exception):  # noqa: N818 - not an error
-    """A value is valid, but has to be normalized for the API; see `_normalized`."""
+    """Raised for a valid value that `_normalized` has to convert before it is sent."""
 
 
 def _normalized(value: object, shape: ArgType | None) -> object:
@@ -184,7 +186,7 @@ def _key_to_send(record: Record, key: str, fields: dict[str, object]) -> str:
 
 
 def _normalized_text(text: str, shape: ArgType) -> str:
-    """Return the normalized text of a filter that is sent as JSON in a string."""
+    """Apply `_normalized` to a filter in JSON, and return the new JSON."""
     try:
         given = cast("object", msgspec.json.decode(text))
     except CODEC_ERRORS:
@@ -197,7 +199,7 @@ def dates_as_texts(asker: str, path: str, value: object) -> object:
     """Return a value that has no schema, after replacing each datetime by a string.
 
     Args:
-        asker: Name of the method, or the path, that receives the value, for error messages.
+        asker: Name of the called method, or URL path of the request, for error messages.
         path: Place of the value in the arguments, such as ``".json"``, for error messages.
         value: The value.
 
@@ -292,7 +294,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
 
 @functools.cache
 def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
-    """Return the check of an operation's arguments, or None if no check is needed."""
+    """Return the function that checks an operation's arguments, or None if none is needed."""
     guard = _Guard.NONE
     if is_guarded(operation):
         guard = _Guard.REQUIRED if operation.kind is Kind.QUERY else _Guard.ALL
@@ -302,7 +304,7 @@ def _check_of(operation: Operation[Any], validate: bool) -> Check | None:
 
 
 def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
-    """Return a compiled check of a value. `name` is the key of the value, for the log."""
+    """Return a function that checks a value of the type `shape`. `name` is its key, for the log."""
     check: Check
     guarded = shape.is_filter and mode.guard is _Guard.ALL
     if shape.record is not None:
@@ -326,7 +328,10 @@ def _compile(shape: ArgType, name: str, mode: _Mode) -> Check:
 
 
 def _not_wide(check: Check, *, as_text: bool) -> Check:
-    """Return a check that refuses filters that may match everything, and then runs `check`."""
+    """Return a function that refuses a filter that may match everything, or else runs `check`.
+
+    If `as_text` is True, the filter is JSON in a string.
+    """
 
     def check_filter(where: object) -> None:
         if type(where) is Everything:
@@ -480,9 +485,9 @@ def _choice(choices: frozenset[str], name: str) -> Check:
 
 
 def _meant_order(value: str, choices: frozenset[str]) -> str | None:
-    """Return the sort orders that a caller may have meant, such as ``name_DESC`` for ``-name``.
+    """Return text with the sort orders that a caller may have meant, or None.
 
-    Return None if the API has no such sort order.
+    ``-name`` becomes ``name_DESC``, and ``name`` becomes ``name_ASC or name_DESC``.
     """
     found = re.fullmatch(r"([+-]?)(\w+?)(?:[ _:,]+(asc|desc))?", value, re.IGNORECASE)
     if found is None or f"{found[2]}_ASC" not in choices:
@@ -555,9 +560,9 @@ def _is_number(value: object) -> bool:
 
 
 def _wrong(expected: str, value: object, remedy: str = "") -> _Refused:
-    """Return the error about a value of a wrong type.
+    """Return an error that names the expected type and the type of a value, then `remedy`.
 
-    The error has only the type of the value, because the value may be a secret.
+    The value itself may be a secret.
     """
     got = next((name for kind, name in _NAMES if isinstance(value, kind)), type(value).__name__)
     if value is None:

@@ -85,7 +85,7 @@ class ChangeOutcome:
 
     Attributes:
         target: The target.
-        settled: The changed resources, read after the change.
+        settled: Resources to print, as they are after the change or were before their deletion.
         error: Error that made the change fail, or None.
         note: Note for the user, or an empty text.
     """
@@ -117,11 +117,11 @@ class CommandChange:
         destructive: Whether the user must type the number of resources, instead of yes, to confirm
             a change of more than 10 resources.
         deletes: Whether the change deletes the resources.
-        send: Function that sends the mutation for one target, and returns its answer. The function
-            is used with --no-wait, and if `run` is None.
         run: Function that carries out the change with a recipe. None means that `send` is used.
-        sends: Name of the last mutation that `run` sends. If `send` is None, --no-wait stops `run`
-            after this mutation. If `send` is None and `sends` is empty, --no-wait is rejected.
+        send: Function that sends the mutation for one target, and returns its answer. With
+            --no-wait, `send` is used instead of `run`.
+        sends: Name of the last mutation that `run` sends. With --no-wait and without `send`, `run`
+            is stopped after this mutation. Without `send` and `sends`, --no-wait is an error.
         read: Function that reads the resources to print after the change. None means that the
             resources in the answer of the mutation are printed.
     """
@@ -139,11 +139,11 @@ class CommandChange:
     read: Callable[[ChangeTarget], Awaitable[Sequence[object]]] | None = None
 
     def question(self, place: str) -> str:
-        """Return the one-line question that asks the user to confirm the change."""
+        """Return the one-line question for the user. `place` is the name of the server."""
         return f"{self._asked(place)} {self._names()}"
 
     def rehearsed(self, place: str) -> str:
-        """Return the first line of a dry run: the planned change and the names of its targets."""
+        """Return the first line of a dry run on the server with the name `place`."""
         change = self._asked(place).rstrip(_QUESTION_MARKS)
         return tr("Dry run: {change}: {names}", change=change, names=self._names())
 
@@ -285,7 +285,7 @@ class _Work:
         return await map_concurrently(partial(_isolated, send), change.targets, _AT_A_TIME)
 
     async def _until_sent(self, change: CommandChange) -> list[ChangeOutcome]:
-        """For each target, run `change.run` until the mutation `change.sends` has been sent."""
+        """Run `change.run` for each target, and stop it after the mutation `change.sends`."""
         outcomes: list[ChangeOutcome] = []
         for target in change.targets:
             with anyio.CancelScope() as scope:
@@ -386,12 +386,12 @@ class _Work:
 
 
 def _names(change: CommandChange) -> dict[str, str]:
-    """Return a dict from ids to names of the targets that exist before the change."""
+    """Return a dict from ids to names of the targets. It lacks targets that are to be created."""
     return {one.resource.id: one.name for one in change.targets if one.resource is not None}
 
 
 async def _send(change: CommandChange, target: ChangeTarget) -> Sequence[WithTask[Any]]:
-    """Send the mutation for a target and return its answers. Raise an error if there are none."""
+    """Send the mutation for a target. Return the changed resources (at least one) and tasks."""
     assert change.send is not None  # noqa: S101
     answers = await change.send(target)
     if not answers:
@@ -477,7 +477,7 @@ class ChangeProgress:
         self._steps[news.subject] = news.step
 
     def interrupted(self, names: dict[str, str]) -> list[str]:
-        """Return lines about finished, failed and unfinished resources, and about running tasks.
+        """Return lines that tell which targets were finished and which tasks are still running.
 
         Args:
             names: Dict from ids to names of the resources.
@@ -507,12 +507,12 @@ class ChangeProgress:
 
 
 def running_tasks(sent: SentTasks, names: dict[str, str]) -> list[str]:
-    """Return lines about running tasks and unanswered mutations.
+    """Return lines about running tasks, and about mutations that the server did not answer.
 
     The last line is a command that waits for the running tasks.
 
     Args:
-        sent: Tasks that the command has started.
+        sent: Started tasks and unanswered mutations of the command.
         names: Dict from ids to names of the resources.
     """
     running = sent.running()

@@ -82,8 +82,8 @@ def list_resources(
         listing: Options such as --where.
         output: Output options.
         connection: Connection options.
-        within: Function that returns a filter that all resources must also match, or None. Not
-            possible with --profiles.
+        within: Function that returns a further filter for the resources, such as the VMs of one
+            cluster. None means no further filter. Not applied with --profiles.
 
     Raises:
         UsageError: An option is invalid.

@@ -115,7 +115,7 @@ def warn(text: str) -> None:
 
 
 class _LogHandler(logging.Handler):
-    """Log handler that prints warnings. After `show_exchanges`, it also prints other messages."""
+    """Log handler that prints warnings. After `show_exchanges`, it prints lower levels, too."""
 
     verbosity = 0
 

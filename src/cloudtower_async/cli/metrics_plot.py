@@ -66,7 +66,7 @@ def plot(series: Sequence[MetricSeries], width: int, *, color: bool) -> str:
 
 
 def _gaps(times: Sequence[int]) -> list[int]:
-    """Return the indices of the points that follow a gap. The plot has no line across a gap."""
+    """Return the index of each time after a gap: a step of more than twice the median step."""
     steps = [after - before for before, after in pairwise(times)]
     usual = statistics.median(steps) if steps else 0
     return [place for place, step in enumerate(steps, 1) if step > 2 * usual]
@@ -82,7 +82,7 @@ def _moment(milliseconds: int, span: int) -> str:
 
 
 def _name(one: MetricSeries, series: Sequence[MetricSeries]) -> str:
-    """Return a name for a series: its resource, and the labels that other series do not share."""
+    """Return the resource of a series, and the labels that differ within this resource's series."""
     owner = one.subject.name if one.subject else ""
     same = [other for other in series if other.subject == one.subject]
     differing = [

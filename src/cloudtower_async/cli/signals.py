@@ -21,7 +21,7 @@ def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
     """Handle SIGTERM during a ``with`` block, and yield a function that waits for the signal.
 
     This also works if Ctrl-C is ignored, as in a background process of a script. On Windows, which
-    has no SIGTERM, the function waits forever.
+    has no SIGTERM, the yielded function waits forever.
     """
     import anyio  # --help needs no event loop
 
@@ -36,7 +36,7 @@ def sigterm_receiver() -> Generator[Callable[[], Awaitable[object]]]:
 def sigterm_as_interrupt() -> Generator[list[int]]:
     """Turn SIGTERM into SIGINT during a ``with`` block, and yield a list.
 
-    Each received SIGTERM is appended to the list.
+    For each received SIGTERM, the number 15 is appended to the list.
 
     On SIGINT, asyncio cancels the main task. If the handler of SIGTERM raised an exception instead,
     the exception could occur in code where Python ignores exceptions.

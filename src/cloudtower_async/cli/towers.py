@@ -47,7 +47,7 @@ def list_on_towers(
     Args:
         read: Function that reads the resources of a session. If its second argument is a struct,
             the function reads only the fields of the struct.
-        printer: Printer for a struct with the column `TOWER`.
+        printer: Printer for the resources, with the name of the profile in the column `TOWER`.
         order_by: Value of ``orderBy`` in the requests. None means that the servers sort by id.
         listing: Options such as --where. ``profiles`` must be set.
         connection: Connection options. Only ``--verbose`` is allowed.

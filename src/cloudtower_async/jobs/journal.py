@@ -32,11 +32,11 @@ class Lease(Protocol):
         ...
 
     async def renew(self) -> bool:
-        """Set the expiration time to `ttl` seconds from now. Return False if the lock was lost."""
+        """Set the expiration time to `ttl` seconds from now. Return False if the lock expired."""
         ...
 
     async def release(self) -> None:
-        """Release the lock. Do nothing if the lock was lost."""
+        """Release the lock. Do nothing if the lock has expired."""
         ...
 
 
@@ -60,7 +60,8 @@ class Journal(Protocol):
     """Write-ahead journal of mutations, which also provides locks between processes.
 
     Each mutation has an entry in the journal under its key. Use one journal for each Tower, or
-    start each key that you pass to `once` with the name of the Tower. Entries expire.
+    start each key that you pass to `once` with the name of the Tower. Entries expire, by default
+    after 7 days.
     """
 
     @property
@@ -87,7 +88,7 @@ class Journal(Protocol):
         ...
 
     async def record(self, key: str, entry: JournalEntry) -> None:
-        """Update the entry of a key. If the entry is missing or has another owner, do nothing."""
+        """Replace the entry of a key if the stored entry has the same owner as `entry`."""
         ...
 
     async def forget(self, key: str, owner: str | None = None) -> None:

@@ -28,9 +28,9 @@ class MetricsWarning(UserWarning):
     Attributes:
         fault: Kind of the problem. ``"empty"``: the metrics have no values, for example because a
             name is wrong. ``"dropped"``: the server truncated the values. ``"range"``: servers are
-            known to return empty results for this range. ``"time"``: times were converted from
+            known to return no values for this time range. ``"time"``: times were converted from
             seconds, or values with implausible times were left out. ``"owner"``: the resource of
-            some curves is unknown.
+            some series is unknown.
         metrics: Names of the affected metrics.
     """
 

@@ -91,7 +91,7 @@ class _SelectingExecutor(Executor):
     Args:
         executor: Executor of the session.
         operation: The original operation.
-        selected: The same operation with the selected struct as its answer.
+        selected: The result of `selected_operation`.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class _SelectingExecutor(Executor):
 
 @functools.lru_cache(MAX_CACHED)
 def selected_operation(operation: Operation[object], struct: type[S]) -> Operation[list[S]]:
-    """Check a struct, and return a copy of the operation whose answer is a list of this struct."""
+    """Check a struct, and return an operation that decodes the answer to a list of this struct."""
     # Imported here, because `struct_check` loads `msgspec.inspect`, which few programs need.
     from .struct_check import check_struct
 

@@ -19,7 +19,7 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
     Attributes:
         value: The figure in `unit`, or None if the figure is unknown. A figure for several clusters
-            or hosts leaves out those with unknown values.
+            or hosts leaves out clusters and hosts with unknown values.
         unit: ``"B"``, ``"Hz"``, ``"cores"`` or ``"%"``.
         text: The figure with a unit that suits its size, such as ``1.50TiB``. If the figure leaves
             out a cluster or host, a sum begins with ``≥``, and a percentage with ``≈``. If `value`
@@ -37,12 +37,12 @@ class Amount(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 def amount(value: float | None, unit: Unit, *, unknown: int = 0) -> Amount:
-    """Return an `Amount` for a figure, with the formatted text.
+    """Return an `Amount` with a number and its formatted text.
 
     Args:
-        value: The figure, or None if it is unknown.
-        unit: Unit of the figure.
-        unknown: Number of clusters or hosts that the figure leaves out.
+        value: The number, or None if it is unknown.
+        unit: Unit of the number.
+        unknown: Number of clusters or hosts that the number leaves out.
     """
     text = _FORMATS[unit](value)
     if unknown and value is not None:
@@ -64,8 +64,8 @@ def total(parts: Iterable[float | None], unit: Unit) -> Amount:
 def usage(parts: Iterable[tuple[float | None, float | None]]) -> Amount:
     """Return the usage of all parts together in percent, from 0 to 100.
 
-    A part counts only if both its used amount and its total are known. The usage is unknown if the
-    totals add up to 0.
+    For example, the parts (1, 10) and (3, 10) give 20 percent. A part with None is left out. If
+    the sum of the totals is 0, `value` is None.
 
     Args:
         parts: Used amount and total of each part.

@@ -30,9 +30,9 @@ def backoff_delay(
         number: Number of the delay in its series. The first delay has the number 1.
         first: First delay in seconds. Each further delay is twice as long as the delay before.
         cap: Maximum delay in seconds.
-        jitter: Random share of the delay, from 0 to 1. With 0, the delay is never shortened. With
-            1, the delay is between 0 and its full length ("full jitter").
-        chance: Random number from 0 to 1. If None, a number is drawn.
+        jitter: Random share of the delay, from 0 to 1. With 0.2, the delay is a random time between
+            80 and 100 percent of its full length.
+        chance: Number from 0 to 1 to use as the random number. None means a new random number.
     """
     delay = min(cap, first * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
     if jitter:
@@ -43,12 +43,12 @@ def backoff_delay(
 
 
 def poll_delay(number: int, interval: float) -> float:
-    """Return the seconds to wait after a poll. The delays start short and grow to `interval`."""
+    """Return the seconds to wait after poll `number`: 0.25, 0.5, 1.0 …, up to `interval`."""
     return backoff_delay(number, min(_FIRST_POLL, interval), interval)
 
 
 def poll_delays(interval: float) -> Iterator[float]:
-    """Yield the delays of `poll_delay` endlessly, starting with the first delay."""
+    """Yield ``poll_delay(1, interval)``, ``poll_delay(2, interval)`` and so on, endlessly."""
     for number in count(1):
         yield poll_delay(number, interval)
 
@@ -72,7 +72,7 @@ class Budget:
     def spent(self) -> float:
         """Number of tokens that are missing from the bucket.
 
-        If the bucket is full and there is a budget `within`, the value is ``within.spent``.
+        If none is missing, the value is ``within.spent``.
         """
         return self._spent if self._within is None else self._spent or self._within.spent
 
@@ -88,9 +88,9 @@ class Budget:
             self._within.earn()
 
     def take(self) -> bool:
-        """Take one token from each budget that applies, and return True.
+        """Take one token from this budget and one from `within`, and return True.
 
-        If a budget has less than one token, take none and return False.
+        If one of them has less than one token, take none and return False.
         """
         if self._spent + 1 > self._most or not (self._within is None or self._within.take()):
             return False

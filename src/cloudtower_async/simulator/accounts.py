@@ -39,7 +39,7 @@ class Accounts:
             self._passwords[user["id"]] = password
 
     def log_in(self, username: str, password: str, source: str) -> str | None:
-        """Return a new session token, or None if the credentials are wrong."""
+        """Return a new session token, or None if no user of this `source` has the credentials."""
         users = self._store.select("User", {"username": username, "source": source})
         if not users or self._passwords.get(users[0]["id"]) != password:
             return None

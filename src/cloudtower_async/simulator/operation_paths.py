@@ -1,4 +1,4 @@
-"""Paths of operations, as tests name them: without the prefix of the API."""
+"""Error message about an unknown path of an operation. A valid path is ``get-vms``."""
 
 from __future__ import annotations
 

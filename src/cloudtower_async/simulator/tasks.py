@@ -103,7 +103,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Scheduled event that does not belong to a running task."""
+    """Function call that `TaskEngine.later` has scheduled."""
 
     at: float
     number: int
@@ -115,7 +115,7 @@ class _Event:
 
 
 def _show(task: Document, **fields: object) -> None:
-    """Set fields of a task. Skip unchanged values, because each change takes time."""
+    """Set fields of a task, except fields that already have the new value."""
     for name, value in fields.items():
         if task[name] != value:
             task[name] = value
@@ -283,7 +283,7 @@ class TaskEngine:
             self._happen_until(now)
 
     def _happen_until(self, end: float) -> None:
-        """Run the events that are due at `end`, in order. Events can schedule more events."""
+        """Run the events up to the time `end`, in order. Events can schedule more events."""
         while self._events and self._events[0].at <= end:
             event = heapq.heappop(self._events)
             self._moment = event.at

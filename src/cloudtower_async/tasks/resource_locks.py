@@ -70,7 +70,7 @@ class ResourceLocks:
             self._leave(claim)
 
     def _ahead(self, claim: _Claim) -> list[str]:
-        """Return the ids in `claim` that another caller has locked or will lock first."""
+        """Return the ids in `claim` whose queue has another caller in first place."""
         return [identifier for identifier in claim.ids if self._first(identifier) is not claim]
 
     def _first(self, identifier: str) -> _Claim:
@@ -89,7 +89,7 @@ class ResourceLocks:
                     following.turn.set()
 
     def _refuse_again(self, claim: _Claim) -> None:
-        """Raise an error if the current asyncio task already holds one of the locks."""
+        """Raise an error if the current asyncio task already holds the lock of an id in `claim`."""
         for identifier in claim.ids:
             if identifier in self.lines and self._first(identifier).owner == claim.owner:
                 raise CloudtowerError(

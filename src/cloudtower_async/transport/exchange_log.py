@@ -1,7 +1,4 @@
-"""Observe exchanges with a server, for the log and for the lists of `record_exchanges`.
-
-If logging and recording are disabled, an exchange only costs the time to check this.
-"""
+"""Observe exchanges with a server, for the log and for the lists of `record_exchanges`."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ class Recording:
         self._max_body_bytes = max_body_bytes
 
     def add(self, exchange: Exchange, sent: Sent) -> None:
-        """Add an exchange, unless the block has ended."""
+        """Append an exchange to `exchanges`, unless the ``with`` block has ended."""
         if not self.running:
             return
         answer, limit = sent.answer, self._max_body_bytes

@@ -242,8 +242,8 @@ class _Cursor(NamedTuple):
         read: Keys of the changes of `revision` that were read, with the number of changes for each
             key. None means that all changes of `revision` were read.
         offset: The next request starts at `revision` + `offset`. With -1, the next page includes
-            the changes of `revision`. With 0, the next page includes them if the server includes
-            the start. With 1, which is only used for such a server, the next page excludes them.
+            the changes of `revision`. With 1, the next page excludes them. With 0, the server
+            decides. 1 is only used if the server would include them.
         more: Whether the last page was full.
     """
 
@@ -269,7 +269,7 @@ class _Cursor(NamedTuple):
         return unread
 
     def after(self, page: _Page, unread: list[tuple[int, Change]]) -> _Cursor:
-        """Return the cursor after a page. `unread` is the result of ``self.unread(page)``."""
+        """Return the new cursor after `page` was read. Pass ``self.unread(page)`` as `unread`."""
         revision, offset = self.revision, 0
         read: Counter[_Key] | None = self.read
         if unread:
@@ -325,7 +325,7 @@ class Feed:
 
     @property
     def has_credential(self) -> bool:
-        """Whether the session has the credential for the feed."""
+        """Whether the session has the user name and password that the feed needs."""
         return self._executor.authenticator.basic is not None
 
     @property
@@ -353,7 +353,7 @@ class Feed:
     async def read(self, until: float = math.inf) -> list[Change]:
         """Wait for changes and return them, oldest first.
 
-        After a cancellation, the next call returns the same changes.
+        If this call is cancelled, no change is lost: the next call returns the changes.
 
         Args:
             until: Time, by the clock of the event loop, at which to stop waiting. The result is
@@ -396,16 +396,18 @@ class Feed:
         return [change for _, change in unread]
 
     def _resync(self, cursor: _Cursor, page: _Page) -> Resync:
-        """Move the cursor to the current revision, and return the error to raise."""
+        """Move the cursor to the page's current revision, and return the error to raise."""
         self._cursor = _Cursor(page.current, page.current)
         self._due = anyio.current_time() + next(self._pauses)
         return Resync(str(cursor.revision), str(page.compacted), str(page.current))
 
     async def _ask(self, revision: int | None, limit: int) -> _Page:
-        """Request a page. After the first successful response, retry transient errors.
+        """Request a page of at most `limit` changes, starting at `revision`.
+
+        When this feed has had its first successful response, transient errors are retried.
 
         Raises:
-            _LostError: The server no longer has all changes that follow the start `revision`.
+            _LostError: The server no longer has all changes after `revision`.
         """
         if not self.has_credential:
             raise NoChangeFeed(_NO_CREDENTIAL)
@@ -465,7 +467,7 @@ def _decode(answer: dict[str, Any], revision: int | None) -> _Page:
     """Decode a response of the feed.
 
     Raises:
-        _LostError: The server no longer has all changes that follow the start `revision`.
+        _LostError: The server no longer has all changes after the requested `revision`.
         ServerError: The response reports another error.
         ResponseDecodeError: The response violates the schema.
     """

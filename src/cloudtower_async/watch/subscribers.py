@@ -1,7 +1,7 @@
-"""Subscribers of a view, which share the polls of the view.
+"""Subscribers of a view or another source: one poll serves all subscribers.
 
-Nothing runs in the background. One of the waiting subscribers is the leader and sends the polls for
-all. If the leader is cancelled, another waiting subscriber becomes the leader.
+Nothing runs in the background. One of the waiting subscribers sends the polls for all of them. If
+this subscriber is cancelled, another waiting subscriber sends the polls.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ class Subscribers(Generic[S]):
             self._scope.cancel()
 
     async def newer(self, version: int) -> None:
-        """Wait until the source has a state that is newer than `version`.
+        """Wait until ``self.version`` differs from `version`: the source has a newer state.
 
-        If no other subscriber is the leader, this subscriber becomes the leader and polls.
+        One of the waiting subscribers calls ``advance`` for all of them.
 
         Raises:
             StopAsyncIteration: The source was closed.
-            CloudtowerError: The poll failed. Each subscriber gets a separate error object.
+            CloudtowerError: ``advance`` failed. Each subscriber gets a separate error object.
         """
         while not self._closed:
             if self.version != version:
@@ -146,7 +146,7 @@ class Subscription(Generic[S]):
         return self
 
     async def __anext__(self) -> S:
-        """Wait for the next state and return it. A cancellation loses no state."""
+        """Wait for the next state and return it. A cancelled call can be repeated."""
         if not self._open:
             raise CloudtowerError(
                 "the subscription is not entered: async with view.subscribe() as states"

@@ -213,7 +213,7 @@ class MetricsServer:
         return web.Response(body=body, headers=headers)
 
     def _complete(self, page: bytes, compress: bool) -> bytes:
-        """Add the figures of this process to a page. Compress the page if requested."""
+        """Add the metrics of this process to the response body `page`, and perhaps compress it."""
         page += rendered(*self._process.collect())
         return gzip.compress(page, _COMPRESS_LEVEL) if compress else page
 
@@ -223,7 +223,7 @@ def _process_collector() -> ProcessCollector:
 
 
 class _Connection(asyncio.Protocol):
-    """Protocol that forwards the events of a connection, and records when it is closed."""
+    """Forwards the events of a connection to a handler, and sets `closed` when it is closed."""
 
     def __init__(self, handler: asyncio.Protocol) -> None:
         self._handler = handler
@@ -258,7 +258,7 @@ class _Certificate:
         self._next_check = 0.0
 
     async def load(self) -> None:
-        """Read the files.
+        """Read the files of the certificate and the key.
 
         Raises:
             InvalidSettings: The files cannot be used.

@@ -57,8 +57,8 @@ async def ensure_power(
             `timeout` seconds.
         OutcomeUnknown: The VM did not reach `state` within `reconcile_timeout` after the last
             request.
-        CloudtowerError: The shutdown task succeeded, but the VM was still running after `timeout`
-            seconds. Or the VM cannot be brought into `state` from its current state.
+        CloudtowerError: The VM cannot be brought into `state` from its current state. Or the
+            shutdown task succeeded, but the VM was still running after `timeout` seconds.
         CallError: A call failed for another reason.
         InvalidInput: An argument cannot be used.
 

@@ -137,11 +137,11 @@ def _sum(values: Iterable[Any]) -> Any:  # noqa: ANN401 - int or float, dependin
 
 
 def _share(vm: Document, amount: str, percentage: str) -> float:
-    """Return the memory or CPU that a VM uses, in the unit of the total amount.
+    """Return the memory or CPU that a VM uses.
 
     Args:
         vm: The VM.
-        amount: Field with the total amount. The value None counts as 0.
+        amount: Field with the memory in bytes or the number of vCPUs. None counts as 0.
         percentage: Field with the usage in percent. The value None counts as 0.
     """
     return (vm[amount] or 0) * (vm[percentage] or 0) / 100

@@ -81,9 +81,9 @@ def ignored(context: Context, resource: str, data: Mapping[str, Any], value: obj
 
 
 def renamed(field: str) -> FieldRule:
-    """Return the rule for a body key that sets the field `field`.
+    """Return the rule for a body key that sets `field`, but has a different name.
 
-    The key has another name: for example, ``smtp_server_id`` sets ``smtp_server_config``.
+    For example, the key ``smtp_server_id`` sets the field ``smtp_server_config``.
     """
 
     def rule(context: Context, resource: str, data: Mapping[str, Any], value: object) -> Fields:
