@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason=ABSENT)
 
 
 @pytest.mark.subprocess
+@pytest.mark.timeout(600)  # generates all code, which takes a minute beside other work
 def test_generating_from_the_schema_makes_no_difference(tmp_path: Path) -> None:
     generate(SPECS / "latest.json", history.FILE, tmp_path)
     for folder in ("api", "inputs", "models"):
