@@ -9,9 +9,9 @@ from typing import Self
 class OpenEnum(StrEnum):
     """Enum that newer servers may extend.
 
-    A value that this package does not know becomes a new member, which is equal to the string that
-    the server sent. Therefore answers of newer servers can be decoded, and
-    ``if vm.status == "NEW_STATE"`` works.
+    A value that this package does not know is decoded as an instance of the enum that is equal to
+    the string that the server sent. Therefore answers of newer servers can be decoded, and
+    ``if vm.status == "NEW_STATE"`` works. ``list(VmStatus)`` contains only the known values.
 
     Do not use the enum to validate input: ``VmStatus("typo")`` raises nothing. To validate a value,
     check ``value in list(VmStatus)``.

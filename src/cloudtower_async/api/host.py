@@ -188,8 +188,8 @@ class HostNamespace(Namespace):
         timeout: float | None = None,
     ) -> models.EnterMaintenanceModeCheckResult:
         """Start a task that checks whether the host that matches `where` can enter maintenance
-        mode. The host itself does not change. Pass the task id in the answer to
-        `enter_maintenance_mode_precheck_result`.
+        mode. The host itself does not change. The answer contains the id of the task. Pass this id
+        to `enter_maintenance_mode_precheck_result`.
 
         `POST /enter-maintenance-mode-precheck`, since CloudTower 4.0.0. Changes the server's state.
 

@@ -481,7 +481,8 @@ class Executor:
     async def _load(self, operation: Operation[R], arguments: object) -> None:
         """Load the types that the first call of an operation needs, in a thread of its own.
 
-        All threads of anyio's pool may wait for this session, so that none would become free.
+        Do not use anyio's thread pool instead: all its threads may already be waiting for calls of
+        this session, and then the types are never loaded.
         """
         self.transport.running_loop()
         async with self._loading:

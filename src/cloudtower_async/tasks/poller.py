@@ -104,7 +104,7 @@ class TaskPoller:
             raise another(subscription.lost)
 
     def _expect(self, subscription: TaskSubscription) -> None:
-        """Wake the leader if it would sleep past the next poll of the subscription."""
+        """Wake the leader (the wait that polls for all) if it would sleep past the next poll."""
         if subscription.due < self._sleeps_until and self._leader is not None:
             self._leader.wake()
 

@@ -32,8 +32,9 @@ class UploadTarget(ABC, Generic[R_co]):
     The result of an upload is the value that awaiting the upload returns, such as the new resource.
     The type parameter `R_co` is the type of the result.
 
-    The fields of a subclass are form fields of the operation that receives the chunks. The class
-    attributes describe how a file of this kind is uploaded.
+    The fields of an instance, such as ``cluster_id``, are form fields of the operation that
+    receives the chunks. The following class attributes describe how a file of this kind is
+    uploaded.
 
     Attributes:
         operation: Name of the operation that receives the chunks.
@@ -135,7 +136,7 @@ class _FoundByComparison(UploadTarget[R_co]):
         return found[0] if len(found) == 1 else None
 
     def _scope(self) -> Mapping[str, object]:
-        """Return the filter for the resources that are listed before and after the upload."""
+        """Return the filter of the listings before and after the upload, which find the result."""
         return {}
 
 

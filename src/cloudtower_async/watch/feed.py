@@ -242,8 +242,8 @@ class _Cursor(NamedTuple):
         read: Keys of the changes of `revision` that were read, with the number of changes for each
             key. None means that all changes of `revision` were read.
         offset: The next request starts at `revision` + `offset`. With -1, the next page includes
-            the changes of `revision`. With 1, the next page excludes them. With 0, the server
-            decides. 1 is only used if the server would include them.
+            the changes of `revision`. With 0, some servers include them, and others do not. With 1,
+            the next page excludes them.
         more: Whether the last page was full.
     """
 

@@ -176,18 +176,18 @@ async def ensure(
 ) -> Ensured[Value]:
     """Return the resource in the wanted state; call `act` if `look` does not find it.
 
-    If the outcome of `act` is unknown, call `look` for up to `reconcile_timeout` seconds. If `act`
-    raised `OutcomeUnknown` and `look` finds nothing, call `act` and `look` a second time.
+    If `act` does not return the resource, call `look` again, for up to `reconcile_timeout` seconds.
+    If `act` raised `OutcomeUnknown` and `look` still returns None, call both a second time.
 
     Args:
         look: Function that returns the resource if it is in the wanted state.
         act: Function that creates or changes the resource. It returns the resource, or None if
             `look` has to read the resource.
-        does: The result if `act` was needed.
+        does: Value of `Ensured.result` after `act` was called, such as ``"created"``.
         reconcile_timeout: Seconds to look for the effect of an action whose outcome is unknown.
-        taken_elsewhere: Function that returns whether the last `look` found another resource with
-            the wanted name. If it returns True, and the server refused the name, `look` is not
-            called again.
+        taken_elsewhere: Function that returns True if a resource that `look` rejected has the
+            wanted name, such as a VM of another cluster. If the server has refused the name, the
+            error of `act` is then raised without another `look`.
 
     Raises:
         CloudtowerError: `look` or `act` failed. If the outcome of `act` stays unknown, the error of

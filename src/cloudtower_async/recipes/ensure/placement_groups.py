@@ -69,8 +69,8 @@ async def ensure_placement_group(
         `Cloudtower.settle`), and `result` is ``"created"``, ``"changed"`` or ``"unchanged"``.
 
     Raises:
-        Ambiguous: Several VMs have a name in `vms`. Or the server already has several groups with
-            the name in the cluster.
+        Ambiguous: A name in `vms` is the name of several VMs. Or the server already has several
+            groups with the name in the cluster.
         NotFound: The cluster or a VM does not exist.
         BadRequest: The server refused the group. The code ``PLACEMENT_GROUP_DUPLICATE_NAME`` means
             that a group of another cluster has the name.
