@@ -370,9 +370,8 @@ class Cloudtower(Namespaces):
             page_size: Maximum number of resources per request.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method, such as ``where`` and ``order_by``. ``first`` is the
-                maximum number of resources in total. Without ``order_by``, the resources have the
-                order of ``ids`` in ``where={"id_in": ids}``. Without ``id_in``, they are sorted by
-                id.
+                maximum number of resources in total. Without ``order_by``, the resources are sorted
+                by id, or, with ``where={"id_in": ids}``, in the order of ``ids``.
 
         Raises:
             InvalidInput: The method is not a query, or an argument is invalid.
@@ -840,8 +839,8 @@ class Cloudtower(Namespaces):
                 "_LabelToVm"]``. None yields all changes.
             since: Revision after which to begin, such as the ``revision`` of an earlier iterator.
                 With None, the iterator yields only changes that happen after its first request. To
-                begin before you iterate, await the iterator's method ``anchor``. The iterator then
-                yields all changes after the call of ``anchor``.
+                get earlier changes, too, await the iterator's method ``anchor`` before you iterate:
+                the iterator then yields all changes after this call.
             interval: Seconds between requests. While a backlog of changes is read, there is no
                 pause.
 
@@ -889,7 +888,8 @@ class Cloudtower(Namespaces):
             grace: Seconds to keep looking for a resource that the change feed has reported but the
                 server does not list yet. All resources are read a second time ``grace`` seconds
                 after the first read, because the first read can miss resources. With 0, the view
-                does neither. Without the change feed, ``grace`` has no effect.
+                does not look again, and reads no resource a second time. Without the change feed,
+                ``grace`` has no effect.
             args: Positional arguments raise TypeError. Pass the arguments of the query by keyword.
             query: Arguments of the method: ``where``, and options such as ``content_language``.
 

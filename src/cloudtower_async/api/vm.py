@@ -877,8 +877,7 @@ class VmNamespace(Namespace):
 
         Args:
             cluster: Filter for the cluster of the VM, by `id` or `local_id`.
-            data: NVRAM content to upload, in an undocumented encoding. `download_nvram` does not
-                need it.
+            data: NVRAM content to upload. Its encoding is not documented.
             vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(
@@ -2099,8 +2098,7 @@ class VmNamespace(Namespace):
 
         Args:
             cluster: Filter for the cluster of the VM, by `id` or `local_id`.
-            data: NVRAM content to upload, in an undocumented encoding. `download_nvram` does not
-                need it.
+            data: NVRAM content to upload. Its encoding is not documented.
             vm: Filter for the VM, by `id` or `local_id`.
         """
         return await self._executor.call(

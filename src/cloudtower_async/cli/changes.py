@@ -120,8 +120,8 @@ class CommandChange:
         run: Function that carries out the change with a recipe. None means that `send` is used.
         send: Function that sends the mutation for one target, and returns its answer. With
             --no-wait, `send` is used instead of `run`.
-        sends: Name of the last mutation that `run` sends. With --no-wait and without `send`, `run`
-            is stopped after this mutation. Without `send` and `sends`, --no-wait is an error.
+        sends: Name of the last mutation that `run` sends. If `send` is None, --no-wait stops `run`
+            after this mutation. If `sends` is empty, too, --no-wait is an error.
         read: Function that reads the resources to print after the change. None means that the
             resources in the answer of the mutation are printed.
     """

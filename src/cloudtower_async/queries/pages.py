@@ -194,7 +194,7 @@ class PagedQuery(Generic[T]):
         )
 
     def key_ranges(self, start: T | None) -> list[KeyRange]:
-        """Return the ranges to read in turn, starting with the range that contains `start`.
+        """Return the ranges of sort keys to read, beginning with the range that contains `start`.
 
         A server cannot compare null with a value. Therefore, the resources whose sort field is null
         are a separate range. A server may send null even in a required field.

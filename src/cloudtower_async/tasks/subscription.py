@@ -243,7 +243,7 @@ class TaskSubscription:
         self.failed = True
 
     def first_due(self, now: float, asked: float) -> None:
-        """Set the time of the first poll: now, but at least `_JOINING` seconds after `asked`.
+        """Set the time of the first poll: `now`, or `_JOINING` seconds after `asked` if later.
 
         `asked` is the time of the poller's last request.
         """

@@ -122,7 +122,7 @@ class Mask:
         self._secrets = sorted(spellings, key=len, reverse=True)
 
     def add_password(self, password: str | None, *, passing: bool = False) -> None:
-        """Redact a password wherever it appears, unless it may be part of an ordinary sentence.
+        """Redact a password wherever it appears, if it is too irregular for an ordinary word.
 
         Args:
             password: Password to redact. The value None is ignored.

@@ -8,11 +8,11 @@ The upload task on the server counts the chunks that the server has. If the coun
 server has the chunk. If the count stays the same for `settling_time` seconds, the chunk is taken as
 lost and resent. Therefore `settling_time` has to be longer than the time-out of any proxy.
 
-The first copy of a resent chunk may still arrive within `STRAY_SECONDS`. During this time, an
-increased count does not show which chunk has arrived. Therefore, if another request gets no
-response during this time and the count increases, the upload fails. After a chunk was resent, the
-upload also fails if the server's count differs from the number of sent chunks, or if the result has
-another size than the file.
+The first copy of a resent chunk may still arrive for `STRAY_SECONDS`, and would be appended at a
+wrong place. If a later chunk gets no response during this time, an increased count could come from
+this chunk or from the first copy. The upload then fails. After a chunk was resent, the upload also
+fails if the server counts a later chunk not exactly once, or if the result has another size than
+the file.
 """
 
 from __future__ import annotations

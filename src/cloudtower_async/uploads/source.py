@@ -123,7 +123,7 @@ class _Stream:
         self.modified_ns: int | None = None
 
     async def open(self) -> None:
-        """Return None, which means that the size is unknown. A stream is already open."""
+        """Do nothing, because a stream is already open. Return None as the unknown size."""
 
     async def read(self, number: int) -> bytes:
         """Return the next `number` bytes, or fewer bytes at the end."""

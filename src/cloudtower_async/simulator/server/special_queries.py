@@ -31,7 +31,7 @@ def _selected(context: RequestContext, resource: str) -> list[Document]:
 
 
 def _one(context: RequestContext, resource: str, name: str) -> Document:
-    """Return the document that matches the filter in the member `name` of the body.
+    """Return the document that matches a filter, which is the value of the key `name` in the body.
 
     Raises:
         HttpError: The filter is empty, or the number of matching documents is not 1.
