@@ -218,7 +218,7 @@ cancelled, too. Do not suppress the cancellation.
 **Calls by middleware.** Calls that middleware makes with the same session pass through the same
 middleware, which can lead to an endless recursion. To prevent the recursion, make these calls with
 another session. Middleware that makes only queries can also use the same session, if it makes them
-only for mutations: for a query of its own, it then makes no further calls.
+only for mutations: for such a query, it then makes no further calls.
 """
 
 

@@ -38,7 +38,7 @@ SENT_ALL_THE_SAME = (
 )
 
 
-def rejection(operation: Any, given_: object) -> str:  # noqa: ANN401
+def rejection(operation: Operation[Any], given_: object) -> str:
     """Return why arguments are rejected, without the name of the operation."""
     with pytest.raises(InvalidInput) as caught:
         check(operation, given_, validate=True)
